@@ -1,0 +1,189 @@
+"""Every configuration value, its unit and its default.  No I/O."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Codec = Literal["PCMU", "PCMA", "G722"]
+
+
+class Table(BaseModel):
+    """A TOML table: frozen, unknown keys are errors, defaults are checked too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class SipConfig(Table):
+    """`[sip]`: where and from whom calls come in."""
+
+    bind: str = "127.0.0.1"
+    port: Port = 5060
+    public_address: str = ""
+    """Address for SDP and Contact; empty = the interface's own."""
+    rtp_ports: tuple[Port, Port] = (20000, 20999)
+    transports: tuple[Literal["udp", "tcp"], ...] = ("udp", "tcp")
+    codecs: tuple[Codec, ...] = ("PCMU", "PCMA", "G722")
+    """In order of preference."""
+    allow_sources: tuple[str, ...] = ()
+    """CIDR networks that may call in; trunk servers are always allowed.  Empty on a loopback bind =
+    loopback; empty elsewhere = only trunks and digest `users`."""
+    users: dict[str, SecretStr] = {}
+    """Digest credentials (name = password); when set, sources not allowed above must authenticate."""
+    realm: str = "voice-gateway"
+    max_calls: Annotated[int, Field(ge=1, le=4)] = 4
+    """Slots of one worker; the SIP library cannot hold more than four."""
+    retry_after_s: Annotated[int, Field(ge=1, le=3600)] = 5
+    session_expires_s: Annotated[int, Field(ge=90)] = 1800
+    """RFC 4028 interval that we ask for."""
+    session_min_s: Annotated[int, Field(ge=90)] = 90
+    ring_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    """How long an outgoing call may ring."""
+    no_media_timeout_s: Annotated[float, Field(gt=0)] = 20.0
+    """End a call when the other side sends no RTP for so long (not while on hold)."""
+    max_hold_s: Annotated[float, Field(gt=0)] = 1800.0
+    max_call_s: Annotated[float, Field(gt=0)] = 7200.0
+    log_messages: bool = False
+    """Log every SIP message at debug level (may hold personal data)."""
+
+
+class HttpConfig(Table):
+    """`[http]`: the API, health and metrics."""
+
+    bind: str = "127.0.0.1"
+    port: Port = 8080
+    api_keys: tuple[SecretStr, ...] = ()
+    """Empty = loopback clients only."""
+
+
+class WorkersConfig(Table):
+    """`[workers]`."""
+
+    count: Literal[1] = 1
+    """This version runs one worker of four calls; more come with the edge."""
+    edge: Literal["none"] = "none"
+
+
+class RecordsConfig(Table):
+    """`[records]`: the bundle of every call."""
+
+    directory: Path = Path("calls")
+    audio: bool = True
+    """Keep `audio.wav` (stereo: left caller, right bot)."""
+
+
+class LogConfig(Table):
+    """`[log]`."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+    """auto = console on a terminal, else JSON lines."""
+
+
+class TrunkConfig(Table):
+    """`[[trunks]]`: a carrier or PBX."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    server: str
+    """Host or host:port of the registrar and proxy."""
+    user: str = ""
+    """Account; empty = no registration, calls by address."""
+    auth_user: str = ""
+    """Digest user where it differs from `user`."""
+    password: SecretStr = SecretStr("")
+    register_: Annotated[bool, Field(alias="register")] = True
+    transport: Literal["udp", "tcp"] = "udp"
+    expires_s: Annotated[int, Field(ge=30)] = 300
+    retry_min_s: Annotated[float, Field(gt=0)] = 2.0
+    retry_max_s: Annotated[float, Field(gt=0)] = 120.0
+    context: str = "default"
+    """Dialplan context of its incoming calls."""
+
+
+class TurnConfig(Table):
+    """`[agents.NAME.turn]`: when the caller's turn starts and ends.  All times are audio time."""
+
+    start_probability: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Speech probability of one 32 ms chunk that counts as speech."""
+    start_chunks: Annotated[int, Field(ge=1)] = 2
+    """So many such chunks in a row start an utterance."""
+    stop_probability: Annotated[float, Field(gt=0, lt=1)] = 0.35
+    hangover_ms: Annotated[int, Field(ge=0)] = 96
+    """Silence after which an utterance has stopped."""
+    preroll_ms: Annotated[int, Field(ge=0)] = 400
+    """Audio from before the detected start that recognition gets."""
+    eager_ms: Annotated[int, Field(ge=0)] = 160
+    """Silence after which the transcript is asked for, speculatively."""
+    whole_ms: Annotated[int, Field(ge=0)] = 480
+    """Silence that ends a turn whose text looks finished."""
+    expected_ms: Annotated[int, Field(ge=0)] = 260
+    """Silence that ends a turn whose text is a complete expected answer."""
+    unfinished_ms: Annotated[int, Field(ge=0)] = 1000
+    """Silence that ends a turn whose text looks unfinished."""
+    dictation_ms: Annotated[int, Field(ge=0)] = 1400
+    """Silence that ends an incomplete number, name or the like that the dialogue expects."""
+    max_turn_s: Annotated[float, Field(gt=0)] = 30.0
+    barge_in: bool = True
+    """False = the bot finishes its sentence whatever the caller says."""
+    barge_in_chunks: Annotated[int, Field(ge=1)] = 2
+
+
+class SilenceConfig(Table):
+    """`[agents.NAME.silence]`: what to do when the caller says nothing."""
+
+    reprompt_after_s: Annotated[float, Field(gt=0)] = 8.0
+    reprompts: tuple[str, ...] = ("Are you still there?", "I cannot hear you. Is there anything I can do?")
+    goodbye: str = "I have not heard anything, so I will hang up now. Goodbye."
+
+
+class AgentConfig(Table):
+    """`[agents.NAME]`: one bot.  `stt`, `llm`, `tts` name a provider file and carry its settings."""
+
+    greeting: str = ""
+    """First sentence; empty = the language model speaks first."""
+    instructions: str = ""
+    language: str = "en"
+    stt: dict[str, Any] = {"provider": "moonshine"}
+    llm: dict[str, Any] = {"provider": "script"}
+    tts: dict[str, Any] = {"provider": "flite"}
+    tools: tuple[str, ...] = ()
+    """Function tools: `package.module:function` or `path/to/file.py:function`."""
+    builtin_tools: tuple[Literal["hang_up", "transfer_call", "send_dtmf"], ...] = ("hang_up",)
+    transfer_targets: dict[str, str] = {}
+    """Names that `transfer_call` may use and the SIP URIs behind them; empty = no transfer."""
+    tool_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    llm_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    """To the first token of a reply."""
+    history_messages: Annotated[int, Field(ge=2)] = 60
+    """The oldest messages beyond so many are dropped."""
+    fallback: str = "I am sorry, I have a technical problem. Could you say that again?"
+    """Spoken when an engine fails in mid-talk."""
+    give_up: str = "I am sorry, I cannot help you right now. Please call again later. Goodbye."
+    """Spoken before hanging up when engines keep failing."""
+    turn: TurnConfig = TurnConfig()
+    silence: SilenceConfig = SilenceConfig()
+
+
+class DialplanConfig(Table):
+    """`[dialplan]`."""
+
+    directory: Path | None = None
+    """Folder of *.toml; none = every call goes to the default agent."""
+
+
+class GatewayConfig(Table):
+    """`gateway.toml`."""
+
+    sip: SipConfig = SipConfig()
+    http: HttpConfig = HttpConfig()
+    workers: WorkersConfig = WorkersConfig()
+    records: RecordsConfig = RecordsConfig()
+    log: LogConfig = LogConfig()
+    trunks: tuple[TrunkConfig, ...] = ()
+    agents: dict[str, AgentConfig] = {"front-desk": AgentConfig()}
+    default_agent: str = ""
+    """Agent of calls that no dialplan rule takes; empty = the only one, or the first."""
+    dialplan: DialplanConfig = DialplanConfig()

@@ -1,0 +1,142 @@
+"""The whole exception tree.
+
+GatewayError
+  ConfigError(problems)                       exit code 78, all problems at once
+  SipError(status, reason)                    pj.Error is translated in sip/, nowhere else
+    RegistrationFailed  CallRejected  CallNotFound  NoCallSlot  TransferFailed
+  MediaError   NoMedia  UnsupportedFormat
+  ProviderError(provider, kind, retryable)    vendor exceptions are translated in the provider's file
+    ProviderUnavailable  ProviderTimeout  ProviderRejected  ProviderProtocolError
+  ToolError(tool)                             told to the model, never to the caller
+  TurnStateError                              our bug, never caught
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class GatewayError(Exception):
+    """Anything this product raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault in a configuration file."""
+
+    path: str
+    """File, as the user named it."""
+    line: int
+    """1-based; 0 when the whole file is meant."""
+    key: str
+    """Dotted key, empty for a syntax error."""
+    text: str
+    """What is wrong and the likely fix."""
+
+    def __str__(self) -> str:
+        """Format as `file:line: key: text`, which editors can follow."""
+        where = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{where}: {self.key}: {self.text}" if self.key else f"{where}: {self.text}"
+
+
+class ConfigError(GatewayError):
+    """One or more faults in the configuration; `str()` is one line each."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(map(str, problems)))
+
+
+class SipError(GatewayError):
+    """A SIP request failed or must be refused."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        self.status = status
+        self.reason = reason
+        super().__init__(f"{status} {reason}")
+
+
+class RegistrationFailed(SipError):
+    """A trunk did not accept our REGISTER."""
+
+
+class CallRejected(SipError):
+    """The other side refused an outgoing call, or we refuse an incoming one."""
+
+
+class CallNotFound(SipError):
+    """No such call (any more)."""
+
+
+class NoCallSlot(SipError):
+    """All call slots of this worker are taken."""
+
+
+class TransferFailed(SipError):
+    """The REFER was refused, or its NOTIFY reported a failure."""
+
+
+class MediaError(GatewayError):
+    """Something about audio."""
+
+
+class NoMedia(MediaError):
+    """The other side sent no RTP for longer than allowed."""
+
+
+class UnsupportedFormat(MediaError):
+    """An audio format that this stage cannot take."""
+
+
+class ProviderError(GatewayError):
+    """An engine (recognizer, language model, synthesizer) failed."""
+
+    retryable = False
+
+    def __init__(self, provider: str, problem: str) -> None:
+        self.provider = provider
+        self.problem = problem
+        super().__init__(f"{provider}: {problem}")
+
+    @property
+    def kind(self) -> str:
+        """Snake-case word for logs and metric labels."""
+        return {
+            ProviderUnavailable: "unavailable",
+            ProviderTimeout: "timeout",
+            ProviderRejected: "rejected",
+            ProviderProtocolError: "protocol",
+        }.get(type(self), "error")
+
+
+class ProviderUnavailable(ProviderError):
+    """Not reachable, overloaded (429, 5xx), or gone in mid-answer: worth another try."""
+
+    retryable = True
+
+
+class ProviderTimeout(ProviderError):
+    """It did not answer in time: worth another try."""
+
+    retryable = True
+
+
+class ProviderRejected(ProviderError):
+    """It understood and refused (bad key, bad model, bad request): trying again is useless."""
+
+
+class ProviderProtocolError(ProviderError):
+    """It answered something that its protocol does not allow."""
+
+
+class ToolError(GatewayError):
+    """A function tool could not do its work; the text goes to the model."""
+
+    def __init__(self, tool: str, problem: str) -> None:
+        self.tool = tool
+        self.problem = problem
+        super().__init__(f"{tool}: {problem}")
+
+
+class TurnStateError(GatewayError):
+    """An event that the turn state machine does not allow: a bug of ours."""
