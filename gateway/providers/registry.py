@@ -1,0 +1,108 @@
+"""From a provider's name in the configuration to the provider.
+
+`load("tts", "acme")` imports `gateway.providers.tts.acme`, else the entry point `acme` of group
+`gateway.tts` (third-party wheels).  The file's name is the provider's name; every provider module
+has `SUMMARY`, `Settings`, `create(settings)` and `probe()`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any, Literal, overload
+
+from gateway.errors import ProviderUnavailable
+from gateway.providers.contracts import LanguageModel, ProviderInfo, SpeechToText, TextToSpeech
+
+Kind = Literal["stt", "llm", "tts"]
+"""What a provider does; also the name of its folder."""
+
+
+def load(kind: Kind, name: str) -> ModuleType:
+    """Import one provider module; nothing heavy is loaded by that.
+
+    Raises:
+        ProviderUnavailable: no such provider, or its module cannot be imported.
+    """
+    try:
+        if name in _file_names(kind):
+            return importlib.import_module(f"gateway.providers.{kind}.{name}")
+        if plug_in := _entry_points(kind).get(name):
+            return _module(plug_in)
+    except (ImportError, AttributeError) as error:
+        raise ProviderUnavailable(f"{kind}/{name}", f"cannot be imported: {error}") from error
+    raise ProviderUnavailable(f"{kind}/{name}", _unknown(kind, name))
+
+
+def available(kind: Kind) -> list[ProviderInfo]:
+    """List every provider of a kind, sorted by name, with what is missing for it here."""
+    return [_describe(kind, name) for name in sorted(_names(kind))]
+
+
+@overload
+def create(kind: Literal["stt"], table: Mapping[str, Any]) -> SpeechToText: ...
+@overload
+def create(kind: Literal["llm"], table: Mapping[str, Any]) -> LanguageModel: ...
+@overload
+def create(kind: Literal["tts"], table: Mapping[str, Any]) -> TextToSpeech: ...
+def create(kind: Kind, table: Mapping[str, Any]) -> object:
+    """Build the provider that a configuration table such as `{ provider = "flite" }` asks for.
+
+    Args:
+        kind: what the provider does.
+        table: `provider` names it, the rest is validated by its `Settings`.
+
+    Raises:
+        ProviderUnavailable: there is no such provider, or the table names none.
+        pydantic.ValidationError: the rest of the table is wrong.
+    """
+    rest = dict(table)
+    name = rest.pop("provider", None)
+    if not isinstance(name, str) or not name:
+        raise ProviderUnavailable(kind, f"no provider is named; known: {_listing(kind)}")
+    module = load(kind, name)
+    return module.create(module.Settings.model_validate(rest))
+
+
+def _file_names(kind: Kind) -> set[str]:
+    package = importlib.import_module(f"gateway.providers.{kind}")
+    found = pkgutil.iter_modules(package.__path__)
+    return {module.name for module in found if not module.name.startswith("_")}
+
+
+def _entry_points(kind: Kind) -> dict[str, EntryPoint]:
+    return {plug_in.name: plug_in for plug_in in entry_points(group=f"gateway.{kind}")}
+
+
+def _names(kind: Kind) -> set[str]:
+    return _file_names(kind) | set(_entry_points(kind))
+
+
+def _listing(kind: Kind) -> str:
+    return ", ".join(sorted(_names(kind)))
+
+
+def _module(plug_in: EntryPoint) -> ModuleType:
+    module = plug_in.load()
+    if isinstance(module, ModuleType):
+        return module
+    raise ProviderUnavailable(plug_in.name, f"entry point {plug_in.value!r} must name a module")
+
+
+def _unknown(kind: Kind, name: str) -> str:
+    nearest = get_close_matches(name, _names(kind), n=1)
+    guess = f' (did you mean "{nearest[0]}"?)' if nearest else ""
+    return f"no such provider{guess}; known: {_listing(kind)}"
+
+
+def _describe(kind: Kind, name: str) -> ProviderInfo:
+    try:
+        module = load(kind, name)
+    except ProviderUnavailable as error:
+        return ProviderInfo(kind, name, summary="", available=False, hint=error.problem)
+    hint: str = module.probe()
+    return ProviderInfo(kind, name, summary=module.SUMMARY, available=not hint, hint=hint)
