@@ -1,0 +1,1 @@
+"""Configuration: values, files, line numbers of faults."""

@@ -29,10 +29,11 @@ class SipConfig(Table):
     codecs: tuple[Codec, ...] = ("PCMU", "PCMA", "G722")
     """In order of preference."""
     allow_sources: tuple[str, ...] = ()
-    """CIDR networks that may call in; trunk servers are always allowed.  Empty on a loopback bind =
-    loopback; empty elsewhere = only trunks and digest `users`."""
+    """CIDR networks that may call in; trunk servers are always allowed.  Empty on a loopback
+    bind = loopback; empty elsewhere = only trunks and digest `users`."""
     users: dict[str, SecretStr] = {}
-    """Digest credentials (name = password); when set, sources not allowed above must authenticate."""
+    """Digest credentials (name = password); when set, sources not allowed above must
+    authenticate."""
     realm: str = "voice-gateway"
     max_calls: Annotated[int, Field(ge=1, le=4)] = 4
     """Slots of one worker; the SIP library cannot hold more than four."""
@@ -104,7 +105,7 @@ class TrunkConfig(Table):
 
 
 class TurnConfig(Table):
-    """`[agents.NAME.turn]`: when the caller's turn starts and ends.  All times are audio time."""
+    """`[agents.NAME.turn]`: when the caller's turn starts and ends, all in audio time."""
 
     start_probability: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Speech probability of one 32 ms chunk that counts as speech."""
@@ -135,12 +136,15 @@ class SilenceConfig(Table):
     """`[agents.NAME.silence]`: what to do when the caller says nothing."""
 
     reprompt_after_s: Annotated[float, Field(gt=0)] = 8.0
-    reprompts: tuple[str, ...] = ("Are you still there?", "I cannot hear you. Is there anything I can do?")
+    reprompts: tuple[str, ...] = (
+        "Are you still there?",
+        "I cannot hear you. Is there anything I can do?",
+    )
     goodbye: str = "I have not heard anything, so I will hang up now. Goodbye."
 
 
 class AgentConfig(Table):
-    """`[agents.NAME]`: one bot.  `stt`, `llm`, `tts` name a provider file and carry its settings."""
+    """`[agents.NAME]`: one bot; `stt`, `llm`, `tts` name a provider and carry its settings."""
 
     greeting: str = ""
     """First sentence; empty = the language model speaks first."""
