@@ -1,8 +1,8 @@
 """From a provider's name in the configuration to the provider.
 
-`load("tts", "acme")` imports `gateway.providers.tts.acme`, else the entry point `acme` of group
-`gateway.tts` (third-party wheels).  The file's name is the provider's name; every provider module
-has `SUMMARY`, `Settings`, `create(settings)` and `probe()`.
+`load("tts", "acme")` imports `gateway.providers.tts.acme`, else the entry point `acme` of
+group `gateway.tts` (third-party wheels).  The file's name is the provider's name; every
+provider module has `SUMMARY`, `Settings`, `create(settings)` and `probe()`.
 """
 
 from __future__ import annotations
