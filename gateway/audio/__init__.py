@@ -1,0 +1,1 @@
+"""Audio as values: formats, levels, codecs, rates, frames.  Pure and sync."""

@@ -1,0 +1,55 @@
+"""How loud: RMS and peak in dBFS, and where sound starts and ends in a stretch of PCM."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+FULL_SCALE = 32768
+FLOOR_DBFS = -96.0
+"""What digital silence is called; 16 bits cannot say less."""
+
+
+def rms_dbfs(pcm: bytes) -> float:
+    """Root mean square of mono s16le against a full-scale square wave, >= `FLOOR_DBFS`."""
+    samples = _samples(pcm).astype(np.float64)
+    return _dbfs(math.sqrt(float(np.mean(samples**2)))) if len(samples) else FLOOR_DBFS
+
+
+def peak_dbfs(pcm: bytes) -> float:
+    """Largest sample of mono s16le in dBFS, >= `FLOOR_DBFS`."""
+    return _dbfs(float(peak(pcm)))
+
+
+def peak(pcm: bytes) -> int:
+    """Largest absolute sample, 0..32768."""
+    magnitudes = _magnitudes(pcm)
+    return int(magnitudes.max()) if len(magnitudes) else 0
+
+
+def first_sample_above(pcm: bytes, threshold: int) -> int | None:
+    """Index of the first sample of a magnitude above `threshold`, None without one."""
+    above = np.flatnonzero(_magnitudes(pcm) > threshold)
+    return int(above[0]) if len(above) else None
+
+
+def last_sample_above(pcm: bytes, threshold: int) -> int | None:
+    """Index of the last sample of a magnitude above `threshold`, None without one."""
+    above = np.flatnonzero(_magnitudes(pcm) > threshold)
+    return int(above[-1]) if len(above) else None
+
+
+def _samples(pcm: bytes) -> npt.NDArray[np.int16]:
+    return np.frombuffer(pcm, dtype="<i2")
+
+
+def _magnitudes(pcm: bytes) -> npt.NDArray[np.int32]:
+    return np.abs(_samples(pcm).astype(np.int32))
+
+
+def _dbfs(amplitude: float) -> float:
+    if amplitude <= 0:
+        return FLOOR_DBFS
+    return max(FLOOR_DBFS, 20 * math.log10(amplitude / FULL_SCALE))
