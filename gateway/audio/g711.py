@@ -51,9 +51,8 @@ def _ulaw_codes() -> npt.NDArray[np.uint8]:
     magnitude = np.minimum(np.abs(sample >> 2), 8158) + 33
     exponent = np.floor(np.log2(magnitude)).astype(np.int32) - 5
     mantissa = (magnitude >> (exponent + 1)) & 0x0F
-    return (~((exponent << 4) | mantissa | np.where(sample < 0, 0x80, 0)) & 0xFF).astype(
-        np.uint8
-    )
+    sign = np.where(sample < 0, 0x80, 0)
+    return np.asarray(~(exponent << 4 | mantissa | sign) & 0xFF, dtype=np.uint8)
 
 
 def _alaw_codes() -> npt.NDArray[np.uint8]:
