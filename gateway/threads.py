@@ -182,6 +182,31 @@ class BlockingEngine:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, lambda: function(*args, **kwargs))
 
+    async def stream(self, produce: Callable[[Callable[[T], bool]], None]) -> AsyncIterator[T]:
+        """Yield what `produce(emit)` emits on the engine's thread, as it comes.
+
+        `emit` returns False once nobody listens any more; `produce` should then return at once.
+        Errors of `produce` are raised here after everything that it emitted.
+        """
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Queue[tuple[T] | None] = asyncio.Queue()
+        is_wanted = True
+
+        def emit(item: T) -> bool:
+            if is_wanted:
+                loop.call_soon_threadsafe(arrived.put_nowait, (item,))
+            return is_wanted
+
+        work = loop.run_in_executor(self._executor, produce, emit)
+        work.add_done_callback(lambda _: arrived.put_nowait(None))
+        try:
+            while (item := await arrived.get()) is not None:
+                yield item[0]
+            await work
+        finally:
+            is_wanted = False
+            work.cancel()
+
     def close(self) -> None:
         """Join the thread; what it is doing is finished first."""
         self._executor.shutdown(wait=True, cancel_futures=True)
