@@ -1,0 +1,40 @@
+"""Rendered sentences, kept so that greetings and prompts cost nothing the second time."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+
+class SpeechCache:
+    """Least recently used sentences go first; bounded in bytes.  Loop thread only."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._sentences: OrderedDict[str, bytes] = OrderedDict()
+        self.size_bytes = 0
+        """PCM kept now."""
+
+    def __len__(self) -> int:
+        return len(self._sentences)
+
+    def get(self, text: str) -> bytes | None:
+        """Speech of `text` if it is here; it then counts as used."""
+        if text in self._sentences:
+            self._sentences.move_to_end(text)
+        return self._sentences.get(text)
+
+    def put(self, text: str, pcm: bytes) -> None:
+        """Keep the speech of `text`; a sentence larger than the whole cache is not kept."""
+        self.size_bytes -= len(self._sentences.pop(text, b""))
+        if len(pcm) > self._max_bytes:
+            return
+        self._sentences[text] = pcm
+        self.size_bytes += len(pcm)
+        while self.size_bytes > self._max_bytes:
+            _, oldest = self._sentences.popitem(last=False)
+            self.size_bytes -= len(oldest)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._sentences.clear()
+        self.size_bytes = 0
