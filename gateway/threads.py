@@ -13,7 +13,7 @@ import gc
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
@@ -182,7 +182,9 @@ class BlockingEngine:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, lambda: function(*args, **kwargs))
 
-    async def stream(self, produce: Callable[[Callable[[T], bool]], None]) -> AsyncIterator[T]:
+    async def stream(
+        self, produce: Callable[[Callable[[T], bool]], None]
+    ) -> AsyncGenerator[T, None]:
         """Yield what `produce(emit)` emits on the engine's thread, as it comes.
 
         `emit` returns False once nobody listens any more; `produce` should then return at once.
