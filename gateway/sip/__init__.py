@@ -1,0 +1,1 @@
+"""SIP and RTP by pjsua2: the only package that sees it."""

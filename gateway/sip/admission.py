@@ -1,0 +1,116 @@
+"""Who may start a call: one pure decision per request, made before the SIP library allocates anything."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from gateway.sip.digest import DigestRealm, Verdict
+from gateway.sip.message import SipRequest, offered_codecs
+
+_KNOWN = frozenset(
+    {"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "PRACK", "INFO", "NOTIFY"}
+)
+_ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, NOTIFY"
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Let the library handle it."""
+
+    user: str = ""
+    """Who authenticated, if anybody had to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Answer at once with a final response."""
+
+    rule: str
+    """The configuration key or limit that refused it: in the log, the record and the Warning header."""
+    status: int
+    reason: str
+    headers: tuple[tuple[str, str], ...] = ()
+    is_challenge: bool = False
+    """A 401 that a well-behaved caller will answer: not a refused call yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """Drop it silently (an ACK to a refusal of ours)."""
+
+
+Decision = Admit | Refuse | Ignore
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionPolicy:
+    """What `[sip]` says about callers, and how full we are."""
+
+    networks: tuple[Network, ...]
+    trunk_networks: Callable[[], Iterable[Network]]
+    """Addresses of the trunks, looked up when asked."""
+    realm: DigestRealm | None
+    codecs: tuple[str, ...]
+    max_calls: int
+    retry_after_s: int
+    active_calls: Callable[[], int]
+    is_draining: Callable[[], bool]
+
+    def decide(self, request: SipRequest, source: str, now_s: float) -> Decision:
+        """Judge a request from IP address `source` at wall time `now_s`."""
+        if request.method not in _KNOWN and request.is_initial:
+            return Refuse("sip.methods", 405, "Method Not Allowed", (("Allow", _ALLOW),))
+        if request.method != "INVITE" or not request.is_initial:
+            return Admit()
+        who = self._authenticate(request, source, now_s)
+        if isinstance(who, Refuse):
+            return who
+        return self._room() or self._media(request) or who
+
+    def _authenticate(self, request: SipRequest, source: str, now_s: float) -> Admit | Refuse:
+        if self._is_known(source):
+            return Admit()
+        if self.realm is None:
+            return Refuse("sip.allow_sources", 403, "Source not allowed")
+        offered = request.header("authorization")
+        verdict, user = self.realm.verify(offered, request.method, now_s)
+        if verdict is Verdict.RIGHT:
+            return Admit(user)
+        if verdict is Verdict.WRONG:
+            return Refuse("sip.users", 403, "Wrong user or password")
+        stale = verdict is Verdict.STALE
+        challenges = self.realm.challenges(now_s, stale=stale)
+        headers = tuple(("WWW-Authenticate", value) for value in challenges)
+        return Refuse("sip.users", 401, "Unauthorized", headers, is_challenge=True)
+
+    def _is_known(self, source: str) -> bool:
+        try:
+            address = ipaddress.ip_address(source)
+        except ValueError:
+            return False
+        networks = (*self.networks, *self.trunk_networks())
+        return any(address in network for network in networks)
+
+    def _room(self) -> Refuse | None:
+        retry = (("Retry-After", str(self.retry_after_s)),)
+        if self.is_draining():
+            return Refuse("draining", 503, "Shutting down", retry)
+        if self.active_calls() >= self.max_calls:
+            return Refuse("sip.max_calls", 503, f"All {self.max_calls} call slots taken", retry)
+        return None
+
+    def _media(self, request: SipRequest) -> Refuse | None:
+        if not request.body.strip() or "sdp" not in request.header("content-type").lower():
+            return None
+        try:
+            offered = offered_codecs(request.body)
+        except ValueError as error:
+            return Refuse("sdp", 400, f"Bad SDP: {error}")
+        if offered is None:
+            return Refuse("sdp", 488, "No audio in the offer")
+        if not set(offered) & set(self.codecs):
+            return Refuse("sip.codecs", 488, f"No common codec, offered {' '.join(offered)[:60]}")
+        return None

@@ -1,0 +1,293 @@
+"""One leg of a call: answer, hang up, transfer, digits.  Satisfies CallLine; loop thread only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from gateway.conversation.line import CallFacts, Digit, Held, HungUp, LineEvent, Resumed
+from gateway.errors import CallRejected, SipError, TransferFailed
+from gateway.sip import pj
+from gateway.sip.media_port import CallMediaPort
+from gateway.threads import FrameInlet, FrameOutlet
+
+_ANSWER_TIMEOUT_S = 34.0  # RFC 3261 timer H (64*T1) and a little more
+_TRANSFER_TIMEOUT_S = 60.0
+_DIGIT_MS = 160
+_LISTENING = (pj.PJMEDIA_DIR_DECODING, pj.PJMEDIA_DIR_ENCODING_DECODING)
+
+
+@dataclass(frozen=True, slots=True)
+class RtpStatistics:
+    """Counters of one call's RTP, both ways."""
+
+    codec: str = ""
+    received_packets: int = 0
+    received_lost: int = 0
+    received_discarded: int = 0
+    received_duplicate: int = 0
+    received_reordered: int = 0
+    received_jitter_ms: float = 0.0
+    sent_packets: int = 0
+    sent_lost: int = 0
+    sent_jitter_ms: float = 0.0
+    round_trip_ms: float = 0.0
+    jitter_buffer_ms: float = 0.0
+
+
+class SipLine:
+    """A call as the rest of the gateway sees it."""
+
+    def __init__(
+        self, facts: CallFacts, port: CallMediaPort, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.facts = facts
+        self.inlet = FrameInlet(loop)
+        self.outlet = FrameOutlet()
+        self.statistics = RtpStatistics()
+        self.ended: HungUp | None = None
+        self.on_hold = False
+        self.port: CallMediaPort | None = port
+        port.attach(self.inlet, self.outlet)
+        self._leg: Leg | None = None
+        self._events: asyncio.Queue[LineEvent] = asyncio.Queue()
+        self._confirmed = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._transfer: asyncio.Future[None] | None = None
+        self._hung_up_by_us = False
+
+    # --- what a conversation may do ---
+
+    async def events(self) -> AsyncIterator[LineEvent]:
+        """Yield what happens on the line; `HungUp` is the last."""
+        while True:
+            event = await self._events.get()
+            yield event
+            if isinstance(event, HungUp):
+                return
+
+    async def answer(self) -> None:
+        """Accept an incoming call and wait for the ACK.
+
+        Raises:
+            SipError: the caller went away, or the offer could not be negotiated.
+        """
+        if self._confirmed.is_set():
+            return
+        self._answer(200)
+        await self._until_confirmed(_ANSWER_TIMEOUT_S)
+
+    def ring(self) -> None:
+        """Tell the caller that we are working on it (180)."""
+        self._answer(180)
+
+    async def wait_answered(self, timeout_s: float) -> None:
+        """Wait until an outgoing call is answered; a call that rings longer is cancelled.
+
+        Raises:
+            CallRejected: refused, busy, or not answered in time.
+        """
+        try:
+            await self._until_confirmed(timeout_s)
+        except TimeoutError:
+            await self.hang_up(487, "no answer")
+            raise CallRejected(408, f"not answered within {timeout_s:g} s") from None
+
+    async def hang_up(self, status: int = 0, reason: str = "") -> None:
+        """End the call (BYE, CANCEL or a final response) and wait until it is gone.  Idempotent."""
+        if self.ended is None and self._leg is not None:
+            self._hung_up_by_us = True
+            how = pj.CallOpParam()
+            how.statusCode = status if status >= 300 else 0
+            how.reason = reason
+            try:
+                self._leg.hangup(how)
+            except pj.Error:
+                self.on_disconnected(500, "gone")
+        await self._closed.wait()
+
+    async def transfer(self, target: str) -> None:
+        """Blind transfer by REFER (RFC 3515), followed to its final NOTIFY.
+
+        Raises:
+            TransferFailed: refused, failed at the target, or without an outcome for 60 s.
+        """
+        leg = self._require_leg()
+        self._transfer = asyncio.get_running_loop().create_future()
+        try:
+            leg.xfer(target, pj.CallOpParam())
+            async with asyncio.timeout(_TRANSFER_TIMEOUT_S):
+                await self._transfer
+        except pj.Error as error:
+            raise TransferFailed(500, f"REFER to {target} not sent: {error.reason}") from error
+        except TimeoutError:
+            raise TransferFailed(408, f"no outcome of the transfer to {target}") from None
+        finally:
+            self._transfer = None
+
+    async def send_digits(self, digits: str) -> None:
+        """Send DTMF by RFC 4733; returns when the last has been sent.  Raises SipError."""
+        how = pj.CallSendDtmfParam()
+        how.method = pj.PJSUA_DTMF_METHOD_RFC2833
+        how.digits = digits
+        how.duration = _DIGIT_MS
+        try:
+            self._require_leg().sendDtmf(how)
+        except pj.Error as error:
+            raise SipError(500, f"cannot send digits {digits}: {error.reason}") from error
+        await asyncio.sleep(len(digits) * (_DIGIT_MS + 80) / 1000)
+
+    # --- what the endpoint does with it ---
+
+    def bind(self, leg: Leg) -> None:
+        """Join the line to the library's call."""
+        self._leg = leg
+
+    def poll_statistics(self) -> RtpStatistics:
+        """Read the RTP counters; the last known ones when there is no stream."""
+        if self._leg is not None and self.ended is None:
+            self.statistics = _read_statistics(self._leg) or self.statistics
+        return self.statistics
+
+    def on_confirmed(self) -> None:
+        """The dialog is established (ACK received or sent)."""
+        self._confirmed.set()
+
+    def on_media(self, leg: Leg) -> None:
+        """The SDP was negotiated anew: join the stream to our port, notice hold and resume."""
+        media = [m for m in leg.getInfo().media if m.type == pj.PJMEDIA_TYPE_AUDIO]
+        active = next((m for m in media if m.status == pj.PJSUA_CALL_MEDIA_ACTIVE), None)
+        held = any(
+            m.status in (pj.PJSUA_CALL_MEDIA_REMOTE_HOLD, pj.PJSUA_CALL_MEDIA_LOCAL_HOLD)
+            for m in media
+        )
+        if active is not None and self.port is not None:
+            stream = leg.getAudioMedia(active.index)
+            stream.startTransmit(self.port)
+            self.port.startTransmit(stream)
+            held = active.dir not in _LISTENING
+        if held != self.on_hold:
+            self.on_hold = held
+            self._events.put_nowait(Held() if held else Resumed())
+        self.poll_statistics()
+
+    def on_digit(self, digit: str, *, by_info: bool) -> None:
+        """A key was pressed."""
+        self._events.put_nowait(Digit(digit, "info" if by_info else "rfc4733"))
+
+    def on_transfer_status(self, status: int, reason: str, *, is_final: bool) -> None:
+        """News of a REFER of ours."""
+        waiter = self._transfer
+        if waiter is None or waiter.done() or (status < 300 and not is_final):
+            return
+        if 200 <= status < 300:
+            waiter.set_result(None)
+        elif is_final or status >= 300:
+            waiter.set_exception(TransferFailed(status or 500, reason or "transfer failed"))
+
+    def on_disconnected(self, status: int, reason: str) -> None:
+        """The call is over, whoever ended it."""
+        if self.ended is not None:
+            return
+        self.ended = HungUp("gateway" if self._hung_up_by_us else "caller", status, reason)
+        if self._transfer is not None and not self._transfer.done():
+            self._transfer.set_exception(TransferFailed(487, "the call ended"))
+        self._confirmed.set()
+        self._closed.set()
+        self._events.put_nowait(self.ended)
+
+    def release(self) -> CallMediaPort | None:
+        """Let go of the library's objects; returns the port for the next call."""
+        port, self.port = self.port, None
+        self.inlet.close()
+        self._leg = None
+        if port is not None:
+            port.detach()
+        return port
+
+    def _answer(self, status: int) -> None:
+        how = pj.CallOpParam()
+        how.statusCode = status
+        try:
+            self._require_leg().answer(how)
+        except pj.Error as error:
+            raise SipError(500, f"cannot answer with {status}: {error.reason}") from error
+
+    async def _until_confirmed(self, timeout_s: float) -> None:
+        async with asyncio.timeout(timeout_s):
+            await self._confirmed.wait()
+        if self.ended is not None:
+            raise CallRejected(self.ended.status, self.ended.reason)
+
+    def _require_leg(self) -> Leg:
+        if self._leg is None or self.ended is not None:
+            raise SipError(481, "the call is over")
+        return self._leg
+
+
+class Leg(pj.Call):
+    """The library's call: every callback is one line, because exceptions in here would be lost."""
+
+    def __init__(
+        self, account: pj.Account, line: SipLine, call_id: int = pj.PJSUA_INVALID_ID
+    ) -> None:
+        super().__init__(account, call_id)
+        self._line = line
+
+    def onCallState(self, prm: object) -> None:
+        """Follow the INVITE session."""
+        info = self.getInfo()
+        if info.state == pj.PJSIP_INV_STATE_CONFIRMED:
+            self._line.on_confirmed()
+        elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            self._line.on_disconnected(info.lastStatusCode, info.lastReason)
+
+    def onCallMediaState(self, prm: object) -> None:
+        """Follow offer and answer."""
+        self._line.on_media(self)
+
+    def onStreamDestroyed(self, prm: object) -> None:
+        """Keep the last counters."""
+        self._line.poll_statistics()
+
+    def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:
+        """Pass on a digit."""
+        self._line.on_digit(prm.digit, by_info=prm.method == pj.PJSUA_DTMF_METHOD_SIP_INFO)
+
+    def onCallTransferStatus(self, prm: pj.OnCallTransferStatusParam) -> None:
+        """Pass on a NOTIFY about our REFER."""
+        self._line.on_transfer_status(prm.statusCode, prm.reason, is_final=prm.finalNotify)
+
+    def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
+        """Refuse: a caller may not make us place calls."""
+        prm.statusCode = 603
+
+    def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:
+        """See a refused REFER, which pjsua reports in no other way."""
+        tsx = prm.e.body.tsxState.tsx
+        if tsx.method == "REFER" and tsx.statusCode >= 300:
+            self._line.on_transfer_status(tsx.statusCode, tsx.statusText, is_final=True)
+
+
+def _read_statistics(leg: Leg) -> RtpStatistics | None:
+    try:
+        info = leg.getStreamInfo(0)
+        stat = leg.getStreamStat(0)
+    except pj.Error:
+        return None
+    received, sent = stat.rtcp.rxStat, stat.rtcp.txStat
+    return RtpStatistics(
+        codec=info.codecName,
+        received_packets=received.pkt,
+        received_lost=received.loss,
+        received_discarded=received.discard,
+        received_duplicate=received.dup,
+        received_reordered=received.reorder,
+        received_jitter_ms=round(received.jitterUsec.mean / 1000, 1),
+        sent_packets=sent.pkt,
+        sent_lost=sent.loss,
+        sent_jitter_ms=round(sent.jitterUsec.mean / 1000, 1),
+        round_trip_ms=round(stat.rtcp.rttUsec.mean / 1000, 1),
+        jitter_buffer_ms=float(stat.jbuf.avgDelayMsec),
+    )

@@ -1,0 +1,388 @@
+"""The SIP library's life: start, the event pump on the loop, transports, accounts, slots, end."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+from collections import deque
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Protocol
+
+import structlog
+
+from gateway import __version__
+from gateway.config.models import SipConfig, TrunkConfig
+from gateway.conversation.line import CallFacts
+from gateway.errors import CallRejected, NoCallSlot, SipError
+from gateway.sip import pj
+from gateway.sip.admission import AdmissionPolicy, Decision, Ignore, Network, Refuse
+from gateway.sip.call import Leg, SipLine
+from gateway.sip.digest import DigestRealm
+from gateway.sip.media_port import CallMediaPort
+from gateway.sip.message import SipRequest, parse_request, uri_user
+from gateway.sip.native import RequestFilter
+from gateway.sip.trunk import Trunk, TrunkState
+
+log = structlog.get_logger(__name__)
+
+_PUMP_S = 0.01
+_EVENTS_PER_PUMP = 64
+_LIBRARY_CODECS = {"PCMU": "PCMU/8000/1", "PCMA": "PCMA/8000/1", "G722": "G722/16000/1"}
+
+
+class CallSink(Protocol):
+    """Who takes what the endpoint finds."""
+
+    def on_incoming(self, line: SipLine) -> None:
+        """A call was admitted; somebody must answer or refuse it."""
+
+    def on_refused(self, facts: CallFacts, refusal: Refuse) -> None:
+        """A call was refused before it got a slot."""
+
+    def on_trunk(self, state: TrunkState) -> None:
+        """A registration changed."""
+
+    def new_call_id(self) -> str:
+        """Make an id for a call."""
+
+
+class SipEndpoint:
+    """One pjsua2 library on one port.  Every method runs on the loop thread."""
+
+    def __init__(self, config: SipConfig, trunks: Iterable[TrunkConfig], sink: CallSink) -> None:
+        self._config = config
+        self._sink = sink
+        self._loop = asyncio.get_running_loop()
+        self._lib = pj.Endpoint()
+        self._log = _LibraryLog()
+        self._lines: dict[int, tuple[SipLine, Leg]] = {}
+        self._free_ports: list[CallMediaPort] = []
+        self._ports: list[CallMediaPort] = []
+        self._trunks = {t.name: Trunk(t, self._loop, sink.on_trunk) for t in trunks}
+        self._accounts: dict[str, _Account] = {}
+        self._filter: RequestFilter | None = None
+        self._policy = self._make_policy()
+        self._refused_messages: deque[tuple[CallFacts, Refuse]] = deque()
+        self.draining = False
+
+    async def __aenter__(self) -> SipEndpoint:
+        try:
+            self._start()
+        except pj.Error as error:
+            self._destroy()
+            where = f"{self._config.bind}:{self._config.port}"
+            raise SipError(500, f"cannot start SIP on {where}: {error.reason}") from error
+        except BaseException:
+            self._destroy()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for trunk in self._trunks.values():
+            trunk.stop()
+        for account in self._accounts.values():
+            account.shutdown()
+        self._accounts.clear()
+        deadline = self._loop.time() + 2.0
+        while self._pump_once() or (self.dialogs() and self._loop.time() < deadline):
+            await asyncio.sleep(_PUMP_S)
+        self._destroy()
+
+    async def run(self) -> None:
+        """Pump the library's events until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for trunk in self._trunks.values():
+                group.create_task(trunk.keep_addresses())
+            while True:
+                self._pump_once()
+                await asyncio.sleep(_PUMP_S)
+
+    # --- calls ---
+
+    def place(self, target: str, trunk_name: str = "") -> SipLine:
+        """Send an INVITE; the line tells what becomes of it.
+
+        Args:
+            target: SIP URI, or a number when a trunk is named.
+            trunk_name: empty = straight to the URI.
+
+        Raises:
+            NoCallSlot: all slots are taken.
+            SipError: unknown trunk or bad target.
+        """
+        if self.active_calls() >= self._config.max_calls or not self._free_ports:
+            raise NoCallSlot(503, f"all {self._config.max_calls} call slots taken")
+        if trunk_name and trunk_name not in self._trunks:
+            raise SipError(404, f"no trunk named {trunk_name!r}")
+        uri = target
+        if trunk_name and not target.startswith(("sip:", "sips:")):
+            uri = self._trunks[trunk_name].uri(target)
+        account = self._accounts[trunk_name]
+        caller = uri_user(account.uri)
+        facts = CallFacts(
+            self._sink.new_call_id(), "out", uri_user(uri) or uri, caller, trunk_name, uri
+        )
+        line = SipLine(facts, self._free_ports.pop(), self._loop)
+        leg = Leg(account, line)
+        line.bind(leg)
+        how = pj.CallOpParam(True)  # noqa: FBT003 (pjsua2's signature: use default call settings)
+        how.opt.audioCount, how.opt.videoCount = 1, 0
+        try:
+            leg.makeCall(uri, how)
+        except pj.Error as error:
+            line.on_disconnected(500, error.reason)
+            self._recycle(line)
+            raise CallRejected(500, f"cannot call {uri}: {error.reason}") from error
+        self._lines[leg.getId()] = (line, leg)
+        return line
+
+    def release(self, line: SipLine) -> None:
+        """Forget a call that is over; its slot is free."""
+        for number, (known, _) in list(self._lines.items()):
+            if known is line:
+                del self._lines[number]
+        self._recycle(line)
+
+    # --- what can be seen ---
+
+    def active_calls(self) -> int:
+        """Slots in use."""
+        counted = self._filter.active_calls() if self._filter else 0
+        return max(counted, len(self._lines))
+
+    def dialogs(self) -> int:
+        """SIP dialogs alive."""
+        return self._filter.dialogs() if self._filter else 0
+
+    def trunks(self) -> list[TrunkState]:
+        """State of every trunk."""
+        return [trunk.state for trunk in self._trunks.values()]
+
+    def trunk_context(self, name: str) -> str:
+        """Dialplan context of a trunk's calls."""
+        return self._trunks[name].config.context if name in self._trunks else "default"
+
+    # --- start and end ---
+
+    def _start(self) -> None:
+        self._lib.libCreate()
+        self._lib.libInit(self._library_settings())
+        kinds = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP}
+        for name in self._config.transports:
+            self._lib.transportCreate(kinds[name], self._transport_settings())
+        self._set_codecs()
+        self._lib.libStart()
+        self._lib.audDevManager().setNullDev()
+        self._filter = RequestFilter(self._judge)
+        if "udp" in self._config.transports:
+            self._filter.self_test(self._config.bind, self._config.port, self._pump_once)
+        self._ports = [CallMediaPort(f"slot{i}") for i in range(self._config.max_calls)]
+        self._free_ports = list(self._ports)
+        self._open_accounts()
+
+    def _destroy(self) -> None:
+        self._lines.clear()
+        self._accounts.clear()
+        self._filter = None
+        self._free_ports.clear()
+        self._ports.clear()
+        self._lib.libDestroy()
+
+    def _library_settings(self) -> pj.EpConfig:
+        settings = pj.EpConfig()
+        settings.uaConfig.threadCnt = 0  # signalling is pumped from the loop
+        settings.uaConfig.mainThreadOnly = True  # DTMF callbacks too
+        settings.uaConfig.maxCalls = self._config.max_calls
+        settings.uaConfig.userAgent = f"voice-gateway/{__version__}"
+        settings.medConfig.clockRate = 8000
+        settings.medConfig.sndClockRate = 8000
+        settings.medConfig.audioFramePtime = 20
+        settings.medConfig.channelCount = 1
+        settings.medConfig.noVad = True
+        settings.medConfig.ecTailLen = 0
+        settings.medConfig.threadCnt = 1
+        settings.logConfig.msgLogging = 1 if self._config.log_messages else 0
+        settings.logConfig.level = 5 if self._config.log_messages else 2
+        settings.logConfig.consoleLevel = settings.logConfig.level
+        settings.logConfig.writer = self._log
+        return settings
+
+    def _transport_settings(self) -> pj.TransportConfig:
+        settings = pj.TransportConfig()
+        settings.port = self._config.port
+        settings.boundAddress = "" if self._config.bind == "0.0.0.0" else self._config.bind  # noqa: S104 (compared)
+        settings.publicAddress = self._config.public_address
+        return settings
+
+    def _account_settings(self) -> pj.AccountConfig:
+        config = self._config
+        settings = pj.AccountConfig()
+        rtp = settings.mediaConfig.transportConfig
+        low, high = config.rtp_ports
+        rtp.port, rtp.portRange = low, high - low
+        rtp.boundAddress = "" if config.bind == "0.0.0.0" else config.bind  # noqa: S104 (compared)
+        rtp.publicAddress = config.public_address
+        settings.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
+        settings.callConfig.timerMinSESec = config.session_min_s
+        settings.callConfig.timerSessExpiresSec = config.session_expires_s
+        settings.natConfig.iceEnabled = False
+        return settings
+
+    def _open_accounts(self) -> None:
+        local = self._account_settings()
+        host = self._config.public_address or self._config.bind
+        local.idUri = f"sip:voice-gateway@{host}:{self._config.port}"
+        self._accounts[""] = _Account(self, "", local)
+        for name, trunk in self._trunks.items():
+            account = _Account(self, name, trunk.account_settings(self._account_settings()))
+            self._accounts[name] = account
+            trunk.attach(account)
+
+    def _set_codecs(self) -> None:
+        wanted = {_LIBRARY_CODECS[name]: 250 - i for i, name in enumerate(self._config.codecs)}
+        for codec in self._lib.codecEnum2():
+            self._lib.codecSetPriority(codec.codecId, wanted.get(codec.codecId, 0))
+
+    # --- events ---
+
+    def _pump_once(self) -> int:
+        """Handle what is there; returns how many events that were."""
+        handled = 0
+        while handled < _EVENTS_PER_PUMP and self._lib.libHandleEvents(0) > 0:
+            handled += 1
+        for level, text in self._log.drain():
+            (log.warning if level <= 2 else log.debug)("sip_library", text=text)
+        while self._refused_messages:
+            self._sink.on_refused(*self._refused_messages.popleft())
+        return handled
+
+    def _judge(self, message: bytes, source: str, port: int) -> Decision | None:
+        try:
+            request = parse_request(message.decode("utf-8", "replace"))
+        except ValueError:
+            return Ignore()
+        decision = self._policy.decide(request, source, _wall_s())
+        if isinstance(decision, Refuse) and not decision.is_challenge:
+            facts = self._facts(request, f"{source}:{port}", "")
+            self._refused_messages.append((facts, decision))
+        return decision
+
+    def on_incoming(self, call_number: int, trunk_name: str, rdata: pj.SipRxData) -> None:
+        """Make a line of an admitted INVITE.  Called by the library's account callback."""
+        request = parse_request(rdata.wholeMsg)
+        trunk = trunk_name or self._trunk_of(rdata.srcAddress.rpartition(":")[0])
+        account = self._accounts[trunk_name]
+        if not self._free_ports:  # cannot be: the filter counts the same slots
+            raise NoCallSlot(503, "no media port free")
+        line = SipLine(
+            self._facts(request, rdata.srcAddress, trunk), self._free_ports.pop(), self._loop
+        )
+        leg = Leg(account, line, call_number)
+        line.bind(leg)
+        self._lines[call_number] = (line, leg)
+        self._sink.on_incoming(line)
+
+    def on_registration(self, trunk_name: str, status: int, reason: str, expires_s: int) -> None:
+        """Pass a REGISTER's outcome to its trunk."""
+        if trunk_name in self._trunks:
+            self._trunks[trunk_name].on_registration(status, reason, expires_s)
+
+    def _facts(self, request: SipRequest, source: str, trunk: str) -> CallFacts:
+        return CallFacts(
+            call_id=self._sink.new_call_id(),
+            direction="in",
+            called=uri_user(request.uri),
+            caller=uri_user(request.header("from")),
+            trunk=trunk,
+            source=source,
+            sip_call_id=request.header("call-id"),
+            headers=request.first_headers(),
+        )
+
+    def _trunk_of(self, source: str) -> str:
+        address = ipaddress.ip_address(source)
+        for name, trunk in self._trunks.items():
+            if any(address in network for network in trunk.networks):
+                return name
+        return ""
+
+    def _recycle(self, line: SipLine) -> None:
+        port = line.release()
+        if port is not None:
+            self._free_ports.append(port)
+
+    def _make_policy(self) -> AdmissionPolicy:
+        config = self._config
+        networks = [ipaddress.ip_network(text, strict=False) for text in config.allow_sources]
+        if not networks and ipaddress.ip_address(config.bind).is_loopback and not config.users:
+            networks = [ipaddress.ip_network("127.0.0.0/8")]
+        users = {name: secret.get_secret_value() for name, secret in config.users.items()}
+        return AdmissionPolicy(
+            networks=tuple(networks),
+            trunk_networks=self._trunk_networks,
+            realm=DigestRealm(config.realm, users, os.urandom(32)) if users else None,
+            codecs=config.codecs,
+            max_calls=config.max_calls,
+            retry_after_s=config.retry_after_s,
+            active_calls=self.active_calls,
+            is_draining=lambda: self.draining,
+        )
+
+    def _trunk_networks(self) -> list[Network]:
+        return [network for trunk in self._trunks.values() for network in trunk.networks]
+
+
+class _Account(pj.Account):
+    """The library's account: forwards to the endpoint."""
+
+    def __init__(self, endpoint: SipEndpoint, trunk_name: str, settings: pj.AccountConfig) -> None:
+        super().__init__()
+        self._endpoint = endpoint
+        self._trunk_name = trunk_name
+        self.uri = settings.idUri
+        self.create(settings)
+
+    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
+        """Pass on; whatever fails here is answered, never lost."""
+        try:
+            self._endpoint.on_incoming(prm.callId, self._trunk_name, prm.rdata)
+        except Exception:
+            log.exception("incoming_call_failed")
+            how = pj.CallOpParam()
+            how.statusCode = 500
+            pj.Call(self, prm.callId).hangup(how)
+
+    def onRegState(self, prm: pj.OnRegStateParam) -> None:
+        """Pass on."""
+        self._endpoint.on_registration(self._trunk_name, prm.code, prm.reason, prm.expiration)
+
+
+class _LibraryLog(pj.LogWriter):
+    """Collects the library's own messages; they come from any of its threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: deque[tuple[int, str]] = deque(maxlen=500)
+
+    def write(self, entry: pj.LogEntry) -> None:
+        """Keep one message.  Any thread."""
+        self._lines.append((entry.level, entry.msg.strip()))
+
+    def drain(self) -> list[tuple[int, str]]:
+        """Take what has come."""
+        taken = []
+        while self._lines:
+            taken.append(self._lines.popleft())
+        return taken
+
+
+def _wall_s() -> float:
+    return datetime.now(UTC).timestamp()

@@ -1,0 +1,118 @@
+"""A SIP request as text: start line, headers, SDP offer.  Pure; lenient in reading, exact in saying what is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+# RFC 3261 section 7.3.3: compact header names.
+_COMPACT = {
+    "a": "accept-contact", "b": "referred-by", "c": "content-type", "e": "content-encoding",
+    "f": "from", "i": "call-id", "k": "supported", "l": "content-length", "m": "contact",
+    "o": "event", "r": "refer-to", "s": "subject", "t": "to", "u": "allow-events", "v": "via",
+    "x": "session-expires", "d": "request-disposition", "j": "reject-contact",
+}  # fmt: skip
+_URI_USER = re.compile(r"sips?:(?:([^@;>\s:]*)(?::[^@>\s]*)?@)?([^;>\s]+)", re.IGNORECASE)
+_STATIC_PAYLOADS = {
+    "0": "PCMU",
+    "3": "GSM",
+    "4": "G723",
+    "8": "PCMA",
+    "9": "G722",
+    "18": "G729",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SipRequest:
+    """One request as received."""
+
+    method: str
+    uri: str
+    headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Lower-case long names; several header lines of one name in order."""
+    body: str = ""
+
+    def header(self, name: str) -> str:
+        """First value of a header, empty when absent."""
+        values = self.headers.get(name.lower(), ())
+        return values[0] if values else ""
+
+    @property
+    def is_initial(self) -> bool:
+        """True when it starts a dialog: no tag in To (RFC 3261 section 12.2)."""
+        return ";tag=" not in self.header("to").replace(" ", "").lower()
+
+    def first_headers(self) -> dict[str, str]:
+        """Each header's first value, for the dialplan."""
+        return {name: values[0] for name, values in self.headers.items()}
+
+
+def parse_request(text: str) -> SipRequest:
+    """Read a request.
+
+    Raises:
+        ValueError: not a SIP request; says what is wrong.
+    """
+    head, _, body = text.replace("\r\n", "\n").partition("\n\n")
+    first, *lines = head.split("\n")
+    parts = first.split(" ")
+    if len(parts) != 3 or parts[2].strip() != "SIP/2.0":
+        raise ValueError(f"bad request line: {first[:80]!r}")
+    return SipRequest(parts[0], parts[1], _headers(lines), body)
+
+
+def _headers(lines: list[str]) -> dict[str, tuple[str, ...]]:
+    unfolded: list[str] = []
+    for line in lines:
+        if line[:1] in " \t" and unfolded:
+            unfolded[-1] += " " + line.strip()
+        else:
+            unfolded.append(line)
+    headers: dict[str, list[str]] = {}
+    for line in unfolded:
+        name, colon, value = line.partition(":")
+        if colon:
+            key = name.strip().lower()
+            headers.setdefault(_COMPACT.get(key, key), []).append(value.strip())
+    return {name: tuple(values) for name, values in headers.items()}
+
+
+def uri_user(value: str) -> str:
+    """User part of the first SIP or tel URI in a header value or URI; empty when it has none."""
+    tel = re.search(r"tel:([^;>\s]+)", value, re.IGNORECASE)
+    if tel:
+        return tel.group(1)
+    match = _URI_USER.search(value)
+    return (match.group(1) or "") if match else ""
+
+
+def offered_codecs(sdp: str) -> list[str] | None:
+    """Upper-case names of the audio codecs an SDP offers, in order; None when there is no audio.
+
+    Raises:
+        ValueError: an audio line that cannot be read.
+    """
+    payloads: list[str] | None = None
+    names = dict(_STATIC_PAYLOADS)
+    for line in sdp.replace("\r\n", "\n").split("\n"):
+        if line.startswith("m="):
+            if payloads is not None:
+                break
+            if line.startswith("m=audio"):
+                payloads = _payloads(line)
+        elif line.startswith("a=rtpmap:") and payloads is not None:
+            number, _, codec = line[9:].partition(" ")
+            names[number.strip()] = codec.split("/")[0].strip().upper()
+    if payloads is None:
+        return None
+    return [names.get(number, f"PT{number}") for number in payloads]
+
+
+def _payloads(line: str) -> list[str]:
+    parts = line.split()
+    port = parts[1].split("/")[0] if len(parts) > 1 else ""
+    if len(parts) < 4 or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"bad media line: {line[:80]!r}")
+    return parts[3:]
