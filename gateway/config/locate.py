@@ -110,9 +110,7 @@ class _Scan:
         elif self._take("{"):
             self._inline_table(path)
         else:
-            self._match(
-                _STRING if self._text[self._at : self._at + 1] in {'"', "'"} else _SCALAR
-            )
+            self._match(_STRING if self._text[self._at : self._at + 1] in {'"', "'"} else _SCALAR)
 
     def _array(self, path: KeyPath) -> None:
         index = 0

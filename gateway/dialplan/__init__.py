@@ -1,0 +1,1 @@
+"""The dialplan: which rule takes a call, and what its steps do."""

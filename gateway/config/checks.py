@@ -1,0 +1,179 @@
+"""What the models cannot say: rules that tie several values of gateway.toml together.  Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import IPv4Address, ip_address, ip_network
+
+from gateway.config.faults import did_you_mean
+from gateway.config.locate import KeyPath
+from gateway.config.models import AgentConfig, GatewayConfig, SipConfig, TrunkConfig
+
+Fault = tuple[KeyPath, str]
+
+_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_DOTTED_NUMBERS = re.compile(r"[0-9.]+")
+_SIP_URI = re.compile(r"sips?:[^\s<>\"]+")
+_TOOL = re.compile(r"(?:[A-Za-z_][\w.]*|.+\.py):[A-Za-z_]\w*")
+
+
+def check(config: GatewayConfig) -> Iterator[Fault]:
+    """Yield every broken rule with the key it is about."""
+    yield from _sip_faults(config)
+    yield from _port_faults(config)
+    yield from _http_faults(config)
+    yield from _trunk_faults(config)
+    yield from _agent_faults(config)
+
+
+def is_sip_uri(text: str) -> bool:
+    """Tell whether this is a URI that a call can be sent to."""
+    return _SIP_URI.fullmatch(text) is not None
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether a socket bound here is out of reach for other machines."""
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def _sip_faults(config: GatewayConfig) -> Iterator[Fault]:
+    sip = config.sip
+    if not _is_ipv4(sip.bind):
+        yield ("sip", "bind"), f'must be an IPv4 address such as "127.0.0.1", not "{sip.bind}"'
+    elif not (is_loopback(sip.bind) or sip.allow_sources or sip.users or config.trunks):
+        yield (
+            ("sip", "bind"),
+            "anybody who reaches this address could call in: set sip.allow_sources (such as"
+            ' ["192.168.0.0/16"]), [sip.users] or a [[trunks]]',
+        )
+    if sip.public_address and not _is_host(sip.public_address):
+        yield ("sip", "public_address"), "must be an IPv4 address or a host name, without a port"
+    for index, source in enumerate(sip.allow_sources):
+        if fault := _network_fault(source):
+            yield ("sip", "allow_sources", index), fault
+    for name, password in sip.users.items():
+        if not password.get_secret_value():
+            yield ("sip", "users", name), "the password is empty"
+    if sip.session_min_s > sip.session_expires_s:
+        yield ("sip", "session_min_s"), "must not be greater than session_expires_s"
+    yield from _list_faults(sip)
+
+
+def _list_faults(sip: SipConfig) -> Iterator[Fault]:
+    for key, names in {"transports": sip.transports, "codecs": sip.codecs}.items():
+        if not names:
+            yield ("sip", key), "must name at least one"
+        elif len(set(names)) < len(names):
+            yield ("sip", key), "names one twice"
+
+
+def _port_faults(config: GatewayConfig) -> Iterator[Fault]:
+    sip, http = config.sip, config.http
+    low, high = sip.rtp_ports
+    # RTP and RTCP for every slot, twice: ports of a call just ended may still be in use.
+    needed = sip.max_calls * 4
+    key = ("sip", "rtp_ports")
+    if low >= high:
+        yield key, "the first port must be less than the last"
+    elif low % 2:
+        yield key, "the first port must be even (RFC 3550 section 11)"
+    elif low < 1024:
+        yield key, "ports below 1024 are reserved for the system"
+    elif high - low + 1 < needed:
+        yield key, f"{sip.max_calls} calls need at least {needed} ports, this has {high - low + 1}"
+    if low <= sip.port <= high:
+        yield ("sip", "port"), "lies inside rtp_ports"
+    if http.port == sip.port and "tcp" in sip.transports:
+        yield ("http", "port"), "is the same as sip.port, which takes TCP too"
+
+
+def _http_faults(config: GatewayConfig) -> Iterator[Fault]:
+    http = config.http
+    if not is_loopback(http.bind) and not http.api_keys:
+        yield (
+            ("http", "bind"),
+            "other machines could place calls: set http.api_keys (such as"
+            ' ["${GATEWAY_API_KEY}"]) or bind = "127.0.0.1"',
+        )
+    for index, key in enumerate(http.api_keys):
+        if not key.get_secret_value():
+            yield ("http", "api_keys", index), "the key is empty"
+
+
+def _trunk_faults(config: GatewayConfig) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for index, trunk in enumerate(config.trunks):
+        for key, text in _one_trunk_faults(trunk):
+            yield ("trunks", index, key), text
+        if trunk.name in seen:
+            yield ("trunks", index, "name"), f'a trunk named "{trunk.name}" exists already'
+        seen.add(trunk.name)
+        if trunk.context != "default" and config.dialplan.directory is None:
+            text = f'there is no context "{trunk.context}": [dialplan] directory is not set'
+            yield ("trunks", index, "context"), text
+
+
+def _one_trunk_faults(trunk: TrunkConfig) -> Iterator[tuple[str, str]]:
+    host, colon, port = trunk.server.partition(":")
+    if not _is_host(host) or (colon and not (port.isdecimal() and 0 < int(port) < 65536)):
+        yield "server", f'must be host or host:port, not "{trunk.server}"'
+    if trunk.retry_min_s > trunk.retry_max_s:
+        yield "retry_min_s", "must not be greater than retry_max_s"
+    if trunk.password.get_secret_value() and not trunk.user:
+        yield "password", "there is a password but no user"
+
+
+def _agent_faults(config: GatewayConfig) -> Iterator[Fault]:
+    names = list(config.agents)
+    if not names:
+        yield ("agents",), "at least one agent is needed: [agents.NAME]"
+    if config.default_agent and config.default_agent not in names:
+        text = f'no agent "{config.default_agent}"{did_you_mean(config.default_agent, names)}'
+        yield ("default_agent",), text
+    for name, agent in config.agents.items():
+        for loc, text in _one_agent_faults(agent):
+            yield ("agents", name, *loc), text
+
+
+def _one_agent_faults(agent: AgentConfig) -> Iterator[Fault]:
+    for index, tool in enumerate(agent.tools):
+        if not _TOOL.fullmatch(tool):
+            text = 'must be "package.module:function" or "path/to/file.py:function"'
+            yield ("tools", index), f'{text}, not "{tool}"'
+    for name, target in agent.transfer_targets.items():
+        if not is_sip_uri(target):
+            yield ("transfer_targets", name), f'must be a SIP URI (sip:...), not "{target}"'
+    if agent.turn.stop_probability > agent.turn.start_probability:
+        yield ("turn", "stop_probability"), "must not be greater than start_probability"
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_host(text: str) -> bool:
+    if _DOTTED_NUMBERS.fullmatch(text):
+        return _is_ipv4(text)
+    return _HOST.fullmatch(text) is not None
+
+
+def _network_fault(text: str) -> str:
+    try:
+        ip_network(text, strict=True)
+    except ValueError:
+        pass
+    else:
+        return ""
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        return f'must be a network such as "192.168.0.0/16", not "{text}"'
+    return f'has bits beyond its length; did you mean "{network}"?'
