@@ -1,0 +1,1 @@
+"""Voice detection: one file per engine."""

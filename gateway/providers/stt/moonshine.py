@@ -1,0 +1,214 @@
+"""Moonshine tiny-en, offline, in the recognizer process that all workers share.
+
+A caller turn is decoded again from its start for each partial and for the final; the requests
+are stateless, so a recognizer that dies costs one turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from gateway.audio.format import LINE, SAMPLE_BYTES
+from gateway.errors import ProviderError, ProviderUnavailable
+from gateway.providers.contracts import Expect, ProviderSettings, SpeechToText, Transcript
+from gateway.recognizer.client import RecognizerClient, RecognizerStream, Reply
+from gateway.recognizer.moonshine import model_folder
+from gateway.recognizer.process import RecognizerProcess
+from gateway.recognizer.protocol import MAX_PCM_BYTES, Refused
+
+SUMMARY = "Moonshine tiny-en, offline English; runs in the shared recognizer process"
+SOCKET_VARIABLE = "GATEWAY_RECOGNIZER_SOCKET"
+
+_PHANTOMS = frozenset({"", "you", "thank you", "thanks", "thank you very much", "bye"})
+"""What the model writes for coughs, clicks and music."""
+_PHANTOM_LOG_PROB = -0.6
+_PHANTOM_SPEECH_MS = 300
+
+
+class Settings(ProviderSettings):
+    """`stt = { provider = "moonshine", ... }`."""
+
+    socket: str = ""
+    """Unix socket of a running recognizer; empty = environment, else an own process."""
+    partial_ms: Annotated[int, Field(ge=100)] = 500
+    """New audio after which a partial transcript is asked for."""
+    connect_timeout_s: Annotated[float, Field(gt=0)] = 2.0
+    """How long a caller turn waits for a recognizer that is just starting again."""
+
+
+def probe() -> str:
+    """Return "" when usable, else what to do."""
+    try:
+        model_folder()
+    except ProviderUnavailable as exc:
+        return exc.problem
+    return ""
+
+
+def create(settings: Settings) -> SpeechToText:
+    """Build the provider; nothing is loaded before `warm_up`."""
+    return Moonshine(settings)
+
+
+class Moonshine:
+    """Satisfies `contracts.SpeechToText`."""
+
+    input_format = LINE
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: RecognizerClient | None = None
+        self._owned = AsyncExitStack()
+        self._starting = asyncio.Lock()
+
+    async def warm_up(self) -> None:
+        """Reach the recognizer, or start an own one.  Raises ProviderUnavailable."""
+        async with self._starting:
+            if self._client is None:
+                self._client = await self._reach()
+
+    @asynccontextmanager
+    async def stream(self, expect: Expect) -> AsyncIterator[MoonshineStream]:
+        """Open recognition of one caller turn.  Raises ProviderUnavailable."""
+        await self.warm_up()
+        assert self._client is not None  # noqa: S101 - warm_up sets it or raises
+        requests = await self._client.open_stream(self._settings.connect_timeout_s)
+        stream = MoonshineStream(requests, expect, self._settings.partial_ms)
+        try:
+            yield stream
+        finally:
+            stream.close()
+
+    async def close(self) -> None:
+        """Disconnect and stop the own process, if any."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        await self._owned.aclose()
+
+    async def _reach(self) -> RecognizerClient:
+        given = self._settings.socket or os.environ.get(SOCKET_VARIABLE, "")
+        if given:
+            socket = Path(given)
+        else:
+            model_folder()
+            process = await self._owned.enter_async_context(RecognizerProcess())
+            socket = process.socket
+        client = RecognizerClient(socket)
+        (await client.open_stream(self._settings.connect_timeout_s)).close()
+        return client
+
+
+class MoonshineStream:
+    """Satisfies `contracts.SttStream`.  Lives on the loop; nothing but iteration waits."""
+
+    def __init__(self, requests: RecognizerStream, expect: Expect, partial_ms: int) -> None:
+        self._requests = requests
+        self._choices = expect.choices
+        self._partial_samples = partial_ms * LINE.sample_rate_hz // 1000
+        self._pcm = bytearray()
+        self._asked_samples = 0
+        self._partial_in_flight = False
+        self._results: deque[Transcript | ProviderError] = deque()
+        self._awake = asyncio.Event()
+        self._is_closed = False
+
+    def push(self, pcm: bytes) -> None:
+        """Take caller audio: mono s16le, 8000 Hz, any even length."""
+        if self._is_closed:
+            return
+        self._pcm += pcm
+        new_samples = self._samples - self._asked_samples
+        if new_samples >= self._partial_samples and not self._partial_in_flight:
+            self._partial_in_flight = True
+            self._ask(final=False)
+
+    def request_transcript(self) -> None:
+        """Ask for a transcript of all audio so far; partials give way to it."""
+        if not self._is_closed:
+            self._ask(final=True)
+
+    async def __aiter__(self) -> AsyncIterator[Transcript]:
+        """Yield transcripts until the stream is closed.  Raises ProviderUnavailable."""
+        while True:
+            while self._results:
+                result = self._results.popleft()
+                if isinstance(result, ProviderError):
+                    raise result
+                yield result
+            if self._is_closed:
+                return
+            self._awake.clear()
+            await self._awake.wait()
+
+    def close(self) -> None:
+        """Withdraw what is still asked for and end the iteration."""
+        self._is_closed = True
+        self._requests.close()
+        self._awake.set()
+
+    @property
+    def _samples(self) -> int:
+        return len(self._pcm) // SAMPLE_BYTES
+
+    def _ask(self, *, final: bool) -> None:
+        """Send the whole turn (its last minute, if longer)."""
+        covered = self._asked_samples = self._samples
+        pcm = bytes(self._pcm[-MAX_PCM_BYTES:])
+
+        def take(reply: Reply) -> None:
+            self._take(reply, pcm, covered, final=final)
+
+        choices = self._choices if final else ()
+        self._requests.decode(pcm, take, final=final, choices=choices)
+
+    def _take(self, reply: Reply, pcm: bytes, covered: int, *, final: bool) -> None:
+        if not final:
+            self._partial_in_flight = False
+        if isinstance(reply, Refused):
+            if not final:
+                return  # a partial that was skipped under load: the next one covers more
+            self._give(ProviderUnavailable("moonshine", f"the recognizer is {reply.reason}"))
+        elif isinstance(reply, ProviderError):
+            self._give(reply)
+        else:
+            is_phantom = looks_phantom(reply.text, reply.log_prob, pcm)
+            text = "" if is_phantom and reply.choice is None else reply.text
+            self._give(Transcript(text, covered, final, reply.log_prob, reply.choice))
+
+    def _give(self, result: Transcript | ProviderError) -> None:
+        self._results.append(result)
+        self._awake.set()
+
+
+def looks_phantom(text: str, log_prob: float | None, pcm: bytes) -> bool:
+    """True when the text is what the model writes where nobody spoke.
+
+    Args:
+        text: transcript as the model wrote it.
+        log_prob: mean log-probability per token (speech: p5 -0.42; noise mostly below -0.7).
+        pcm: the audio, mono s16le at 8000 Hz.
+    """
+    words = "".join(c for c in text.lower() if c.isalpha() or c == " ").split()
+    if not words:
+        return not any(c.isdigit() for c in text)
+    if " ".join(words) not in _PHANTOMS:
+        return False
+    return (log_prob or 0.0) < _PHANTOM_LOG_PROB or loud_ms(pcm) < _PHANTOM_SPEECH_MS
+
+
+def loud_ms(pcm: bytes) -> int:
+    """How much of the audio is within 20 dB of its loudest 20 ms, in ms."""
+    whole = len(pcm) - len(pcm) % LINE.frame_bytes
+    frames = np.frombuffer(pcm[:whole], dtype="<i2").astype(np.float64)
+    power = (frames.reshape(-1, LINE.frame_samples) ** 2).mean(axis=1)
+    return int((power > power.max() / 100).sum()) * LINE.ptime_ms if len(power) else 0

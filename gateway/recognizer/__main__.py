@@ -1,0 +1,97 @@
+"""`python -m gateway.recognizer --socket PATH`: load the model, warm up, say `ready`, serve."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+from gateway.errors import ProviderError
+from gateway.recognizer.moonshine import SOURCE_HZ, MoonshineModel, model_folder
+from gateway.recognizer.queue import DecodeQueue
+from gateway.recognizer.server import RecognizerServer
+from gateway.threads import BlockingEngine
+
+_EXIT_UNAVAILABLE = 69  # sysexits.h EX_UNAVAILABLE
+_WARM_UP_S = (1, 3)
+
+
+def main() -> int:
+    """Run until SIGTERM, SIGINT, or (when told so) until the parent is gone."""
+    options = _parser().parse_args()
+    os.nice(options.nice)
+    try:
+        asyncio.run(_run(options))
+    except ProviderError as exc:
+        print(exc.problem)  # noqa: T201 - the parent reads this line instead of `ready`
+        return _EXIT_UNAVAILABLE
+    except OSError as exc:
+        print(f"cannot listen on {options.socket}: {exc.strerror or exc}")  # noqa: T201
+        return _EXIT_UNAVAILABLE
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m gateway.recognizer", description=__doc__)
+    parser.add_argument("--socket", type=Path, required=True, help="Unix socket to listen on")
+    parser.add_argument("--threads", type=int, default=1, help="threads of one decode")
+    parser.add_argument("--nice", type=int, default=0, help="lower the own priority by so much")
+    parser.add_argument(
+        "--exit-with-parent", action="store_true", help="end when standard input ends"
+    )
+    return parser
+
+
+async def _run(options: argparse.Namespace) -> None:
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, done.set)
+    if options.exit_with_parent:
+        await loop.connect_read_pipe(lambda: _ParentWatch(done), sys.stdin)
+    engine = BlockingEngine("recognizer")
+    try:
+        model = await engine.call(_load, options.threads)
+        server = RecognizerServer(model, engine, DecodeQueue())
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(server.serve(options.socket, _say_ready))
+            serving.add_done_callback(lambda _: done.set())
+            await done.wait()
+            serving.cancel()
+    except* OSError as group:
+        raise group.exceptions[0] from None
+    except* ProviderError as group:
+        raise group.exceptions[0] from None
+    finally:
+        engine.close()
+
+
+def _load(threads: int) -> MoonshineModel:
+    """Load and run once per usual length, so that no caller waits for first-time allocations."""
+    model = MoonshineModel(model_folder(), threads)
+    for seconds in _WARM_UP_S:
+        model.decode(bytes(2 * SOURCE_HZ * seconds), ("yes", "no"))
+    return model
+
+
+def _say_ready() -> None:
+    print("ready", flush=True)  # noqa: T201 - the parent waits for this line
+
+
+class _ParentWatch(asyncio.Protocol):
+    """Standard input is a pipe that the parent holds: it ends when the parent does."""
+
+    def __init__(self, done: asyncio.Event) -> None:
+        self._done = done
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._done.set()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(main())

@@ -1,0 +1,161 @@
+"""A worker's connection to the recognizer: requests out, answers to whoever asked."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.errors import ProviderError, ProviderUnavailable
+from gateway.recognizer.protocol import (
+    Cancel,
+    Decode,
+    Decoded,
+    FrameReader,
+    Message,
+    ProtocolViolation,
+    Refused,
+    encode,
+)
+
+_RETRY_S = 0.1
+Reply = Decoded | Refused | ProviderError
+OnReply = Callable[[Reply], None]
+
+
+class RecognizerClient:
+    """One connection, shared by all calls of a worker; made again when the recognizer restarts."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._link: _Link | None = None
+        self._connecting = asyncio.Lock()
+        self._streams = itertools.count(1)
+
+    @property
+    def pending(self) -> int:
+        """Requests that wait for an answer."""
+        return len(self._link.pending) if self._link else 0
+
+    async def open_stream(self, deadline_s: float) -> RecognizerStream:
+        """Connect if need be and open one caller turn.
+
+        Args:
+            deadline_s: how long a recognizer that is just starting is waited for.
+
+        Raises:
+            ProviderUnavailable: nobody listens on the socket.
+        """
+        async with self._connecting:
+            if self._link is None or self._link.is_lost:
+                self._link = await self._connect(deadline_s)
+        return RecognizerStream(self._link, next(self._streams))
+
+    def close(self) -> None:
+        """Disconnect; whoever still waits is told.  Idempotent."""
+        if self._link is not None:
+            self._link.abort()
+            self._link = None
+
+    async def _connect(self, deadline_s: float) -> _Link:
+        loop = asyncio.get_running_loop()
+        give_up_s = loop.time() + deadline_s
+        while True:
+            try:
+                _, link = await loop.create_unix_connection(_Link, str(self._socket))
+            except OSError as exc:
+                if loop.time() + _RETRY_S > give_up_s:
+                    problem = f"no recognizer on {self._socket}: {exc.strerror or exc}"
+                    raise ProviderUnavailable("moonshine", problem) from exc
+                await asyncio.sleep(_RETRY_S)
+            else:
+                return link
+
+
+class RecognizerStream:
+    """Requests of one caller turn.  Nothing here waits: answers come by callback on the loop."""
+
+    def __init__(self, link: _Link, number: int) -> None:
+        self._link = link
+        self._number = number
+
+    def decode(
+        self, pcm: bytes, on_reply: OnReply, *, final: bool, choices: tuple[str, ...] = ()
+    ) -> None:
+        """Ask for `pcm` (mono s16le, 8000 Hz) to be recognized; `on_reply` is called once.
+
+        A lost connection is a `ProviderUnavailable` given to `on_reply`, now or later.
+        """
+        self._link.request(self._number, pcm, choices, on_reply, final=final)
+
+    def close(self) -> None:
+        """Withdraw what is still wanted; no callback of this stream is called any more."""
+        self._link.withdraw(self._number)
+
+
+class _Link(asyncio.Protocol):
+    """One connection's bytes and the requests that wait on it."""
+
+    def __init__(self) -> None:
+        self.pending: dict[int, tuple[int, OnReply]] = {}
+        self.is_lost = False
+        self._ids = itertools.count(1)
+        self._reader = FrameReader()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for message, _ in self._reader.receive(data):
+                self._settle(message)
+        except ProtocolViolation:
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
+        waiting, self.pending = self.pending, {}
+        for _, on_reply in waiting.values():
+            on_reply(_lost(exc))
+
+    def request(
+        self,
+        stream: int,
+        pcm: bytes,
+        choices: tuple[str, ...],
+        on_reply: OnReply,
+        *,
+        final: bool,
+    ) -> None:
+        if self.is_lost or self._transport is None:
+            on_reply(_lost(None))
+            return
+        number = next(self._ids)
+        self.pending[number] = (stream, on_reply)
+        head = Decode(id=number, stream=stream, final=final, choices=choices)
+        self._transport.write(encode(head, pcm))
+
+    def withdraw(self, stream: int) -> None:
+        kept = {n: entry for n, entry in self.pending.items() if entry[0] != stream}
+        if len(kept) < len(self.pending) and self._transport and not self.is_lost:
+            self._transport.write(encode(Cancel(stream=stream)))
+        self.pending = kept
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _settle(self, message: Message) -> None:
+        if not isinstance(message, Decoded | Refused):
+            raise ProtocolViolation(f"a recognizer does not send {message.op!r}")
+        waiting = self.pending.pop(message.id, None)
+        if waiting is not None:
+            waiting[1](message)
+
+
+def _lost(exc: Exception | None) -> ProviderUnavailable:
+    why = f": {exc}" if exc else ""
+    return ProviderUnavailable("moonshine", f"the connection to the recognizer is lost{why}")

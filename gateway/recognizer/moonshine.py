@@ -1,0 +1,234 @@
+"""Moonshine tiny-en (MIT) on onnxruntime: greedy decoding with key/value cache, forced choice.
+
+The model files come out of the `moonshine-voice` 0.1.0 wheel; none of its code is imported.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import soxr
+
+from gateway.errors import ProviderUnavailable
+from gateway.recognizer.tokens import BEGIN, END, Vocabulary
+
+SOURCE_HZ = 8000
+MODEL_HZ = 16000
+INSTALL = "pip install moonshine-voice==0.1.0"
+_FILES = ("encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin")
+_TAIL_S = 0.5
+"""Silence appended to a segment: without it the last word is often lost."""
+_TOKENS_PER_S = 6.5
+"""Nobody speaks faster; a decoder that says more repeats itself."""
+_SHORTEST_S = 0.1
+_LAYERS, _HEADS, _HEAD_SIZE = 6, 8, 36
+_PAST = [
+    f"{n}.{side}.{part}"
+    for n in range(_LAYERS)
+    for side in ("decoder", "encoder")
+    for part in ("key", "value")
+]
+_CHOICE_LEAD = 1.5
+"""Natural-log odds that the best phrase must have over the second."""
+_CHOICE_LOSS = 5.0
+"""Natural-log odds that it may lose to free text: spoken digits lose 0 (p50) to 5.8 (p95), whole
+sentences that are none of the phrases 8 (p5) to 17 (p50)."""
+
+_Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """What one segment says."""
+
+    text: str
+    log_prob: float | None
+    """Mean natural log-probability per token, None for a segment too short to decode."""
+    choice: str | None = None
+    """The expected phrase it was, if surely one of them."""
+
+
+def model_folder() -> Path:
+    """Find the model files in the installed wheel.
+
+    Raises:
+        ProviderUnavailable: not installed, or a later version without the model.
+    """
+    spec = importlib.util.find_spec("moonshine_voice")
+    if spec is None or not spec.submodule_search_locations:
+        raise ProviderUnavailable("moonshine", f"package moonshine-voice is missing: {INSTALL}")
+    folder = Path(spec.submodule_search_locations[0]) / "assets" / "tiny-en"
+    missing = [name for name in _FILES if not (folder / name).is_file()]
+    if missing:
+        raise ProviderUnavailable(
+            "moonshine",
+            f"{', '.join(missing)} missing in {folder}: only version 0.1.0 carries the model: "
+            f"{INSTALL}",
+        )
+    return folder
+
+
+class MoonshineModel:
+    """The loaded network.  Stateless between calls; one thread at a time is meant to use it."""
+
+    def __init__(self, folder: Path, threads: int = 1) -> None:
+        self._encoder = _session(folder / _FILES[0], threads)
+        self._decoder = _session(folder / _FILES[1], threads)
+        self._vocabulary = Vocabulary.read(folder / _FILES[2])
+
+    def decode(
+        self,
+        pcm: bytes,
+        choices: Sequence[str] = (),
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Decoding | None:
+        """Recognize one segment.
+
+        Args:
+            pcm: mono s16le at 8000 Hz.
+            choices: phrases one of which is expected.
+            should_stop: asked before every token.
+
+        Returns:
+            The decoding, or None when it was stopped.
+        """
+        seconds = len(pcm) / 2 / SOURCE_HZ
+        if seconds < _SHORTEST_S:
+            return Decoding("", None)
+        states = self._encode(pcm)
+        limit = math.ceil(seconds * _TOKENS_PER_S) + 1
+        decoded = self._greedy(states, limit, should_stop)
+        if decoded is None:
+            return None
+        tokens, log_prob = decoded
+        choice = self._choose(states, choices, log_prob) if choices else None
+        return Decoding(self._vocabulary.text(tokens), log_prob / (len(tokens) + 1), choice)
+
+    def score(self, pcm: bytes, phrases: Sequence[str]) -> list[float]:
+        """Natural log-probability of each phrase being all that is said in the segment."""
+        return self._score(self._encode(pcm), phrases)
+
+    def _encode(self, pcm: bytes) -> _Float32:
+        """Return the encoder's states, float32[1, frames, 288]."""
+        samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / 32768
+        wide = soxr.resample(samples, SOURCE_HZ, MODEL_HZ)
+        padded = np.concatenate([wide, np.zeros(int(_TAIL_S * MODEL_HZ), np.float32)])[None]
+        mask = np.ones(padded.shape, np.int64)
+        states: _Float32 = self._encoder.run(
+            None, {"input_values": padded, "attention_mask": mask}
+        )[0]
+        return states
+
+    def _greedy(
+        self, states: _Float32, limit: int, should_stop: Callable[[], bool]
+    ) -> tuple[list[int], float] | None:
+        """Take the likeliest token until the end; give them and their summed log-probability."""
+        past = _empty_past(1)
+        tokens: list[int] = []
+        total, token = 0.0, BEGIN
+        while True:
+            if should_stop():
+                return None
+            logits, past = self._step(np.array([[token]], np.int64), states, past)
+            token = int(logits[0, -1].argmax())
+            total += float(_log_softmax(logits[0, -1])[token])
+            if token == END or len(tokens) >= limit:
+                return tokens, total
+            tokens.append(token)
+
+    def _step(
+        self, tokens: npt.NDArray[np.int64], states: _Float32, past: dict[str, _Float32]
+    ) -> tuple[_Float32, dict[str, _Float32]]:
+        is_first = past["0.decoder.key"].shape[2] == 0
+        inputs: dict[str, Any] = {f"past_key_values.{name}": past[name] for name in _PAST}
+        inputs["input_ids"] = tokens
+        inputs["encoder_hidden_states"] = states
+        # nothing is masked; the decoder thins this to every 384th place, and one spreads to all
+        inputs["encoder_attention_mask"] = np.ones((len(states), 1), np.int64)
+        inputs["use_cache_branch"] = np.array([not is_first])
+        logits, *present = self._decoder.run(None, inputs)
+        # the cached branch gives the encoder's part back empty: keep the first one
+        fresh = {
+            name: value
+            for name, value in zip(_PAST, present, strict=True)
+            if is_first or "decoder" in name
+        }
+        return logits, past | fresh
+
+    def _choose(
+        self, states: _Float32, choices: Sequence[str], greedy_log_prob: float
+    ) -> str | None:
+        """Pick the phrase that was said, if the audio is clear about it."""
+        spoken = [_as_written(choice) for choice in choices]
+        scores = self._score(states, [form for forms in spoken for form in forms])
+        best: dict[str, float] = {}
+        for choice, forms in zip(choices, spoken, strict=True):
+            own, scores = scores[: len(forms)], scores[len(forms) :]
+            best[choice] = float(np.logaddexp.reduce(own))
+        return pick(best, greedy_log_prob)
+
+    def _score(self, states: _Float32, phrases: Sequence[str]) -> list[float]:
+        """Score all phrases in one teacher-forced pass."""
+        rows = [[*self._vocabulary.encode(phrase), END] for phrase in phrases]
+        longest = max(map(len, rows))
+        given = np.full((len(rows), longest), END, np.int64)
+        for place, row in enumerate(rows):
+            given[place, : len(row)] = [BEGIN, *row[:-1]]
+        repeated = np.repeat(states, len(rows), axis=0)
+        logits, _ = self._step(given, repeated, _empty_past(len(rows)))
+        return [
+            float(_log_softmax(line[: len(row)])[np.arange(len(row)), row].sum())
+            for line, row in zip(logits, rows, strict=True)
+        ]
+
+
+def pick(scores: dict[str, float], free_log_prob: float) -> str | None:
+    """Choose the best phrase if it is convincing.
+
+    Args:
+        scores: natural log-probability of each phrase.
+        free_log_prob: of what the recognizer would write without any expectation.
+
+    Returns:
+        The phrase; None when another is nearly as likely or free text is far likelier.
+    """
+    ranked = sorted(scores, key=scores.__getitem__, reverse=True)
+    if len(ranked) > 1 and scores[ranked[0]] - scores[ranked[1]] < _CHOICE_LEAD:
+        return None
+    return ranked[0] if free_log_prob - scores[ranked[0]] < _CHOICE_LOSS else None
+
+
+def _as_written(phrase: str) -> list[str]:
+    """Return the forms in which the model, taught on captions, may write a phrase."""
+    sentence = phrase[:1].upper() + phrase[1:]
+    return [f"{sentence}.", sentence, phrase]
+
+
+def _empty_past(batch: int) -> dict[str, _Float32]:
+    empty = np.zeros((batch, _HEADS, 0, _HEAD_SIZE), np.float32)
+    return dict.fromkeys(_PAST, empty)
+
+
+def _log_softmax(logits: _Float32) -> _Float32:
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    normal: _Float32 = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return normal
+
+
+def _session(path: Path, threads: int) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(
+        str(path), sess_options=options, providers=["CPUExecutionProvider"]
+    )

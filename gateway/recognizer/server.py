@@ -1,0 +1,167 @@
+"""The recognizer's socket side: takes requests from workers, decodes them one after another."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from gateway.recognizer.moonshine import Decoding
+from gateway.recognizer.protocol import (
+    Cancel,
+    Decode,
+    Decoded,
+    FrameReader,
+    Message,
+    ProtocolViolation,
+    Refused,
+    encode,
+)
+from gateway.recognizer.queue import DecodeQueue, Dropped, Job
+from gateway.threads import BlockingEngine
+
+log = logging.getLogger(__name__)
+
+_MAX_UNREAD_BYTES = 1 << 20
+"""A worker that does not read so much of its answers is cut off."""
+
+
+class Model(Protocol):
+    """What decodes: `MoonshineModel`, or any other of this shape."""
+
+    def decode(
+        self, pcm: bytes, choices: Sequence[str], should_stop: Callable[[], bool]
+    ) -> Decoding | None:
+        """Recognize mono s16le at 8000 Hz; None when stopped."""
+
+
+class RecognizerServer:
+    """Serves any number of workers; the loop stays free while the model computes."""
+
+    def __init__(self, model: Model, engine: BlockingEngine, queue: DecodeQueue) -> None:
+        self._model = model
+        self._engine = engine
+        self._queue = queue
+        self._awake = asyncio.Event()
+
+    async def serve(self, socket: Path, on_ready: Callable[[], None]) -> None:
+        """Listen on `socket` and decode until cancelled.  Raises OSError when it cannot listen."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_unix_server(lambda: _Peer(self), str(socket))
+        try:
+            _keep_private(socket)
+            on_ready()
+            await self._decode_forever()
+        finally:
+            server.close()
+            _remove(socket)
+
+    def take(self, peer: _Peer, message: Message, pcm: bytes) -> None:
+        """Act on one message of a worker.  Raises ProtocolViolation."""
+        match message:
+            case Decode(id=number, stream=stream, final=final, choices=choices):
+                job = Job(peer, number, stream, final, pcm, choices)
+                for dropped in self._queue.put(job):
+                    _refuse(dropped)
+                self._awake.set()
+            case Cancel(stream=stream):
+                self._queue.cancel(peer, stream)
+            case _:
+                raise ProtocolViolation(f"a worker does not send {message.op!r}")
+
+    def forget(self, peer: _Peer) -> None:
+        """Drop everything that a lost connection wanted."""
+        self._queue.cancel(peer)
+
+    async def _decode_forever(self) -> None:
+        while True:
+            job = self._queue.start_next()
+            if job is None:
+                self._awake.clear()
+                await self._awake.wait()
+                continue
+            await self._decode(job)
+
+    async def _decode(self, job: Job) -> None:
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        try:
+            decoding = await self._engine.call(
+                self._model.decode, job.pcm, job.choices, self._queue.should_stop
+            )
+        except Exception:  # border: whatever the native runtime raises costs one job
+            log.exception("decode_failed")
+            self._queue.finish()
+            _send(job, Refused(id=job.id, reason="failed"))
+            return
+        decode_ms = (loop.time() - started_s) * 1000
+        if not self._queue.finish():
+            return
+        _send(job, _answer(job, decoding, decode_ms))
+
+
+class _Peer(asyncio.Protocol):
+    """One worker's connection."""
+
+    def __init__(self, server: RecognizerServer) -> None:
+        self._server = server
+        self._reader = FrameReader()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for message, pcm in self._reader.receive(data):
+                self._server.take(self, message, pcm)
+        except ProtocolViolation:
+            self._abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._server.forget(self)
+
+    def send(self, message: Message) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        transport.write(encode(message))
+        if transport.get_write_buffer_size() > _MAX_UNREAD_BYTES:
+            self._abort()
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _keep_private(socket: Path) -> None:
+    socket.chmod(0o600)
+
+
+def _remove(socket: Path) -> None:
+    socket.unlink(missing_ok=True)
+
+
+def _answer(job: Job, decoding: Decoding | None, decode_ms: float) -> Message:
+    if decoding is None:
+        return Refused(id=job.id, reason="replaced")
+    return Decoded(
+        id=job.id,
+        text=decoding.text,
+        log_prob=decoding.log_prob,
+        choice=decoding.choice,
+        decode_ms=round(decode_ms, 1),
+    )
+
+
+def _refuse(dropped: Dropped) -> None:
+    _send(dropped.job, Refused(id=dropped.job.id, reason=dropped.reason))
+
+
+def _send(job: Job, message: Message) -> None:
+    if isinstance(job.peer, _Peer):
+        job.peer.send(message)
