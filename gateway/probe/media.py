@@ -115,6 +115,10 @@ class RtpPeer:
         self._frames.extend(frames)
         return first, first + len(frames) - 1
 
+    def hush(self) -> None:
+        """Drop speech that is queued and not yet sent: from the next tick on, silence."""
+        self._frames.clear()
+
     def press(self, digits: str, duration_ms: int = 160) -> None:
         """Queue RFC 4733 digits; they go out in place of audio, 40 ms of audio between two."""
         for digit in digits:
