@@ -8,6 +8,7 @@ GatewayError
   ProviderError(provider, kind, retryable)    vendor exceptions are translated in the provider's file
     ProviderUnavailable  ProviderTimeout  ProviderRejected  ProviderProtocolError
   ToolError(tool)                             told to the model, never to the caller
+  CommandError(status, reason)                the gateway cannot do what it was told; HTTP status
   TurnStateError                              our bug, never caught
 """
 
@@ -136,6 +137,15 @@ class ToolError(GatewayError):
         self.tool = tool
         self.problem = problem
         super().__init__(f"{tool}: {problem}")
+
+
+class CommandError(GatewayError):
+    """A command (HTTP API, control socket) cannot be done; `status` has the meaning of HTTP."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        self.status = status
+        self.reason = reason
+        super().__init__(f"{status} {reason}")
 
 
 class TurnStateError(GatewayError):

@@ -1,0 +1,124 @@
+"""The bundle of one call while it grows.  A disk that fails never reaches the call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from gateway.records.files import AUDIO_FILE, EVENTS_FILE, EventLog, write_call
+from gateway.records.ids import bundle_folder
+from gateway.records.model import CallRecord, TurnRecord
+from gateway.records.wav import StereoWavWriter
+
+log = structlog.get_logger(__name__)
+
+TURN_EVENT = "turn_finished"
+"""Kind of the event that carries a whole `TurnRecord`; repair rebuilds the turns from these."""
+
+
+class CallBundle:
+    """Writes `call.json`, `events.jsonl` and `audio.wav` of one call.  Loop thread only.
+
+    No method raises `OSError`: the first failure is logged, each is counted, and everything
+    that follows is still tried.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        record: CallRecord,
+        *,
+        audio: bool = True,
+        on_error: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Make the folder and write `call.json` with state "active" at once.
+
+        Args:
+            directory: `records.directory`.
+            record: what is known at the start.
+            audio: keep `audio.wav`.
+            on_error: called for each part that could not be written.
+        """
+        self.folder = bundle_folder(directory, record.call_id)
+        self.errors = 0
+        self._record = record
+        self._on_error = on_error
+        self._events = EventLog(self.folder / EVENTS_FILE)
+        self._audio = StereoWavWriter(self.folder / AUDIO_FILE) if audio else None
+        self._is_finished = False
+        self.update(record)
+
+    @property
+    def audio_s(self) -> float:
+        """Audio time of this call: what `write_audio` has taken."""
+        return self._audio.seconds if self._audio is not None else 0.0
+
+    def write_audio(self, received: bytes, sent: bytes) -> None:
+        """Append one tick: 160 samples from the caller (left), 160 to the caller (right).
+
+        Writes about once a second (32 KB, under a millisecond on an idle disk).
+        """
+        if self._audio is not None and not self._is_finished:
+            with self._trouble("audio"):
+                self._audio.write(received, sent)
+
+    def event(self, kind: str, audio_s: float, /, **data: Any) -> None:  # noqa: ANN401 - JSON
+        """Append one event; `data` is anything JSON can hold, dataclasses and models too."""
+        if self._is_finished:
+            return
+        with self._trouble("events"):
+            self._events.append(kind, audio_s, data)
+
+    def turn(self, turn: TurnRecord, audio_s: float) -> None:
+        """Append a finished turn, so that it is not lost with the process."""
+        self.event(TURN_EVENT, audio_s, turn=turn.model_dump())
+
+    def update(self, record: CallRecord) -> None:
+        """Replace `call.json` in mid-call (answered, codec known, routed)."""
+        if self._is_finished:
+            return
+        self._record = record
+        with self._trouble("call"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_call(self.folder, record)
+
+    def finish(self, record: CallRecord) -> CallRecord:
+        """Close everything and write the final `call.json`.  Idempotent; never awaits.
+
+        Args:
+            record: as `CallRecord.ended` gave it; audio length and errors are filled in.
+
+        Returns:
+            What was written.
+        """
+        if self._is_finished:
+            return self._record
+        if self._audio is not None:
+            with self._trouble("audio"):
+                self._audio.close()
+        self._events.close()
+        facts: dict[str, object] = {"records_errors": self.errors}
+        if self._audio is not None:
+            facts["audio_s"] = round(self._audio.seconds, 3)
+        self.update(record.model_copy(update=facts))
+        self._is_finished = True
+        return self._record
+
+    @contextmanager
+    def _trouble(self, part: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.errors += 1
+            self._on_error()
+            if self.errors == 1:
+                log.warning(
+                    "record_not_written", part=part, folder=str(self.folder), problem=str(error)
+                )
+            if isinstance(error, FileNotFoundError):  # the folder is not there (any more)
+                with suppress(OSError):
+                    self.folder.mkdir(parents=True, exist_ok=True)

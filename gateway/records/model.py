@@ -1,0 +1,207 @@
+"""What `call.json` holds: frozen models, units in the names, None where not applicable."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+import gateway
+
+EndReason = Literal[
+    "caller_hung_up",
+    "bot_hung_up",
+    "transferred",
+    "no_media",
+    "silence",
+    "max_duration",
+    "max_hold",
+    "hung_up_by_api",
+    "refused",
+    "cancelled",
+    "busy",
+    "no_answer",
+    "failed",
+    "crashed",
+    "worker_lost",
+    "shutdown",
+]
+
+
+def clean_text(value: object) -> object:
+    """Replace what is not valid UTF-8 (SIP headers come with lone surrogates)."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "replace").decode("utf-8")
+    return value
+
+
+def cleaned(value: Any) -> Any:  # noqa: ANN401 - any JSON-like value
+    """Do the same at any depth; models and dataclasses become dicts."""
+    if isinstance(value, dict):
+        return {clean_text(key): cleaned(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [cleaned(item) for item in value]
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, BaseModel):
+        return cleaned(value.model_dump())
+    if is_dataclass(value) and not isinstance(value, type):
+        return cleaned(asdict(value))
+    return value
+
+
+Text = Annotated[str, BeforeValidator(clean_text)]
+Milliseconds = Annotated[float, Field(description="milliseconds")]
+
+
+class Entry(BaseModel):
+    """A part of a record: frozen; keys of newer versions are ignored when it is read back."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
+
+
+class ToolUse(Entry):
+    """One function tool that ran within a turn."""
+
+    name: Text
+    arguments: Text = ""
+    result: Text = ""
+    is_error: bool = False
+    duration_ms: Milliseconds | None = None
+
+
+class TurnRecord(Entry):
+    """One caller turn and the bot's reply; the greeting is a turn without caller text."""
+
+    index: int
+    started_s: float | None = None
+    """Audio time at which the turn began."""
+    caller_text: Text | None = None
+    bot_text_generated: Text | None = None
+    bot_text_heard: Text | None = None
+    response_gap_ms: Milliseconds | None = None
+    """Last caller sample above the speech threshold -> first bot sample handed to RTP."""
+    gateway_share_ms: Milliseconds | None = None
+    """`response_gap_ms` minus the engines' own waiting."""
+    interrupted: bool = False
+    barge_in_stop_ms: Milliseconds | None = None
+    endpointing_ms: Milliseconds | None = None
+    stt_final_ms: Milliseconds | None = None
+    llm_first_token_ms: Milliseconds | None = None
+    llm_first_sentence_ms: Milliseconds | None = None
+    tts_first_audio_ms: Milliseconds | None = None
+    playout_start_ms: Milliseconds | None = None
+    tools: tuple[ToolUse, ...] = ()
+    error: Text | None = None
+
+
+class TranscriptLine(Entry):
+    """Who said what; the bot's lines hold only what was heard."""
+
+    speaker: Literal["caller", "bot"]
+    text: Text
+    at_s: float | None = None
+
+
+class RtpStatistics(Entry):
+    """RTP of one call, both directions, as RTCP and the jitter buffer counted it."""
+
+    received_packets: int = 0
+    received_bytes: int = 0
+    received_lost: int = 0
+    received_discarded: int = 0
+    received_reordered: int = 0
+    received_duplicated: int = 0
+    received_jitter_ms: Milliseconds | None = None
+    sent_packets: int = 0
+    sent_bytes: int = 0
+    sent_lost: int = 0
+    """As the other side reported."""
+    sent_jitter_ms: Milliseconds | None = None
+    round_trip_ms: Milliseconds | None = None
+    remote_address: Text = ""
+    """host:port that RTP came from."""
+
+
+class CallSummary(Entry):
+    """A call without its turns: what a list of calls shows."""
+
+    call_id: str
+    state: Literal["active", "finished"] = "active"
+    direction: Literal["in", "out"]
+    caller: Text = ""
+    called: Text = ""
+    trunk: Text = ""
+    source: Text = ""
+    """host:port of the SIP peer."""
+    sip_call_id: Text = ""
+    agent: Text = ""
+    route: Text = ""
+    """The dialplan rule that took the call."""
+    started_at: AwareDatetime
+    answered_at: AwareDatetime | None = None
+    ended_at: AwareDatetime | None = None
+    duration_s: float | None = None
+    """From start to end."""
+    talk_s: float | None = None
+    """From answer to end; None when it was never answered."""
+    end_reason: EndReason | None = None
+    end_text: Text = ""
+    """The same in words: SIP reason, rule that refused, error."""
+    sip_status: int | None = None
+    """Final SIP status; 200 for a BYE."""
+    codec: Text = ""
+
+
+class CallRecord(CallSummary):
+    """All of `call.json`."""
+
+    rtp: RtpStatistics | None = None
+    turns: tuple[TurnRecord, ...] = ()
+    transcript: tuple[TranscriptLine, ...] = ()
+    audio_s: float | None = None
+    """Length of `audio.wav`."""
+    records_errors: int = 0
+    """Parts of the bundle that could not be written (disk full, ...)."""
+    worker_pid: int | None = None
+    software: str = f"voice-gateway {gateway.__version__}"
+
+    def ended(
+        self, at: datetime, reason: EndReason, text: str = "", sip_status: int | None = None
+    ) -> CallRecord:
+        """Give the finished record: durations and transcript worked out, the rest as it is."""
+        update: dict[str, object] = {
+            "state": "finished",
+            "ended_at": at,
+            "end_reason": reason,
+            "end_text": clean_text(text),
+            "sip_status": self.sip_status if sip_status is None else sip_status,
+            "duration_s": _seconds_between(self.started_at, at),
+            "transcript": self.transcript or transcript_of(self.turns),
+        }
+        if self.answered_at is not None:
+            update["talk_s"] = _seconds_between(self.answered_at, at)
+        return self.model_copy(update=update)
+
+    def summary(self) -> CallSummary:
+        """Give it without turns and the like."""
+        return CallSummary.model_validate(self.model_dump())
+
+
+def transcript_of(turns: tuple[TurnRecord, ...]) -> tuple[TranscriptLine, ...]:
+    """List what was said in the order of the turns, the bot's part as far as it was heard."""
+    lines: list[TranscriptLine] = []
+    for turn in turns:
+        if turn.caller_text:
+            lines.append(
+                TranscriptLine(speaker="caller", text=turn.caller_text, at_s=turn.started_s)
+            )
+        if turn.bot_text_heard:
+            lines.append(TranscriptLine(speaker="bot", text=turn.bot_text_heard))
+    return tuple(lines)
+
+
+def _seconds_between(start: datetime, end: datetime) -> float:
+    return round(max(0.0, (end - start).total_seconds()), 3)

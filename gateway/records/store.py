@@ -1,0 +1,113 @@
+"""All call bundles of one process: opens them, and records refused calls within reason."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from gateway.errors import ConfigError, Problem
+from gateway.records.bundle import CallBundle
+from gateway.records.ids import new_call_id
+from gateway.records.model import CallRecord
+
+log = structlog.get_logger(__name__)
+
+REFUSALS_PER_MINUTE = 30
+REFUSALS_PER_DAY = 2000
+
+
+class Allowance:
+    """A token bucket: so many at once, refilled evenly over `period_s`.  Pure."""
+
+    def __init__(self, count: int, period_s: float) -> None:
+        self._count = count
+        self._period_s = period_s
+        self._left = float(count)
+        self._at_s = 0.0
+
+    def has_one(self, now_s: float) -> bool:
+        """Say whether one may be taken; `now_s` is monotonic."""
+        gained = max(0.0, now_s - self._at_s) * self._count / self._period_s
+        self._left = min(float(self._count), self._left + gained)
+        self._at_s = max(self._at_s, now_s)
+        return self._left >= 1.0
+
+    def take(self) -> None:
+        """Take one; ask `has_one` first."""
+        self._left -= 1.0
+
+
+class CallRecords:
+    """Where bundles are made.  One per worker process; loop thread only."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        audio: bool = True,
+        on_error: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take `[records]`; nothing is touched before `prepare`."""
+        self._directory = directory
+        self._audio = audio
+        self._on_error = on_error
+        self._per_minute = Allowance(REFUSALS_PER_MINUTE, 60.0)
+        self._per_day = Allowance(REFUSALS_PER_DAY, 86_400.0)
+        self.unrecorded_refusals = 0
+        """Refused calls that got no bundle because there were too many."""
+
+    def prepare(self) -> None:
+        """Make the directory and try to write in it.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            probe = self._directory / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
+            probe.write_bytes(b"voice-gateway\n")
+            probe.unlink()
+        except OSError as error:
+            text = f"cannot write call records into {self._directory}: {error.strerror or error}"
+            problem = Problem("[records]", 0, "records.directory", text)
+            raise ConfigError([problem]) from error
+
+    def new_call_id(self) -> str:
+        """Make the id of a call that starts now."""
+        return new_call_id(datetime.now(UTC))
+
+    def open(self, record: CallRecord) -> CallBundle:
+        """Start the bundle of a call; the process id is filled in.  Never raises OSError."""
+        started = record.model_copy(update={"worker_pid": os.getpid(), "state": "active"})
+        return CallBundle(self._directory, started, audio=self._audio, on_error=self._on_error)
+
+    def record_refusal(
+        self, record: CallRecord, *, now_s: float, details: Mapping[str, object] | None = None
+    ) -> bool:
+        """Leave a bundle without audio for a call that was refused.
+
+        Args:
+            record: finished (`CallRecord.ended(now, "refused", rule, status)`).
+            now_s: `loop.time()`.
+            details: goes into the one event `call_refused`.
+
+        Returns:
+            False when there were too many lately (30 a minute, 2000 a day): only counted then.
+        """
+        if not (self._per_minute.has_one(now_s) and self._per_day.has_one(now_s)):
+            self.unrecorded_refusals += 1
+            if self.unrecorded_refusals % 1000 == 1:
+                log.warning("refusals_not_recorded", total=self.unrecorded_refusals)
+            return False
+        self._per_minute.take()
+        self._per_day.take()
+        bundle = CallBundle(self._directory, record, audio=False, on_error=self._on_error)
+        told = {"reason": record.end_text, "sip_status": record.sip_status, **(details or {})}
+        bundle.event("call_refused", 0.0, **told)
+        bundle.finish(record)
+        return True
