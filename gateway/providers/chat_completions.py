@@ -41,7 +41,7 @@ def request_messages(instructions: str, messages: Sequence[Message]) -> list[dic
         instructions: the system message; empty = none.
         messages: oldest first; every tool result follows the message that called the tool.
     """
-    cut = any(isinstance(message, AssistantMessage) and message.interrupted for message in messages)
+    cut = any(isinstance(m, AssistantMessage) and m.interrupted and m.text for m in messages)
     system = "\n\n".join(filter(None, (instructions, CUT_NOTE if cut else "")))
     mapped: list[dict[str, object]] = [{"role": "system", "content": system}] if system else []
     if not messages or not isinstance(messages[0], UserMessage):

@@ -1,0 +1,130 @@
+"""What a tool may ask of the call, done only after what was said before it has been heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Protocol, assert_never
+
+from pydantic import Field
+
+from gateway.conversation.function_tool import FunctionTool
+from gateway.errors import ToolError
+
+BuiltinName = Literal["hang_up", "transfer_call", "send_dtmf"]
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End the call."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Hand the caller over."""
+
+    target: str
+    """SIP URI."""
+    name: str = ""
+    """What the agent's configuration calls it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendDigits:
+    """Press keys."""
+
+    digits: str
+
+
+Action = HangUp | Transfer | SendDigits
+
+
+class CallControl(Protocol):
+    """The part of a `CallLine` that actions need."""
+
+    async def hang_up(self, status: int = 0, reason: str = "") -> None:
+        """End the call."""
+
+    async def transfer(self, target: str) -> None:
+        """Blind transfer.  Raises TransferFailed."""
+
+    async def send_digits(self, digits: str) -> None:
+        """Send DTMF."""
+
+
+async def perform(action: Action, control: CallControl) -> None:
+    """Do what a tool asked for.  Call it after playout.
+
+    Raises:
+        SipError: it failed (TransferFailed: the caller is still on the line).
+    """
+    match action:
+        case HangUp(reason=reason):
+            await control.hang_up(reason=reason)
+        case Transfer(target=target):
+            await control.transfer(target)
+        case SendDigits(digits=digits):
+            await control.send_digits(digits)
+        case _:
+            assert_never(action)
+
+
+def builtin_tools(
+    names: Iterable[BuiltinName], transfer_targets: Mapping[str, str]
+) -> tuple[FunctionTool, ...]:
+    """Make the built-in tools of an agent.
+
+    Args:
+        names: which ones.
+        transfer_targets: name -> SIP URI; `transfer_call` is left out when there are none.
+
+    Raises:
+        ToolError: no such built-in.
+    """
+    functions: dict[str, Callable[..., Action]] = {"hang_up": hang_up, "send_dtmf": send_dtmf}
+    tools = []
+    for name in names:
+        if name == "transfer_call":
+            if transfer_targets:
+                tools.append(_transfer_tool(transfer_targets))
+        elif name in functions:
+            tools.append(FunctionTool.of(functions[name]))
+        else:
+            raise ToolError(name, "no such built-in tool")
+    return tuple(tools)
+
+
+def hang_up(reason: str = "") -> HangUp:
+    """End the call. Say goodbye first: what you have said is played to its end before.
+
+    Args:
+        reason: for the record, a few words.
+    """
+    return HangUp(reason)
+
+
+def send_dtmf(
+    digits: Annotated[str, Field(pattern=r"^[0-9A-D*#]+$", max_length=32)],
+) -> SendDigits:
+    """Press telephone keys, for example to get through another system's menu.
+
+    Args:
+        digits: keys in order, of 0-9, *, # and A-D.
+    """
+    return SendDigits(digits)
+
+
+def _transfer_tool(targets: Mapping[str, str]) -> FunctionTool:
+    def transfer_call(target: str) -> Transfer:
+        """Transfer the caller to somebody else. Tell them first: it is played to its end before.
+
+        Args:
+            target: to whom.
+        """
+        return Transfer(targets[target], target)
+
+    names: Any = Literal[tuple(targets)]
+    transfer_call.__annotations__["target"] = names
+    return FunctionTool.of(transfer_call)

@@ -1,0 +1,260 @@
+"""A Python function as a tool: found by its reference, described by its signature and docstring."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.errors import PydanticUserError
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import CoreSchema
+
+from gateway.errors import ToolError
+from gateway.providers.contracts import ToolSpec
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = "__gateway_tool__"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what OpenAI accepts as the name of a function
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """The call in which a tool runs; a tool whose first parameter has this type receives it."""
+
+    call_id: str
+    caller: str
+    called: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    side_effects: bool
+    timeout_s: float | None
+
+
+def tool(*, side_effects: bool = True, timeout_s: float | None = None) -> Callable[[F], F]:
+    """Say more about a function tool than its signature can; the decorator is optional.
+
+    Args:
+        side_effects: False = it only reads, so it may run for a reply that is never spoken.
+        timeout_s: its own time limit; None = the agent's `tool_timeout_s`.
+    """
+
+    def mark(function: F) -> F:
+        setattr(function, _OPTIONS, _Options(side_effects, timeout_s))
+        return function
+
+    return mark
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionTool:
+    """A function that a model may call."""
+
+    spec: ToolSpec
+    function: Callable[..., Any]
+    arguments: type[BaseModel]
+    """Validates the model's arguments; each field's alias is the parameter's name."""
+    is_async: bool
+    takes_context: bool
+    side_effects: bool = True
+    timeout_s: float | None = None
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> FunctionTool:
+        """Read name, description and parameters off a function.
+
+        The first paragraph of the docstring is the description, its Google-style `Args:` describe
+        the parameters.
+
+        Raises:
+            ToolError: a parameter has no type, or one that JSON cannot express.
+        """
+        name = getattr(function, "__name__", type(function).__name__)
+        if not _NAME.fullmatch(name):
+            raise ToolError(name, "a tool's name may have letters a-z, digits, _ and - only")
+        if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+            raise ToolError(name, "a generator cannot be a tool: return the result instead")
+        takes_context, parameters = _parameters(name, function)
+        description, of_parameters = _read_docstring(inspect.getdoc(function) or "")
+        arguments = _arguments_model(name, parameters, of_parameters)
+        options = getattr(function, _OPTIONS, _Options(side_effects=True, timeout_s=None))
+        return cls(
+            ToolSpec(name, description, _schema(name, arguments)),
+            function,
+            arguments,
+            inspect.iscoroutinefunction(function),
+            takes_context,
+            options.side_effects,
+            options.timeout_s,
+        )
+
+    def bind(self, arguments_json: str) -> dict[str, Any]:
+        """Validate a JSON object of arguments into keyword arguments.
+
+        Raises:
+            pydantic.ValidationError: it is no JSON, no object, or does not fit the parameters.
+        """
+        valid = self.arguments.model_validate_json(arguments_json.strip() or "{}")
+        fields = type(valid).model_fields
+        return {str(fields[key].alias): getattr(valid, key) for key in valid.model_fields_set}
+
+
+def load_tool(reference: str, base_dir: Path) -> FunctionTool:
+    """Load `package.module:function` or `path/to/file.py:function`.
+
+    Args:
+        reference: as in the agent's `tools`.
+        base_dir: the config file's folder; paths are relative to it and modules are looked for
+            there too, after everything that is installed.
+
+    Raises:
+        ToolError: nothing there, not callable, not typed, or the import itself failed.
+    """
+    where, _, name = reference.rpartition(":")
+    if not where or not name.isidentifier():
+        raise ToolError(reference, "write package.module:function or path/to/file.py:function")
+    if str(base_dir) not in sys.path:
+        sys.path.append(str(base_dir))
+    module = _import(reference, where, base_dir)
+    function = getattr(module, name, None)
+    if function is None:
+        raise ToolError(reference, f"there is no {name!r} in {module.__file__}")
+    if not callable(function):
+        raise ToolError(reference, f"{name!r} is a {type(function).__name__}, not a function")
+    return FunctionTool.of(function)
+
+
+def _import(reference: str, where: str, base_dir: Path) -> ModuleType:
+    try:
+        if not where.endswith(".py"):
+            return importlib.import_module(where)
+        return _import_file((base_dir / Path(where).expanduser()).resolve())
+    except ModuleNotFoundError as exc:
+        raise ToolError(reference, f"{exc} (looked in {base_dir} too)") from exc
+    except FileNotFoundError as exc:
+        raise ToolError(reference, f"no such file: {exc.filename}") from exc
+    except (Exception, SystemExit) as exc:  # border: anything may be in user code
+        raise ToolError(reference, f"import failed: {type(exc).__name__}: {exc}") from exc
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import a file once, however many of its functions are tools."""
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    name = f"gateway_tool_{path.stem}_{digest}"
+    if name in sys.modules:
+        return sys.modules[name]
+    found = importlib.util.spec_from_file_location(name, path)
+    if found is None or found.loader is None:
+        raise ImportError(f"cannot import {path}")
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module  # dataclasses and pydantic look the module up while it runs
+    try:
+        found.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _parameters(
+    name: str, function: Callable[..., Any]
+) -> tuple[bool, list[tuple[inspect.Parameter, Any]]]:
+    """Return whether the call's context comes first, and the other parameters with their types."""
+    try:
+        signature = inspect.signature(function)
+        hints = typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError, ValueError) as exc:
+        raise ToolError(name, f"its signature cannot be read: {exc}") from exc
+    parameters = list(signature.parameters.values())
+    takes_context = bool(parameters) and hints.get(parameters[0].name) is CallContext
+    typed = []
+    for parameter in parameters[1:] if takes_context else parameters:
+        if parameter.kind not in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}:
+            raise ToolError(name, f"parameter {parameter} cannot be given by name")
+        if parameter.name not in hints:
+            raise ToolError(name, f"parameter {parameter.name!r} has no type")
+        typed.append((parameter, hints[parameter.name]))
+    return takes_context, typed
+
+
+def _arguments_model(
+    name: str, parameters: list[tuple[inspect.Parameter, Any]], descriptions: dict[str, str]
+) -> type[BaseModel]:
+    # The fields are numbered because a parameter may be called like a method of BaseModel.
+    fields: dict[str, Any] = {
+        f"p{number}": (annotation, _field(parameter, descriptions.get(parameter.name)))
+        for number, (parameter, annotation) in enumerate(parameters)
+    }
+    try:
+        return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+    except PydanticUserError as exc:
+        raise ToolError(name, f"a parameter's type is not usable: {exc.message}") from exc
+
+
+def _field(parameter: inspect.Parameter, description: str | None) -> FieldInfo:
+    default = ... if parameter.default is parameter.empty else parameter.default
+    if description is None:
+        return typing.cast("FieldInfo", Field(default, alias=parameter.name))
+    return typing.cast("FieldInfo", Field(default, alias=parameter.name, description=description))
+
+
+class _PlainSchema(GenerateJsonSchema):
+    """JSON schema without the titles that pydantic makes up: they cost tokens and say nothing."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401  # pydantic's type is private
+        """Never."""
+        return False
+
+    def generate(self, schema: CoreSchema, mode: Any = "validation") -> dict[str, Any]:  # noqa: ANN401
+        """Drop the model's own title too."""
+        made = super().generate(schema, mode)
+        made.pop("title", None)
+        return made
+
+
+def _schema(name: str, arguments: type[BaseModel]) -> dict[str, object]:
+    try:
+        return arguments.model_json_schema(by_alias=True, schema_generator=_PlainSchema)
+    except PydanticUserError as exc:
+        raise ToolError(name, f"JSON cannot express a parameter: {exc.message}") from exc
+
+
+def _read_docstring(text: str) -> tuple[str, dict[str, str]]:
+    """Return the first paragraph and the descriptions under `Args:`."""
+    first = text.split("\n\n", 1)[0]
+    return " ".join(first.split()), dict(_described_parameters(text.splitlines()))
+
+
+def _described_parameters(lines: list[str]) -> Iterator[tuple[str, str]]:
+    headings = [n for n, line in enumerate(lines) if line.strip() in {"Args:", "Arguments:"}]
+    if not headings:
+        return
+    name, words, indent = "", [""], 0
+    for line in lines[headings[0] + 1 :]:
+        if line.strip() and not line.startswith(" "):
+            break
+        depth = len(line) - len(line.lstrip())
+        entry = re.match(r"\s+\*{0,2}(\w+)\s*(?:\([^)]*\))?:\s*(.*)", line)
+        if entry and (not name or depth <= indent):
+            if name:
+                yield name, " ".join(words).strip()
+            name, words, indent = entry[1], [entry[2]], depth
+        elif name:
+            words.append(line.strip())
+    if name:
+        yield name, " ".join(words).strip()
