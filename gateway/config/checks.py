@@ -88,7 +88,8 @@ def _port_faults(config: GatewayConfig) -> Iterator[Fault]:
     if low <= sip.port <= high:
         yield ("sip", "port"), "lies inside rtp_ports"
     if http.port == sip.port and "tcp" in sip.transports:
-        yield ("http", "port"), "is the same as sip.port, which takes TCP too"
+        at, other = ("http", "sip") if "port" in http.model_fields_set else ("sip", "http")
+        yield (at, "port"), f"is the same as {other}.port, and SIP takes TCP too"
 
 
 def _http_faults(config: GatewayConfig) -> Iterator[Fault]:

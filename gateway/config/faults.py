@@ -48,12 +48,18 @@ def _sentence(details: ErrorDetails, model: type[BaseModel]) -> str:
 
 def _shown(value: object, annotations: list[Any]) -> str:
     """Quote a wrong value, unless it may be a secret or is no plain value."""
-    if not annotations or SecretStr in annotations:
+    if not annotations or any(map(_may_hold_secret, annotations)):
         return ""
     if not isinstance(value, str | int | float):
         return ""
     text = json.dumps(value, ensure_ascii=False)
     return f", not {text}" if len(text) <= _SHOWN_LENGTH else ""
+
+
+def _may_hold_secret(annotation: object) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return True
+    return annotation is SecretStr or any(map(_may_hold_secret, get_args(annotation)))
 
 
 def _known_keys(model: type[BaseModel], loc: KeyPath) -> list[str]:
