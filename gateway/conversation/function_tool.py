@@ -203,7 +203,7 @@ def _arguments_model(
     try:
         return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
     except PydanticUserError as exc:
-        raise ToolError(name, f"a parameter's type is not usable: {exc.message}") from exc
+        raise ToolError(name, f"a parameter's type is not usable: {_short(exc)}") from exc
 
 
 def _field(parameter: inspect.Parameter, description: str | None) -> FieldInfo:
@@ -221,9 +221,10 @@ class _PlainSchema(GenerateJsonSchema):
         return False
 
     def generate(self, schema: CoreSchema, mode: Any = "validation") -> dict[str, Any]:  # noqa: ANN401
-        """Drop the model's own title too."""
+        """Drop the models' own titles too."""
         made = super().generate(schema, mode)
-        made.pop("title", None)
+        for each in (made, *made.get("$defs", {}).values()):
+            each.pop("title", None)
         return made
 
 
@@ -231,7 +232,12 @@ def _schema(name: str, arguments: type[BaseModel]) -> dict[str, object]:
     try:
         return arguments.model_json_schema(by_alias=True, schema_generator=_PlainSchema)
     except PydanticUserError as exc:
-        raise ToolError(name, f"JSON cannot express a parameter: {exc.message}") from exc
+        raise ToolError(name, f"JSON cannot express a parameter: {_short(exc)}") from exc
+
+
+def _short(error: PydanticUserError) -> str:
+    """Pydantic's first sentence; the rest is advice on pydantic."""
+    return error.message.split("\n", 1)[0].split(". ", 1)[0]
 
 
 def _read_docstring(text: str) -> tuple[str, dict[str, str]]:
