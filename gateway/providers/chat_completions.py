@@ -91,12 +91,13 @@ class StreamedReply:
             self._take_usage(usage)
         for choice in _as_list(getattr(chunk, "choices", None))[:1]:
             self._has_choice = True
-            self._finish_reason = getattr(choice, "finish_reason", None) or self._finish_reason
+            reason = _as_text(getattr(choice, "finish_reason", None))
+            self._finish_reason = reason or self._finish_reason
             delta = getattr(choice, "delta", None)
             for text in (getattr(delta, "content", None), getattr(delta, "refusal", None)):
-                if isinstance(text, str) and text:
+                if piece := _as_text(text):
                     self._has_text = True
-                    yield TextDelta(text)
+                    yield TextDelta(piece)
             for part in _as_list(getattr(delta, "tool_calls", None)):
                 self._calls.add(part)
 
@@ -143,11 +144,10 @@ class _CallParts:
 
     def add(self, part: object) -> None:
         function = getattr(part, "function", None)
-        name = getattr(function, "name", None) or ""
-        arguments = getattr(function, "arguments", None) or ""
-        if not isinstance(arguments, str):
-            arguments = json.dumps(arguments)
-        call_id = getattr(part, "id", None) or ""
+        name = _as_text(getattr(function, "name", None))
+        arguments = getattr(function, "arguments", None)
+        arguments = json.dumps(arguments) if isinstance(arguments, dict) else _as_text(arguments)
+        call_id = _as_text(getattr(part, "id", None))
         index = getattr(part, "index", None)
         call = self._find(index, call_id, name, arguments)
         if call is None:
@@ -231,6 +231,10 @@ def _is_json_object(text: str) -> bool:
         return isinstance(json.loads(text), dict)
     except ValueError:
         return False
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _as_list(value: object) -> list[object]:
