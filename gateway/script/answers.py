@@ -1,0 +1,335 @@
+"""Taking the caller's answer to the question that a flow has put."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.providers.contracts import UserMessage
+from gateway.script.basket import Symbol, assemble, symbols, with_options
+from gateway.script.draft import Draft
+from gateway.script.flow import ask_more, give_up, go_to, missing_option, tell_change
+from gateway.script.numbers import digit_string
+from gateway.script.order import change_order, is_done
+from gateway.script.slots import digits_wanted, nearest, only_yes_or_no, yes_or_no
+from gateway.script.state import Line, Value
+from gateway.script.words import find, vocabulary, words
+
+_MOST_TRIES = 3
+_MARKS = vocabulary("no actually sorry said meant mean wait change wrong correction instead not")
+_SPOKEN_VALUES = frozenset({"digits", "phone_number", "time", "quantity", "choice"})
+
+
+def take(draft: Draft, message: UserMessage) -> bool:
+    """Use a message as the answer that the present flow waits for.
+
+    Returns:
+        False when it is no answer to that; the draft is then unchanged.
+    """
+    phase, text = draft.frame.phase, message.text
+    if phase == "confirm":
+        return _correct_confirmed(draft, text)
+    if phase == "which":
+        return _which(draft, message)
+    if phase == "read_back":
+        return _correct_read_back(draft, text)
+    if phase == "option":
+        return _option(draft, message) or _order(draft, text)
+    if draft.slot.type == "items":
+        return _order(draft, text)
+    return _fill(draft, message) or _correct_earlier(draft, text)
+
+
+def take_done(draft: Draft, text: str) -> bool:
+    """Use "that's all" where an order is taken: before any intent, it does not mean the call."""
+    name = draft.step.ask
+    if not name or draft.slot.type != "items" or not is_done(draft.menu(name), text):
+        return False
+    if draft.frame.phase == "option":
+        while missing := missing_option(draft, name):
+            if not _take_default(draft, *missing):
+                return False
+        draft.advance()
+    elif draft.order(name):
+        draft.advance()
+    elif draft.frame.tries == 0:
+        draft.say(draft.slot.nothing)
+        draft.stay("ask", tries=1)
+    else:
+        draft.leave()
+    return True
+
+
+def take_yes_or_no(draft: Draft, message: UserMessage, *, is_strict: bool) -> bool:
+    """Use a yes or no where one was asked for; strict = only if nothing else was said."""
+    if draft.frame.phase not in {"confirm", "read_back"}:
+        return False
+    read = only_yes_or_no(message.text) if is_strict else yes_or_no(message.text)
+    if not is_strict and read is None and message.choice in {"yes", "no"}:
+        read = message.choice
+    if read is None:
+        return False
+    if draft.frame.phase == "read_back":
+        _close_read_back(draft, read)
+    elif read == "yes":
+        draft.advance()
+    else:
+        _refuse(draft)
+    return True
+
+
+def retry(draft: Draft) -> None:
+    """The answer was not understood: ask again, differently, or give up."""
+    frame, step = draft.frame, draft.step
+    slot = draft.slot if step.ask else None
+    tries = frame.tries + 1
+    if tries < (slot.max_tries if slot else _MOST_TRIES):
+        draft.stay(frame.phase, tries=tries)
+        return
+    missing = missing_option(draft, step.ask) if frame.phase == "option" else None
+    if missing and _take_default(draft, *missing):
+        ask_more(draft)
+    else:
+        give_up(draft, slot.on_fail if slot else "")
+
+
+def _take_default(draft: Draft, index: int, group: str) -> bool:
+    menu = draft.menu(draft.step.ask)
+    default = menu.options[group].default
+    if default:
+        order = list(draft.order(draft.step.ask))
+        order[index] = with_options(menu, order[index], [(group, default)])
+        draft.set(draft.step.ask, tuple(order))
+    return bool(default)
+
+
+def _close_read_back(draft: Draft, read: str) -> None:
+    if read == "yes":
+        draft.confirm(draft.step.ask)
+        draft.advance()
+        return
+    draft.clear([draft.step.ask])
+    if draft.frame.tries + 1 >= draft.slot.max_tries:
+        give_up(draft, draft.slot.on_fail)
+    else:
+        draft.stay("ask", tries=draft.frame.tries + 1)
+
+
+def _refuse(draft: Draft) -> None:
+    step = draft.step
+    names = draft.named_slots(step.confirm)
+    if step.otherwise:
+        go_to(draft, step.otherwise)
+    elif not names:
+        draft.advance()
+    elif len(names) == 1 and not draft.order(names[0]):
+        _ask_anew(draft, names[0])
+    else:
+        draft.stay("which")
+
+
+def _ask_anew(draft: Draft, name: str) -> None:
+    at = _asking_step(draft, name)
+    if at is None:
+        draft.stay("confirm", tries=draft.frame.tries + 1)
+        return
+    draft.clear([name])
+    draft.stay("ask", step=at)
+
+
+def _asking_step(draft: Draft, name: str) -> int | None:
+    steps = draft.script.flows[draft.frame.flow].steps
+    return next((at for at, step in enumerate(steps) if step.ask == name), None)
+
+
+def _correct_confirmed(draft: Draft, text: str) -> bool:
+    """Apply a correction given in the answer to a confirmation; it is then asked again."""
+    names = draft.named_slots(draft.step.confirm)
+    for name in names:
+        if draft.script.slots[name].type == "items":
+            return _change_confirmed(draft, name, text)
+    heard = words(text)
+    for name in reversed(names):
+        if draft.script.slots[name].type in _SPOKEN_VALUES:
+            value = draft.find(name, text)
+            if value and value != draft.state.slot(name):
+                draft.set(name, value)
+                draft.confirm(name)
+                draft.stay("confirm")
+                return True
+    for name in names:
+        if _MARKS & set(heard) and find(words(draft.label(name)), heard) >= 0:
+            if draft.script.slots[name].type == "name" and (value := _new_name(draft, name, text)):
+                draft.set(name, value)
+                draft.stay("confirm")
+            else:
+                _ask_anew(draft, name)
+            return True
+    return False
+
+
+def _new_name(draft: Draft, name: str, text: str) -> Value | None:
+    """Take a name from "no, the name is Bob", not from "the name is wrong"."""
+    value = draft.find(name, text)
+    is_name = isinstance(value, str) and yes_or_no(value) is None and not _MARKS & set(words(value))
+    said = words(draft.label(name))
+    return value if is_name and value is not None and words(str(value)) != said else None
+
+
+def _change_confirmed(draft: Draft, name: str, text: str) -> bool:
+    change = change_order(draft.menu(name), draft.order(name), text)
+    if change is None:
+        return False
+    if change.kind == "done":
+        draft.advance()
+        return True
+    draft.set(name, change.order)
+    at = _asking_step(draft, name)
+    if at is not None and (not change.order or missing_option(draft, name)):
+        draft.stay("option" if change.order else "ask", step=at)
+    else:
+        draft.stay("confirm")
+    return True
+
+
+def _which(draft: Draft, message: UserMessage) -> bool:
+    if _correct_confirmed(draft, message.text):
+        return True
+    heard = words(message.text)
+    names = draft.named_slots(draft.step.confirm)
+    for name in names:
+        label = draft.label(name)
+        if find(words(label), heard) >= 0 or message.choice == label:
+            if not draft.order(name):
+                _ask_anew(draft, name)
+            return True
+    if len(names) == 1 and not draft.order(names[0]):
+        _ask_anew(draft, names[0])
+        return True
+    return False
+
+
+def _correct_read_back(draft: Draft, text: str) -> bool:
+    if draft.slot.type not in _SPOKEN_VALUES | {"name"}:
+        return False
+    if draft.slot.type == "name" and not _MARKS & set(words(text)):
+        return False
+    value = draft.find(draft.step.ask, text)
+    if value is None:
+        return False
+    draft.set(draft.step.ask, value)
+    draft.stay("read_back", tries=draft.frame.tries)
+    return True
+
+
+def _fill(draft: Draft, message: UserMessage) -> bool:
+    name, slot = draft.step.ask, draft.slot
+    value = draft.find(name, message.text)
+    if value is None and message.choice is not None:
+        value = draft.find(name, message.choice)
+    if value is None:
+        is_number = slot.type in {"digits", "phone_number"}
+        return is_number and _take_partial(draft, message.text)
+    _close(draft, value)
+    return True
+
+
+def _close(draft: Draft, value: Value) -> None:
+    draft.set(draft.step.ask, value)
+    if draft.slot.read_back:
+        draft.stay("read_back", tries=draft.frame.tries)
+    else:
+        draft.advance()
+
+
+def _take_partial(draft: Draft, text: str) -> bool:
+    """Join digits that come in pieces; keep them while they are too few."""
+    wanted, before = digits_wanted(draft.slot), draft.frame.partial
+    more = digit_string(text, {length - len(before) for length in wanted})
+    # One digit within other words is more likely a word.
+    if not more or (len(more) == 1 and len(words(text)) > 1) or len(before + more) > wanted[-1]:
+        return False
+    if len(before + more) in wanted:
+        _close(draft, before + more)
+    else:
+        draft.stay("ask", tries=draft.frame.tries, partial=before + more)
+    return True
+
+
+def _correct_earlier(draft: Draft, text: str) -> bool:
+    """Take "sorry, my name is Anna" while asking for something else; then ask that again."""
+    if not _MARKS & set(words(text)):
+        return False
+    asked = [
+        step.ask
+        for step in draft.script.flows[draft.frame.flow].steps[: draft.frame.step]
+        if step.ask
+    ]
+    for name in reversed(asked):
+        slot = draft.script.slots[name]
+        if slot.type == "items":
+            change = change_order(draft.menu(name), draft.order(name), text)
+            value: Value | None = change.order if change and change.kind != "done" else None
+        elif slot.type in _SPOKEN_VALUES | {"name"} and draft.state.slot(name) is not None:
+            value = draft.find(name, text) if slot.type != "name" else _new_name(draft, name, text)
+        else:
+            continue
+        if value:
+            draft.set(name, value)
+            draft.confirm(name)
+            draft.stay(draft.frame.phase)
+            return True
+    return False
+
+
+def _order(draft: Draft, text: str) -> bool:
+    name = draft.step.ask
+    change = change_order(draft.menu(name), draft.order(name), text)
+    if change is None or change.kind == "done":
+        return False
+    draft.set(name, change.order)
+    tell_change(draft, change.kind, change.touched)
+    if change.order:
+        ask_more(draft)
+    else:
+        draft.stay("ask")
+    return True
+
+
+def _option(draft: Draft, message: UserMessage) -> bool:
+    """Take "large" or "one large and one small" for the order line that was asked about."""
+    name = draft.step.ask
+    missing = missing_option(draft, name)
+    pieces = symbols(draft.menu(name), message.text)
+    if missing is None or any(piece.kind == "item" for piece in pieces):
+        return False
+    index, group = missing
+    if not any(piece.kind == "option" for piece in pieces):
+        guess = _guess_option(draft, group, message)
+        if guess is None:
+            return False
+        pieces = (Symbol("option", guess, group),)
+    draft.set(name, _answered(draft, index, pieces))
+    ask_more(draft)
+    return True
+
+
+def _guess_option(draft: Draft, group: str, message: UserMessage) -> str | None:
+    values = draft.menu(draft.step.ask).options[group].values
+    if message.choice in values:
+        return message.choice
+    forms = [(value, form.lower()) for value, more in values.items() for form in (value, *more)]
+    return nearest(forms, " ".join(words(message.text)))
+
+
+def _answered(draft: Draft, index: int, pieces: tuple[Symbol, ...]) -> tuple[Line, ...]:
+    menu, order = draft.menu(draft.step.ask), list(draft.order(draft.step.ask))
+    line = order[index]
+    if {"all", "both", "each"} & {
+        piece.value for piece in pieces if piece.kind in {"word", "count"}
+    }:
+        options = [(piece.group, piece.value) for piece in pieces if piece.kind == "option"]
+        return tuple(with_options(menu, each, options) for each in order)
+    lead = (Symbol("count", number=line.quantity), Symbol("item", line.item), Symbol("and"))
+    parts = assemble(menu, (*lead, *pieces)).lines
+    new = [replace(part, options=with_options(menu, line, part.options).options) for part in parts]
+    return (*order[:index], *new, *order[index + 1 :])
