@@ -1,0 +1,185 @@
+"""Every Prometheus metric of the project, with its unit and labels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import generate_latest
+
+from gateway.telemetry.process import read_usage
+
+_LATENCY_S = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0, 5.0, 10.0)
+_STOP_S = (0.02, 0.04, 0.06, 0.08, 0.1, 0.125, 0.15, 0.2, 0.25, 0.3, 0.5, 1.0)
+_FRAME_S = (
+    0.015,
+    0.018,
+    0.019,
+    0.0195,
+    0.0205,
+    0.021,
+    0.022,
+    0.025,
+    0.03,
+    0.04,
+    0.06,
+    0.1,
+    0.5,
+)
+_CALLBACK_S = (5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02)
+_CALL_S = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0)
+
+
+class Metrics:
+    """The metrics of one process, in a registry of their own.  Labels are bounded sets only."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._calls()
+        self._turns()
+        self._media()
+        self._engines()
+        self._process()
+
+    def text(self) -> str:
+        """Give the Prometheus text format (0.0.4)."""
+        return generate_latest(self.registry).decode()
+
+    def observe_process(self) -> None:
+        """Refresh the gauges of this process.  Loop thread only; under a millisecond."""
+        usage = read_usage()
+        self.open_sockets.set(usage.open_sockets)
+        self.open_files.set(usage.open_files)
+        self.threads.set(usage.threads)
+        self.rss_bytes.set(usage.rss_bytes)
+        self.cpu_seconds.set(usage.cpu_s)
+        self.asyncio_tasks.set(len(asyncio.all_tasks()))
+
+    def _calls(self) -> None:
+        self.calls = self._counter(
+            "calls", "Calls that ended, by direction and reason.", "direction", "end_reason"
+        )
+        self.refused = self._counter("refused", "Incoming calls refused, by rule.", "rule")
+        self.call_slots = self._gauge("call_slots", "Calls that fit at the same time.")
+        self.call_slots_used = self._gauge("call_slots_used", "Calls in progress.")
+        self.call_duration = self._histogram(
+            "call_duration_seconds", "Start to end of a call.", _CALL_S
+        )
+        self.trunk_registered = self._gauge(
+            "trunk_registered", "1 while the trunk is registered, else 0.", "trunk"
+        )
+        self.sip_dialogs = self._gauge("sip_dialogs", "SIP dialogs that are not over.")
+        self.records_errors = self._counter(
+            "records_errors", "Parts of call records that could not be written."
+        )
+
+    def _turns(self) -> None:
+        latency = (
+            ("response_gap", "Last caller speech to first bot speech handed to RTP."),
+            ("gateway_share", "Response gap minus the engines' own waiting."),
+            ("endpointing", "Last caller speech to the decision that the turn is over."),
+            ("stt_final", "End of turn to final transcript."),
+            ("llm_first_token", "Request to first token."),
+            ("llm_first_sentence", "Request to first speakable sentence."),
+            ("tts_first_audio", "Text to first audio."),
+            ("playout_start", "First audio to its hand-over to RTP."),
+        )
+        histograms = {
+            name: self._histogram(f"{name}_seconds", help_text, _LATENCY_S)
+            for name, help_text in latency
+        }
+        self.response_gap = histograms["response_gap"]
+        self.gateway_share = histograms["gateway_share"]
+        self.endpointing = histograms["endpointing"]
+        self.stt_final = histograms["stt_final"]
+        self.llm_first_token = histograms["llm_first_token"]
+        self.llm_first_sentence = histograms["llm_first_sentence"]
+        self.tts_first_audio = histograms["tts_first_audio"]
+        self.playout_start = histograms["playout_start"]
+        self.barge_in_stop = self._histogram(
+            "barge_in_stop_seconds", "First caller speech to last bot speech sent.", _STOP_S
+        )
+        self.barge_in = self._counter("barge_in", "Bot turns cut, by cause.", "cause")
+        self.turns = self._counter("turns", "Turns that ended, by outcome.", "outcome")
+
+    def _media(self) -> None:
+        self.media_callback = self._histogram(
+            "media_callback_seconds", "Time of one callback in the media clock.", _CALLBACK_S
+        )
+        self.outbound_frame_gap = self._histogram(
+            "outbound_frame_gap_seconds", "Between two frames sent; 20 ms is right.", _FRAME_S
+        )
+        self.inlet_dropped_frames = self._counter(
+            "inlet_dropped_frames", "Caller frames lost because the loop was too slow."
+        )
+
+    def _engines(self) -> None:
+        self.provider_errors = self._counter(
+            "provider_errors", "Failures of engines.", "provider", "kind"
+        )
+        self.tool_calls = self._counter(
+            "tool_calls", "Function tools run, by outcome.", "tool", "outcome"
+        )
+        self.llm_tokens = self._counter(
+            "llm_tokens", "Tokens of the language model: input or output.", "direction"
+        )
+
+    def _process(self) -> None:
+        self.open_sockets = self._gauge("open_sockets", "Sockets of this process.")
+        self.open_files = self._gauge("open_files", "File descriptors of this process.")
+        self.asyncio_tasks = self._gauge("asyncio_tasks", "Tasks of the event loop.")
+        self.threads = self._gauge("threads", "Threads of this process.")
+        self.rss_bytes = self._gauge("rss_bytes", "Resident memory of this process.")
+        self.cpu_seconds = self._gauge("cpu_seconds", "CPU time used since the start.")
+
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(f"gateway_{name}_total", help_text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
+        return Gauge(f"gateway_{name}", help_text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, help_text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"gateway_{name}", help_text, buckets=buckets, registry=self.registry)
+
+
+def merge_texts(texts: Mapping[str, str], label: str = "process") -> str:
+    """Merge the metrics of several processes into one text.  Pure.
+
+    Args:
+        texts: process name -> its Prometheus text; the name becomes a label of every sample.
+        label: name of that label.
+    """
+    heads: dict[str, list[str]] = {}
+    samples: dict[str, list[str]] = {}
+    for process, text in texts.items():
+        family = ""
+        first_seen = True
+        for line in text.splitlines():
+            if line.startswith("# "):
+                name = line.split(" ", 3)[2]
+                if name != family:
+                    family, first_seen = name, name not in heads
+                if first_seen:
+                    heads.setdefault(family, []).append(line)
+            elif line:
+                samples.setdefault(family, []).append(_labelled(line, label, process))
+    lines = [line for family in heads for line in heads[family] + samples.get(family, [])]
+    return "".join(line + "\n" for line in lines)
+
+
+def _labelled(sample: str, label: str, value: str) -> str:
+    """Put one more label into a sample line."""
+    name_end = min(at for at in (sample.find("{"), sample.find(" ")) if at >= 0)
+    name, rest = sample[:name_end], sample[name_end:]
+    if rest.startswith("{}"):
+        rest = rest[2:]
+    more = f'{label}="{value}"'
+    return f"{name}{{{more},{rest[1:]}" if rest.startswith("{") else f"{name}{{{more}}}{rest}"

@@ -1,0 +1,61 @@
+"""What a process uses, read from /proc (Linux)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessUsage:
+    """One look at a process."""
+
+    open_files: int
+    """File descriptors of any kind."""
+    open_sockets: int
+    threads: int
+    rss_bytes: int
+    cpu_s: float
+    """User and system time since its start."""
+
+
+def read_usage(pid: int | None = None) -> ProcessUsage:
+    """Look at a process, by default this one.
+
+    Raises:
+        OSError: no such process, or not ours to look at.
+    """
+    folder = Path("/proc") / ("self" if pid is None else str(pid))
+    targets = _descriptor_targets(folder / "fd")
+    fields = _stat_fields(folder)
+    return ProcessUsage(
+        open_files=len(targets),
+        open_sockets=sum(target.startswith("socket:") for target in targets),
+        threads=int(fields[17]),
+        rss_bytes=int(fields[21]) * os.sysconf("SC_PAGE_SIZE"),
+        cpu_s=(int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"),
+    )
+
+
+def is_process_alive(pid: int) -> bool:
+    """Say whether a process runs; one that ended but was not waited for does not."""
+    try:
+        return _stat_fields(Path("/proc") / str(pid))[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+def _descriptor_targets(folder: Path) -> list[str]:
+    targets = []
+    for entry in folder.iterdir():
+        try:
+            targets.append(str(entry.readlink()))
+        except OSError:  # closed since, as the one that lists this folder
+            continue
+    return targets
+
+
+def _stat_fields(folder: Path) -> list[str]:
+    """Give the fields of proc(5) `stat` from the third (state) on; the name may hold spaces."""
+    return (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()

@@ -1,0 +1,86 @@
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.telemetry.metrics import Metrics, merge_texts
+from gateway.telemetry.process import is_process_alive, read_usage
+
+NAMES = """calls_total refused_total call_slots call_slots_used response_gap_seconds
+gateway_share_seconds barge_in_stop_seconds barge_in_total llm_first_token_seconds
+tts_first_audio_seconds stt_final_seconds endpointing_seconds media_callback_seconds
+outbound_frame_gap_seconds inlet_dropped_frames_total provider_errors_total tool_calls_total
+trunk_registered records_errors_total llm_tokens_total sip_dialogs open_sockets asyncio_tasks
+threads rss_bytes"""
+
+
+def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_every_metric_is_there_with_help() -> None:
+    text = Metrics().text()
+    for name in NAMES.split():
+        assert f"# TYPE gateway_{name} " in text
+        assert f"# HELP gateway_{name} " in text
+    assert "_created" not in text
+
+
+def test_values_arrive() -> None:
+    metrics = Metrics()
+    metrics.calls.labels(direction="in", end_reason="caller_hung_up").inc()
+    metrics.response_gap.observe(0.75)
+    metrics.trunk_registered.labels(trunk='a"b\\').set(1)
+    found = samples(metrics.text())
+    assert (
+        found[("gateway_calls_total", (("direction", "in"), ("end_reason", "caller_hung_up")))] == 1
+    )
+    assert found[("gateway_response_gap_seconds_bucket", (("le", "0.8"),))] == 1
+    assert found[("gateway_response_gap_seconds_bucket", (("le", "0.6"),))] == 0
+
+
+def test_two_sets_are_independent() -> None:
+    first, second = Metrics(), Metrics()
+    first.records_errors.inc()
+    assert samples(second.text())[("gateway_records_errors_total", ())] == 0
+
+
+@settings(max_examples=10)
+@given(st.lists(st.sampled_from(["in", "out"]), max_size=5), st.floats(0, 10))
+def test_merging_keeps_every_sample_and_each_head_once(directions: list[str], gap: float) -> None:
+    first, second = Metrics(), Metrics()
+    for direction in directions:
+        first.calls.labels(direction=direction, end_reason="failed").inc()
+    second.response_gap.observe(gap)
+    text = merge_texts({"worker-0": first.text(), "supervisor": second.text()})
+    merged = samples(text)
+    for process, part in (("worker-0", first), ("supervisor", second)):
+        for (name, labels), value in samples(part.text()).items():
+            more = tuple(sorted((*labels, ("process", process))))
+            assert merged[(name, more)] == value
+    heads = [line for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(heads) == len(set(heads))
+    assert len(merged) == len(samples(first.text())) + len(samples(second.text()))
+
+
+def test_merging_nothing() -> None:
+    assert merge_texts({}) == ""
+    assert merge_texts({"a": ""}) == ""
+
+
+def test_this_process_can_be_looked_at() -> None:
+    usage = read_usage()
+    assert usage.threads >= 1
+    assert usage.rss_bytes > 5_000_000
+    assert usage.open_files >= usage.open_sockets
+    assert usage.cpu_s > 0
+    with open("/dev/null"):  # noqa: PTH123
+        assert read_usage().open_files == usage.open_files + 1
+
+
+def test_only_running_processes_are_alive() -> None:
+    assert is_process_alive(1)
+    assert not is_process_alive(2**22 + 1)
