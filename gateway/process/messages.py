@@ -1,0 +1,258 @@
+"""What supervisor and worker say to each other: commands down, replies and events up."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from gateway.records.model import CallRecord, CallSummary, Text
+
+
+class ControlMessage(BaseModel):
+    """Anything on the control socket: frozen, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# --- commands, each with the reply that answers it ---------------------------------------------
+
+
+class PlaceCall(ControlMessage):
+    """Send an INVITE -> `CallPlaced` at once; how it ends is an event."""
+
+    op: Literal["place_call"] = "place_call"
+    to: str
+    agent: str = ""
+    trunk: str = ""
+
+
+class HangUp(ControlMessage):
+    """End a call -> `Done`."""
+
+    op: Literal["hang_up"] = "hang_up"
+    call_id: str
+
+
+class Transfer(ControlMessage):
+    """Blind transfer -> `Done` when the final NOTIFY says so, TransferFailed otherwise."""
+
+    op: Literal["transfer"] = "transfer"
+    call_id: str
+    target: str
+
+
+class Say(ControlMessage):
+    """Speak a text to the caller -> `Done` when it was taken."""
+
+    op: Literal["say"] = "say"
+    call_id: str
+    text: str
+
+
+class Dtmf(ControlMessage):
+    """Send digits -> `Done` when the last was sent."""
+
+    op: Literal["dtmf"] = "dtmf"
+    call_id: str
+    digits: str
+
+
+class ListCalls(ControlMessage):
+    """-> `CallList` of the calls in progress."""
+
+    op: Literal["list_calls"] = "list_calls"
+
+
+class GetCall(ControlMessage):
+    """-> `CallDetail` of a call in progress, CallNotFound otherwise."""
+
+    op: Literal["get_call"] = "get_call"
+    call_id: str
+
+
+class GetTrunks(ControlMessage):
+    """-> `TrunkList`."""
+
+    op: Literal["trunks"] = "trunks"
+
+
+class GetMetrics(ControlMessage):
+    """-> `MetricsText`."""
+
+    op: Literal["metrics"] = "metrics"
+
+
+class GetStatus(ControlMessage):
+    """-> `WorkerStatus`."""
+
+    op: Literal["status"] = "status"
+
+
+class Drain(ControlMessage):
+    """Take no new calls -> `Done`; the worker ends when its calls have ended."""
+
+    op: Literal["drain"] = "drain"
+
+
+Command = Annotated[
+    PlaceCall
+    | HangUp
+    | Transfer
+    | Say
+    | Dtmf
+    | ListCalls
+    | GetCall
+    | GetTrunks
+    | GetMetrics
+    | GetStatus
+    | Drain,
+    Field(discriminator="op"),
+]
+
+
+# --- replies -----------------------------------------------------------------------------------
+
+
+class Done(ControlMessage):
+    """It was done."""
+
+
+class CallPlaced(ControlMessage):
+    """The INVITE is on its way."""
+
+    call_id: str
+
+
+class CallList(ControlMessage):
+    """Calls in progress."""
+
+    calls: tuple[CallSummary, ...] = ()
+
+
+class CallDetail(ControlMessage):
+    """One call in progress, turns so far included."""
+
+    call: CallRecord
+
+
+class TrunkStatus(ControlMessage):
+    """Registration of one trunk."""
+
+    name: str
+    state: Literal["unregistered", "registering", "registered", "failed", "static"]
+    """`static`: no registration is configured."""
+    sip_status: int | None = None
+    reason: Text = ""
+    expires_s: float | None = None
+    """Until the registration must have been refreshed."""
+    retry_s: float | None = None
+    """Until the next attempt after a failure."""
+
+
+class TrunkList(ControlMessage):
+    """All trunks."""
+
+    trunks: tuple[TrunkStatus, ...] = ()
+
+
+class MetricsText(ControlMessage):
+    """Prometheus text of the worker."""
+
+    text: str
+
+
+class WorkerStatus(ControlMessage):
+    """Whether calls are accepted."""
+
+    ready: bool
+    reason: Text = ""
+    """Why not, when not ready."""
+    slots: int
+    slots_used: int = 0
+    draining: bool = False
+    pid: int = 0
+
+
+# --- events ------------------------------------------------------------------------------------
+
+
+class WorkerReady(ControlMessage):
+    """Everything is warm; calls are accepted from now on."""
+
+    event: Literal["ready"] = "ready"
+    pid: int
+    slots: int
+    sip_port: int = 0
+
+
+class CallStarted(ControlMessage):
+    """A call came in or was placed."""
+
+    event: Literal["call_started"] = "call_started"
+    call: CallSummary
+
+
+class CallProgress(ControlMessage):
+    """Something happened in a call: what `events.jsonl` gets, for live displays."""
+
+    event: Literal["call_progress"] = "call_progress"
+    call_id: str
+    audio_s: float = 0.0
+    kind: str
+    data: dict[str, Any] = {}
+
+
+class CallEnded(ControlMessage):
+    """A call is over and its bundle complete."""
+
+    event: Literal["call_ended"] = "call_ended"
+    call: CallSummary
+
+
+class TrunkChanged(ControlMessage):
+    """The registration of a trunk changed."""
+
+    event: Literal["trunk_state"] = "trunk_state"
+    trunk: TrunkStatus
+
+
+Event = Annotated[
+    WorkerReady | CallStarted | CallProgress | CallEnded | TrunkChanged,
+    Field(discriminator="event"),
+]
+
+
+# --- envelopes ---------------------------------------------------------------------------------
+
+
+class Request(ControlMessage):
+    """One line down."""
+
+    id: int
+    command: Command
+
+
+class ErrorReply(ControlMessage):
+    """Why a command was not done; `kind` is the class of the error."""
+
+    kind: str
+    status: int
+    reason: Text
+
+
+class Answer(ControlMessage):
+    """One line up that answers the request with the same id."""
+
+    id: int
+    reply: dict[str, Any] | None = None
+    error: ErrorReply | None = None
+
+
+class Notice(ControlMessage):
+    """One line up that nobody asked for."""
+
+    notice: Event
+
+
+UPWARD: TypeAdapter[Answer | Notice] = TypeAdapter(Answer | Notice)
