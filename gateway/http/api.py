@@ -1,0 +1,168 @@
+"""The HTTP API as FastAPI routes: each one call of `GatewayPort`, nothing more."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Path, Query, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse
+
+import gateway as product
+from gateway.config.models import HttpConfig
+from gateway.errors import CommandError
+from gateway.http.access import Access, AccessGate
+from gateway.http.docs import docs_page
+from gateway.http.errors import ErrorBody, install_error_answers
+from gateway.http.port import (
+    CallPlacedBody,
+    CallsBody,
+    DtmfBody,
+    GatewayPort,
+    HealthBody,
+    PlaceCallBody,
+    Readiness,
+    SayBody,
+    TransferBody,
+    TrunksBody,
+)
+from gateway.records.model import CallRecord
+
+MAX_LISTED = 1000
+CallId = Annotated[str, Path(pattern=r"^\d{8}-\d{6}-[0-9a-f]{8}$", description="id of the call")]
+
+_DESCRIPTION = """\
+Watch and steer the calls of this gateway.  **200** carries a body, **201** a call that was begun,
+**204** means done and nothing to tell.  Every other answer is `{"error": {"code", "message"}}`.
+Without `[http] api_keys` only this machine may ask; with keys, send `Authorization: Bearer KEY` or
+`X-API-Key: KEY`."""
+
+
+def create_app(gateway: GatewayPort, config: HttpConfig) -> FastAPI:
+    """Build the application; `serve` runs it."""
+    app = FastAPI(
+        title="voice-gateway",
+        version=product.__version__,
+        description=_DESCRIPTION,
+        docs_url=None,  # FastAPI's own pages load from a CDN: blank on an offline machine
+        redoc_url=None,
+    )
+    install_error_answers(app)
+    app.include_router(_health_routes(gateway))
+    app.include_router(_reading_routes(gateway))
+    app.include_router(_acting_routes(gateway))
+    app.add_api_route("/docs", _docs_endpoint(app), include_in_schema=False)
+    access = Access([key.get_secret_value() for key in config.api_keys])
+    app.add_middleware(AccessGate, access=access)
+    return app
+
+
+def _health_routes(gateway: GatewayPort) -> APIRouter:
+    routes = APIRouter(tags=["health"])
+
+    @routes.get("/healthz")
+    async def healthz() -> HealthBody:
+        """Say that the supervisor is alive.  Needs no key."""
+        return HealthBody()
+
+    @routes.get("/readyz", response_model=Readiness, responses=_not_ready())
+    async def readyz() -> Response:
+        """Say whether calls are accepted: 200, or 503 with the reason."""
+        state = await gateway.readiness()
+        return JSONResponse(state.model_dump(), status_code=200 if state.ready else 503)
+
+    @routes.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """Give the metrics of all processes in the Prometheus text format."""
+        text = await gateway.metrics_text()
+        return Response(text, media_type="text/plain; version=0.0.4")
+
+    return routes
+
+
+def _reading_routes(gateway: GatewayPort) -> APIRouter:
+    routes = APIRouter(prefix="/v1", tags=["calls"], responses=_errors(401, 403, 422))
+
+    @routes.get("/calls")
+    async def list_calls(
+        active: Annotated[
+            bool | None, Query(description="true: in progress, false: finished, absent: both")
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 50,
+    ) -> CallsBody:
+        """List calls, newest first, without their turns."""
+        return CallsBody(calls=tuple(await gateway.list_calls(active=active, limit=limit)))
+
+    @routes.get("/calls/{call_id}", responses=_errors(404))
+    async def get_call(call_id: CallId) -> CallRecord:
+        """Give one call with its turns: as `call.json`, or as far as it has come."""
+        return await gateway.get_call(call_id)
+
+    @routes.get("/calls/{call_id}/audio", response_class=FileResponse, responses=_audio())
+    async def get_audio(call_id: CallId) -> FileResponse:
+        """Download `audio.wav` of a finished call (stereo: left caller, right bot)."""
+        if (await gateway.get_call(call_id)).state == "active":
+            raise CommandError(409, f"call {call_id} is still in progress")
+        path = await gateway.audio_file(call_id)
+        return FileResponse(path, media_type="audio/wav", filename=f"{call_id}.wav")
+
+    @routes.get("/trunks", tags=["trunks"])
+    async def trunks() -> TrunksBody:
+        """Give the registration state of every trunk."""
+        return TrunksBody(trunks=tuple(await gateway.trunks()))
+
+    return routes
+
+
+def _acting_routes(gateway: GatewayPort) -> APIRouter:
+    routes = APIRouter(
+        prefix="/v1/calls", tags=["calls"], responses=_errors(401, 403, 404, 422, 502, 503)
+    )
+
+    @routes.post("", status_code=201)
+    async def place_call(body: PlaceCallBody, response: Response) -> CallPlacedBody:
+        """Place a call.  201 when the INVITE is on its way; the call itself tells how it went."""
+        call_id = await gateway.place_call(body.to, body.agent, body.trunk)
+        response.headers["Location"] = f"/v1/calls/{call_id}"
+        return CallPlacedBody(call_id=call_id)
+
+    @routes.post("/{call_id}/hangup", status_code=204)
+    async def hangup(call_id: CallId) -> None:
+        """End a call.  204 when it is ending; 404 when it is not in progress (any more)."""
+        await gateway.hang_up(call_id)
+
+    @routes.post("/{call_id}/transfer", status_code=204)
+    async def transfer(call_id: CallId, body: TransferBody) -> None:
+        """Transfer (REFER).  204 when the new party answered; 502 when it was refused."""
+        await gateway.transfer(call_id, body.target)
+
+    @routes.post("/{call_id}/say", status_code=204)
+    async def say(call_id: CallId, body: SayBody) -> None:
+        """Speak a text.  204 when it was taken; it follows what the bot is saying."""
+        await gateway.say(call_id, body.text)
+
+    @routes.post("/{call_id}/dtmf", status_code=204)
+    async def dtmf(call_id: CallId, body: DtmfBody) -> None:
+        """Send digits (RFC 4733).  204 when the last was sent."""
+        await gateway.send_digits(call_id, body.digits.upper())
+
+    return routes
+
+
+def _docs_endpoint(app: FastAPI) -> Any:  # noqa: ANN401 - FastAPI takes any callable
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(docs_page(app.openapi()))
+
+    return docs
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": ErrorBody} for status in statuses}
+
+
+def _not_ready() -> dict[int | str, dict[str, Any]]:
+    return {503: {"model": Readiness, "description": "No calls are accepted; `reason` says why"}}
+
+
+def _audio() -> dict[int | str, dict[str, Any]]:
+    wav = {"content": {"audio/wav": {}}, "description": "The recording"}
+    return {200: wav} | _errors(404, 409)

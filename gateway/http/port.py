@@ -1,0 +1,155 @@
+"""What the HTTP API needs of the gateway behind it, and the bodies that go in and out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, Protocol
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from gateway.process.messages import TrunkStatus
+from gateway.records.model import CallRecord, CallSummary
+
+_USER = r"[A-Za-z0-9\-_.!~*'()&=+$,;?/%#]{1,128}"
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?)"
+_PARAMETERS = r"(?:;[A-Za-z0-9\-_.!~*'()%]+(?:=[A-Za-z0-9\-_.!~*'()%\[\]/:&+$]+)?){0,8}"
+# RFC 3261 section 19.1 without password, headers (`?Replaces=...`) and IPv6 references
+_SIP_URI = re.compile(rf"sip:(?:{_USER}@)?{_HOST}(?::(\d{{1,5}}))?{_PARAMETERS}", re.ASCII | re.I)
+_NUMBER = re.compile(r"\+?[0-9*#]{1,32}", re.ASCII)
+
+
+def check_target(target: str) -> str:
+    """Check a SIP URI or a bare telephone number.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    target = target.strip()
+    if _NUMBER.fullmatch(target):
+        return target
+    found = _SIP_URI.fullmatch(target)
+    if found is None:
+        raise ValueError('must be "sip:user@host[:port]" or a number such as +4930123456')
+    if found[1] is not None and not 1 <= int(found[1]) <= 65535:
+        raise ValueError(f"port {found[1]} is not between 1 and 65535")
+    return target
+
+
+def _check_speech(text: str) -> str:
+    text = " ".join(text.split())
+    if not text or not text.isprintable():
+        raise ValueError("must hold printable text")
+    return text
+
+
+SipTarget = Annotated[str, Field(max_length=512), AfterValidator(check_target)]
+
+
+class Body(BaseModel):
+    """A request or reply body: frozen, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PlaceCallBody(Body):
+    """Whom to call."""
+
+    to: SipTarget = Field(
+        description="SIP URI, or a bare number when a trunk is given",
+        examples=["sip:bob@192.0.2.7"],
+    )
+    agent: str = Field(default="", max_length=128, description="empty = the default agent")
+    trunk: str = Field(default="", max_length=128, description="empty = directly, no trunk")
+
+
+class TransferBody(Body):
+    """Where to."""
+
+    target: SipTarget = Field(description="SIP URI or number", examples=["sip:desk@192.0.2.7"])
+
+
+class SayBody(Body):
+    """What to speak."""
+
+    text: Annotated[str, Field(max_length=2000), AfterValidator(_check_speech)] = Field(
+        description="plain text, no markup", examples=["Please hold the line."]
+    )
+
+
+class DtmfBody(Body):
+    """Which keys."""
+
+    digits: str = Field(pattern=r"^[0-9A-Da-d*#]{1,64}$", examples=["1234#"])
+
+
+class CallPlacedBody(Body):
+    """The call that was begun."""
+
+    call_id: str
+
+
+class CallsBody(Body):
+    """A list of calls, newest first."""
+
+    calls: tuple[CallSummary, ...]
+
+
+class TrunksBody(Body):
+    """All trunks."""
+
+    trunks: tuple[TrunkStatus, ...]
+
+
+class Readiness(Body):
+    """Whether calls are accepted."""
+
+    ready: bool
+    reason: str = ""
+    """Why not."""
+    slots: int = 0
+    slots_used: int = 0
+
+
+class HealthBody(Body):
+    """The supervisor answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class GatewayPort(Protocol):
+    """The gateway as the HTTP API sees it.  Any method may raise GatewayError."""
+
+    async def readiness(self) -> Readiness:
+        """Say whether calls are accepted, and if not, why."""
+
+    async def list_calls(self, *, active: bool | None, limit: int) -> Sequence[CallSummary]:
+        """List calls, newest first: in progress (True), finished (False), both (None)."""
+
+    async def get_call(self, call_id: str) -> CallRecord:
+        """Give one call, in progress or finished.  Raises CallNotFound."""
+
+    async def place_call(self, to: str, agent: str, trunk: str) -> str:
+        """Send the INVITE and give the call id.  Raises NoCallSlot, CommandError."""
+
+    async def hang_up(self, call_id: str) -> None:
+        """End a call.  Raises CallNotFound."""
+
+    async def transfer(self, call_id: str, target: str) -> None:
+        """Transfer, to the final NOTIFY.  Raises CallNotFound, TransferFailed."""
+
+    async def say(self, call_id: str, text: str) -> None:
+        """Queue a text to be spoken.  Raises CallNotFound."""
+
+    async def send_digits(self, call_id: str, digits: str) -> None:
+        """Send DTMF.  Raises CallNotFound."""
+
+    async def trunks(self) -> Sequence[TrunkStatus]:
+        """Give the state of every trunk."""
+
+    async def metrics_text(self) -> str:
+        """Give the merged Prometheus text of all processes."""
+
+    async def audio_file(self, call_id: str) -> Path:
+        """Give the path of `audio.wav` of a finished call.  Raises CallNotFound."""
