@@ -167,6 +167,8 @@ class AgentConfig(Table):
     """Spoken when an engine fails in mid-talk."""
     give_up: str = "I am sorry, I cannot help you right now. Please call again later. Goodbye."
     """Spoken before hanging up when engines keep failing."""
+    transfer_failed: str = "I am sorry, nobody answers there. Can I help you with something else?"
+    """Spoken when a transfer was refused or failed."""
     turn: TurnConfig = TurnConfig()
     silence: SilenceConfig = SilenceConfig()
 

@@ -1,0 +1,1 @@
+"""One call's talk, in asyncio.  Knows neither SIP nor any provider by name."""

@@ -67,6 +67,10 @@ class CallLine(Protocol):
     inlet: FrameInlet
     outlet: FrameOutlet
 
+    @property
+    def input_delay_ms(self) -> float:
+        """How long the jitter buffer holds caller audio back, from its arrival to its tick."""
+
     def events(self) -> AsyncIterator[LineEvent]:
         """Yield what happens on the line; `HungUp` is the last."""
 

@@ -59,6 +59,11 @@ class SipLine:
 
     # --- what a conversation may do ---
 
+    @property
+    def input_delay_ms(self) -> float:
+        """How long the jitter buffer holds caller audio back, by the last poll."""
+        return self.statistics.jitter_buffer_ms
+
     async def events(self) -> AsyncIterator[LineEvent]:
         """Yield what happens on the line; `HungUp` is the last."""
         while True:

@@ -1,0 +1,1 @@
+"""Pure turn-taking, driven by audio time.  No I/O, no clock, no loop."""

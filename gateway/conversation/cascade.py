@@ -1,0 +1,139 @@
+"""Cascade: one reply of a language model, with its tools, as a stream of speakable pieces."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import cast
+
+from gateway.conversation.agent import Agent
+from gateway.conversation.chat_context import ChatContext
+from gateway.conversation.figures import TurnFigures
+from gateway.conversation.live_call import LiveCall
+from gateway.conversation.reply import Outcome
+from gateway.conversation.sentences import SentenceSplitter
+from gateway.conversation.tools import CallContext, ToolOutcome
+from gateway.errors import ProviderError, ProviderTimeout
+from gateway.providers.contracts import (
+    Expect,
+    Memo,
+    ReplyEvent,
+    ReplyRequest,
+    TextDelta,
+    ToolCall,
+    Usage,
+)
+from gateway.records.model import ToolUse
+
+MAX_ROUNDS = 8
+"""So often may a model call tools within one reply."""
+
+
+class Cascade:
+    """Asks the agent's brain for one reply after another."""
+
+    def __init__(self, call: LiveCall, agent: Agent, context: ChatContext) -> None:
+        self._call = call
+        self._agent = agent
+        self._context = context
+        facts = call.line.facts
+        self._facts = CallContext(facts.call_id, facts.caller, facts.called, agent.name)
+
+    async def pieces(self, figures: TurnFigures, outcome: Outcome) -> AsyncGenerator[str, None]:
+        """Yield a reply piece by piece; runs tools in between.
+
+        Raises:
+            ProviderError: the brain failed.
+        """
+        for _ in range(MAX_ROUNDS):
+            splitter = SentenceSplitter()
+            text: list[str] = []
+            calls: list[ToolCall] = []
+            async with aclosing(self._events(figures)) as events:
+                async for event in events:
+                    if isinstance(event, TextDelta):
+                        text.append(event.text)
+                        for piece in splitter.push(event.text):
+                            yield piece
+                    elif isinstance(event, ToolCall):
+                        calls.append(event)
+                    else:
+                        self._keep(event, outcome)
+            for piece in splitter.flush():
+                yield piece
+            self._context.add_assistant("".join(text), calls)
+            if not calls:
+                return
+            await self._run_tools(calls, figures, outcome)
+            if _is_farewell(figures, outcome, calls):
+                return
+        raise ProviderError(self._agent.name, f"called tools {MAX_ROUNDS} times in one reply")
+
+    async def _events(self, figures: TurnFigures) -> AsyncGenerator[ReplyEvent, None]:
+        config = self._agent.config
+        loop = asyncio.get_running_loop()
+        request = ReplyRequest(
+            instructions=self._context.instructions,
+            messages=self._context.messages(),
+            tools=self._agent.tools.specs,
+            memo=self._context.memo,
+        )
+        reply = cast("AsyncGenerator[ReplyEvent, None]", self._agent.brain.reply(request))
+        async with aclosing(reply):
+            try:
+                async with asyncio.timeout(config.llm_timeout_s) as limit:
+                    async for event in reply:
+                        limit.reschedule(None)
+                        if figures.first_token_s is None:
+                            figures.first_token_s = loop.time()
+                        yield event
+            except TimeoutError as error:
+                problem = f"no answer within {config.llm_timeout_s:g} s"
+                raise ProviderTimeout(self._agent.name, problem) from error
+
+    def _keep(self, event: Expect | Memo | Usage, outcome: Outcome) -> None:
+        if isinstance(event, Memo):
+            self._context.keep_memo(event.state)
+        elif isinstance(event, Expect):
+            outcome.expect = event
+        else:
+            self._call.metrics.llm_tokens.labels("input").inc(event.input_tokens)
+            self._call.metrics.llm_tokens.labels("output").inc(event.output_tokens)
+
+    async def _run_tools(
+        self, calls: list[ToolCall], figures: TurnFigures, outcome: Outcome
+    ) -> None:
+        started_s = asyncio.get_running_loop().time()
+        for call in calls:
+            self._call.note("tool_called", tool=call.name, arguments=call.arguments)
+        outcomes = await self._agent.tools.run_all(calls, self._facts)
+        took_ms = round((asyncio.get_running_loop().time() - started_s) * 1000, 1)
+        for call, found in zip(calls, outcomes, strict=True):
+            self._note_result(call, found, took_ms, figures)
+            if found.action is not None:
+                outcome.actions.append(found.action)
+        self._context.add_tool_results([found.result for found in outcomes])
+
+    def _note_result(
+        self, call: ToolCall, found: ToolOutcome, took_ms: float, figures: TurnFigures
+    ) -> None:
+        result = found.result
+        self._call.note(
+            "tool_finished", tool=call.name, result=result.content, is_error=result.is_error
+        )
+        self._call.metrics.tool_calls.labels(call.name, "error" if result.is_error else "ok").inc()
+        figures.tools.append(
+            ToolUse(
+                name=call.name,
+                arguments=call.arguments,
+                result=result.content,
+                is_error=result.is_error,
+                duration_ms=took_ms,
+            )
+        )
+
+
+def _is_farewell(figures: TurnFigures, outcome: Outcome, calls: list[ToolCall]) -> bool:
+    """True when something was said and all that was asked for is to act on the call."""
+    return bool(figures.generated) and len(outcome.actions) >= len(calls)

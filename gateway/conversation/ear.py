@@ -1,0 +1,95 @@
+"""Ear: everything that happens once per 20 ms of a call, from answer to hang-up."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.audio.format import LINE
+from gateway.conversation.wire import WireMeter
+from gateway.threads import FrameInlet, Tick
+
+FrameSink = Callable[[bytes, list[tuple[float, int]], int], None]
+"""(caller frame, VAD chunks that it completed, audio time at its end)."""
+
+_PREROLL_FRAMES = 50
+
+
+class VoiceDetector(Protocol):
+    """Speech probabilities of one call."""
+
+    def push(self, frame: bytes) -> list[tuple[float, int]]:
+        """Take a frame; return (probability, end sample) of each chunk that is whole now."""
+
+
+class Ear:
+    """Takes the ticks of one call: recording, wire figures, voice detection, then whoever listens."""
+
+    def __init__(
+        self,
+        inlet: FrameInlet,
+        detector: VoiceDetector,
+        record: Callable[[bytes, bytes], None],
+        observe_gap_s: Callable[[float], None],
+    ) -> None:
+        self._inlet = inlet
+        self._detector = detector
+        self._record = record
+        self._observe_gap_s = observe_gap_s
+        self._recent: deque[bytes] = deque(maxlen=_PREROLL_FRAMES)
+        self._due: list[tuple[int, Callable[[], None]]] = []
+        self._last_at_ns = 0
+        self.meter = WireMeter()
+        self.sink: FrameSink | None = None
+        """The conversation that listens now, if any."""
+
+    @property
+    def now(self) -> int:
+        """Audio time: samples since the call's first frame."""
+        return self.meter.now
+
+    @property
+    def now_s(self) -> float:
+        """Audio time in seconds."""
+        return round(self.meter.now / LINE.sample_rate_hz, 3)
+
+    async def run(self) -> None:
+        """Listen until the line is closed."""
+        async for tick in self._inlet.ticks():
+            self._take(tick)
+
+    def recent(self, samples: int) -> tuple[bytes, int]:
+        """Caller audio that has just passed.
+
+        Returns:
+            The frames that cover at least the last `samples` samples, as far as they are kept,
+            and the audio time at which they begin.
+        """
+        count = min(len(self._recent), -(-samples // LINE.frame_samples))
+        frames = list(self._recent)[len(self._recent) - count :]
+        return b"".join(frames), self.now - count * LINE.frame_samples
+
+    def at(self, when: int, act: Callable[[], None]) -> None:
+        """Do something once audio time has reached `when`."""
+        self._due.append((when, act))
+
+    def _take(self, tick: Tick) -> None:
+        self._record(tick.received, tick.sent)
+        self.meter.feed(tick.received, tick.sent)
+        self._recent.append(tick.received)
+        if self._last_at_ns:
+            self._observe_gap_s((tick.at_ns - self._last_at_ns) / 1e9)
+        self._last_at_ns = tick.at_ns
+        chunks = self._detector.push(tick.received)
+        if self.sink is not None:
+            self.sink(tick.received, chunks, self.now)
+        if self._due:
+            self._run_due()
+
+    def _run_due(self) -> None:
+        now = self.now
+        ready = [act for when, act in self._due if when <= now]
+        self._due = [item for item in self._due if item[0] > now]
+        for act in ready:
+            act()

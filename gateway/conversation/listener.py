@@ -1,0 +1,212 @@
+"""Listener: caller frames -> turn-taking and recognition -> turn events, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import assert_never
+
+import structlog
+
+from gateway.audio.format import LINE
+from gateway.audio.resample import Resampler
+from gateway.config.models import TurnConfig
+from gateway.conversation.live_call import LiveCall
+from gateway.errors import ProviderError
+from gateway.providers.contracts import Expect, SpeechToText, SttStream, Transcript
+from gateway.turn.completeness import Wanted
+from gateway.turn.events import (
+    CallerSilent,
+    EagerEnd,
+    TurnDiscarded,
+    TurnEnded,
+    TurnEvent,
+    TurnResumed,
+    TurnStarted,
+    samples,
+)
+from gateway.turn.taker import TurnTaker
+
+log = structlog.get_logger(__name__)
+
+
+Heard = TurnEvent | ProviderError
+
+
+class Listener:
+    """Listens for one conversation.  Loop thread only."""
+
+    def __init__(
+        self,
+        call: LiveCall,
+        recognizer: SpeechToText,
+        config: TurnConfig,
+        silence_s: float,
+        post: Callable[[Heard], None],
+    ) -> None:
+        self._call = call
+        self._recognizer = recognizer
+        self._config = config
+        self._post = post
+        self._expect = Expect()
+        self._recognition: _Recognition | None = None
+        self.taker = TurnTaker(config, silence_s)
+        self.muted = False
+        """True while nobody is to be understood (hold)."""
+
+    def expect(self, expect: Expect) -> None:
+        """Set what the dialogue expects from the next turn."""
+        self._expect = expect
+        self.taker.expect(Wanted(expect.kind, expect.digits))
+
+    def on_frame(self, pcm: bytes, chunks: list[tuple[float, int]], now: int) -> None:
+        """Take one frame (the ear's sink)."""
+        if self.muted:
+            return
+        if self._recognition is not None:
+            self._recognition.push(pcm)
+        for event in self.taker.hear(chunks, now):
+            self._follow(event)
+            self._post(event)
+
+    def drop_turn(self) -> None:
+        """Forget the caller turn in progress: another input has taken its place."""
+        if self.taker.drop_turn():
+            self._post(TurnDiscarded(self._call.ear.now, self._call.ear.now, "replaced"))
+        self.close()
+
+    def close(self) -> None:
+        """Stop recognition."""
+        if self._recognition is not None:
+            self._recognition.stop()
+            self._recognition = None
+
+    def _follow(self, event: TurnEvent) -> None:
+        match event:
+            case TurnStarted():
+                self._note(event, onset_s=event.onset / LINE.sample_rate_hz)
+                self._start_recognition(event.onset)
+            case EagerEnd():
+                self._note(event)
+                if self._recognition is not None:
+                    self._recognition.request()
+            case TurnResumed():
+                self._note(event)
+            case TurnEnded():
+                self._note(
+                    event, text=event.text, evidence=event.evidence, waited_ms=event.waited_ms
+                )
+                self.close()
+            case TurnDiscarded():
+                self._note(event, reason=event.reason)
+                self.close()
+            case CallerSilent():
+                self._note(event, times=event.times)
+            case _:
+                assert_never(event)
+
+    def _start_recognition(self, onset: int) -> None:
+        self.close()
+        back = self._call.ear.now - onset + samples(self._config.preroll_ms)
+        pcm, begins = self._call.ear.recent(back)
+        self._recognition = _Recognition(
+            self._recognizer, self._expect, begins, self._transcribed, self._post
+        )
+        self._recognition.push(pcm)
+        self._recognition.start(self._call.group)
+
+    def _transcribed(self, transcript: Transcript, covers: int) -> None:
+        kind = "final_transcript" if transcript.requested else "partial_transcript"
+        self._call.note(
+            kind, text=transcript.text, choice=transcript.choice, log_prob=transcript.log_prob
+        )
+        now = self._call.ear.now
+        self.taker.transcript(transcript.text, transcript.choice, covers, now)
+
+    def _note(self, event: TurnEvent, **data: object) -> None:
+        name = _EVENT_NAMES[type(event)]
+        self._call.recorder.event(name, event.now / LINE.sample_rate_hz, **data)
+
+
+_EVENT_NAMES = {
+    TurnStarted: "turn_started",
+    EagerEnd: "eager_end",
+    TurnResumed: "turn_resumed",
+    TurnEnded: "turn_ended",
+    TurnDiscarded: "turn_discarded",
+    CallerSilent: "caller_silent",
+}
+
+
+class _Recognition:
+    """One caller turn at the recognizer."""
+
+    def __init__(
+        self,
+        recognizer: SpeechToText,
+        expect: Expect,
+        begins: int,
+        on_transcript: Callable[[Transcript, int], None],
+        on_failure: Callable[[ProviderError], None],
+    ) -> None:
+        self._recognizer = recognizer
+        self._expect = expect
+        self._begins = begins
+        self._on_transcript = on_transcript
+        self._on_failure = on_failure
+        self._stream: SttStream | None = None
+        self._waiting: list[bytes] = []
+        self._is_requested = False
+        self._task: asyncio.Task[None] | None = None
+        self._is_over = False
+        rate_hz = recognizer.input_format.sample_rate_hz
+        self._rate_hz = rate_hz
+        line_hz = LINE.sample_rate_hz
+        self._resampler = None if rate_hz == line_hz else Resampler(line_hz, rate_hz)
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Begin in the call's task group."""
+        self._task = group.create_task(self._run())
+
+    def push(self, pcm: bytes) -> None:
+        """Give it caller audio at the line's rate."""
+        audio = self._resampler.process(pcm) if self._resampler else pcm
+        if self._stream is None:
+            self._waiting.append(audio)
+        else:
+            self._stream.push(audio)
+
+    def request(self) -> None:
+        """Ask for the transcript of all so far."""
+        if self._stream is None:
+            self._is_requested = True
+        else:
+            self._stream.request_transcript()
+
+    def stop(self) -> None:
+        """End it; nothing it says counts any more.  It owns its task, so it cancels it."""
+        self._is_over = True
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            async with self._recognizer.stream(self._expect) as stream:
+                self._open(stream)
+                async for transcript in stream:
+                    if not self._is_over:
+                        self._on_transcript(transcript, self._covers(transcript))
+        except ProviderError as error:
+            if not self._is_over:
+                self._on_failure(error)
+
+    def _open(self, stream: SttStream) -> None:
+        for audio in self._waiting:
+            stream.push(audio)
+        self._waiting.clear()
+        self._stream = stream
+        if self._is_requested:
+            stream.request_transcript()
+
+    def _covers(self, transcript: Transcript) -> int:
+        return self._begins + transcript.audio_end_samples * LINE.sample_rate_hz // self._rate_hz

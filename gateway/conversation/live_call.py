@@ -1,0 +1,75 @@
+"""LiveCall: the parts of a call in progress that dialplan steps and conversations share."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.conversation.ear import Ear
+from gateway.conversation.line import CallLine, LineEvent
+from gateway.records.model import TurnRecord
+from gateway.telemetry.metrics import Metrics
+
+
+class Recorder(Protocol):
+    """Where a call leaves its traces."""
+
+    def write_audio(self, received: bytes, sent: bytes) -> None:
+        """Append one tick."""
+
+    def event(self, kind: str, audio_s: float, /, **data: object) -> None:
+        """Append one event."""
+
+    def turn(self, turn: TurnRecord, audio_s: float) -> None:
+        """Append a finished turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class SayRequest:
+    """The operator wants something said (HTTP API)."""
+
+    text: str
+
+
+@dataclass(slots=True)
+class LiveCall:
+    """One call in progress."""
+
+    line: CallLine
+    ear: Ear
+    recorder: Recorder
+    metrics: Metrics
+    group: asyncio.TaskGroup
+    """Owns every task of the call."""
+    inbox: asyncio.Queue[LineEvent | SayRequest] = field(default_factory=asyncio.Queue)
+    """What happened on the line; the step that runs takes from it (type-ahead is kept)."""
+    turns: list[TurnRecord] = field(default_factory=list)
+    agent_name: str = ""
+
+    def note(self, kind: str, **data: object) -> None:
+        """Record an event at the present audio time."""
+        self.recorder.event(kind, self.ear.now_s, **data)
+
+    def finish_turn(self, turn: TurnRecord) -> None:
+        """Keep a finished turn and count its latencies."""
+        self.turns.append(turn)
+        self.recorder.turn(turn, self.ear.now_s)
+        _observe(self.metrics, turn)
+
+
+def _observe(metrics: Metrics, turn: TurnRecord) -> None:
+    for histogram, value_ms in (
+        (metrics.response_gap, turn.response_gap_ms),
+        (metrics.gateway_share, turn.gateway_share_ms),
+        (metrics.barge_in_stop, turn.barge_in_stop_ms),
+        (metrics.endpointing, turn.endpointing_ms),
+        (metrics.stt_final, turn.stt_final_ms),
+        (metrics.llm_first_token, turn.llm_first_token_ms),
+        (metrics.llm_first_sentence, turn.llm_first_sentence_ms),
+        (metrics.tts_first_audio, turn.tts_first_audio_ms),
+        (metrics.playout_start, turn.playout_start_ms),
+    ):
+        if value_ms is not None:
+            histogram.observe(value_ms / 1000)
+    metrics.turns.labels("interrupted" if turn.interrupted else "complete").inc()

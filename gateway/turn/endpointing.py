@@ -1,0 +1,149 @@
+"""Endpointer: when is the caller's turn over?  Silence, weighed by what was said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from gateway.config.models import TurnConfig
+from gateway.turn.completeness import Wanted, look
+from gateway.turn.events import (
+    EagerEnd,
+    TurnDiscarded,
+    TurnEnded,
+    TurnEvent,
+    TurnResumed,
+    milliseconds,
+    samples,
+)
+
+_TRANSCRIPT_PATIENCE_MS = 4000
+"""Silence after which a turn without any answer from recognition is given up."""
+
+
+class Phase(Enum):
+    """Where the caller's turn is."""
+
+    IDLE = "idle"
+    SPEAKING = "speaking"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Latest transcript of the turn."""
+
+    text: str
+    choice: str | None
+    covers: int
+    """Audio time up to which it holds."""
+
+
+class Endpointer:
+    """One caller turn after another; fed with speech edges, transcripts and time."""
+
+    def __init__(self, config: TurnConfig) -> None:
+        self._config = config
+        self.wanted = Wanted()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the turn in progress."""
+        self.phase = Phase.IDLE
+        self._onset = 0
+        self._speech_end = 0
+        self._asked_at: int | None = None
+        self._answered_at: int | None = None
+        self._heard: Heard | None = None
+
+    @property
+    def onset(self) -> int:
+        """Where the turn in progress began."""
+        return self._onset
+
+    def speech_started(self, onset: int, now: int) -> list[TurnEvent]:
+        """The VAD's rising edge."""
+        if self.phase is Phase.IDLE:
+            self._onset = onset
+            self.phase = Phase.SPEAKING
+            return []
+        was_asked = self.phase is Phase.PAUSED and self._asked_at is not None
+        self.phase = Phase.SPEAKING
+        self._asked_at = None
+        return [TurnResumed(now)] if was_asked else []
+
+    def speech_stopped(self, speech_end: int) -> None:
+        """The VAD's falling edge."""
+        if self.phase is Phase.SPEAKING:
+            self.phase = Phase.PAUSED
+            self._speech_end = speech_end
+            self._asked_at = None
+
+    def transcript(self, text: str, choice: str | None, covers: int, now: int) -> None:
+        """Take news from recognition."""
+        if self.phase is Phase.IDLE:
+            return
+        self._heard = Heard(text.strip(), choice, covers)
+        if self._asked_at is not None and covers >= self._speech_end:
+            self._answered_at = now
+
+    def advance(self, now: int) -> list[TurnEvent]:
+        """Let audio time pass."""
+        if self.phase is Phase.SPEAKING:
+            if now - self._onset > samples(self._config.max_turn_s * 1000):
+                self._speech_end = now
+                return self._end(now, "too_long")
+            return []
+        if self.phase is not Phase.PAUSED:
+            return []
+        silence_ms = milliseconds(now - self._speech_end)
+        if self._asked_at is None:
+            if silence_ms < self._config.eager_ms:
+                return []
+            self._asked_at, self._answered_at = now, None
+            return [EagerEnd(now, self._speech_end)]
+        return self._judge(now, silence_ms)
+
+    def _judge(self, now: int, silence_ms: float) -> list[TurnEvent]:
+        heard = self._heard
+        if self._answered_at is None or heard is None:
+            if silence_ms < _TRANSCRIPT_PATIENCE_MS:
+                return []
+            return self._discard(now, "no_transcript")
+        if not heard.text:
+            return self._discard(now, "no_words") if silence_ms >= self._config.whole_ms else []
+        evidence = look(heard.text, heard.choice, self.wanted)
+        return self._end(now, evidence) if silence_ms >= self.patience_ms(evidence) else []
+
+    def patience_ms(self, evidence: str) -> int:
+        """Silence that ends a turn of this look."""
+        config = self._config
+        return {
+            "expected": config.expected_ms,
+            "whole": config.whole_ms,
+            "unfinished": config.unfinished_ms,
+            "dictating": config.dictation_ms,
+        }[evidence]
+
+    def _end(self, now: int, evidence: str) -> list[TurnEvent]:
+        heard = self._heard or Heard("", None, 0)
+        if not heard.text:
+            return self._discard(now, "no_words")
+        asked, answered = self._asked_at or now, self._answered_at or now
+        ended = TurnEnded(
+            now=now,
+            onset=self._onset,
+            speech_end=self._speech_end,
+            text=heard.text,
+            choice=heard.choice,
+            evidence=evidence,
+            waited_ms=milliseconds(now - self._speech_end),
+            stt_ms=milliseconds(answered - asked),
+        )
+        self.reset()
+        return [ended]
+
+    def _discard(self, now: int, reason: str) -> list[TurnEvent]:
+        discarded = TurnDiscarded(now, self._onset, reason)
+        self.reset()
+        return [discarded]

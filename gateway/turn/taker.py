@@ -1,0 +1,89 @@
+"""TurnTaker: speech probabilities, transcripts and the bot's own state in, turn events out.
+
+Deterministic: the same inputs at the same audio times give the same events, so a recorded call can
+be replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.config.models import TurnConfig
+from gateway.turn.completeness import Wanted
+from gateway.turn.endpointing import Endpointer, Phase
+from gateway.turn.events import CallerSilent, TurnEvent, TurnStarted, samples
+from gateway.turn.vad import SpeechDetector, SpeechStarted
+
+
+class TurnTaker:
+    """Turn-taking of one conversation."""
+
+    def __init__(self, config: TurnConfig, silence_s: float) -> None:
+        self._config = config
+        self._silence = samples(silence_s * 1000)
+        self._detector = SpeechDetector(
+            config.start_probability,
+            config.start_chunks,
+            config.stop_probability,
+            config.hangover_ms,
+        )
+        self._endpointer = Endpointer(config)
+        self._bot_busy = False
+        self._quiet_since = 0
+        self._silences = 0
+
+    @property
+    def in_turn(self) -> bool:
+        """True while the caller's turn is open."""
+        return self._endpointer.phase is not Phase.IDLE
+
+    def expect(self, wanted: Wanted) -> None:
+        """Set what the dialogue expects from the next turn."""
+        self._endpointer.wanted = wanted
+
+    def bot_busy(self, now: int, *, busy: bool) -> None:
+        """The bot took or gave back the floor (thinking counts)."""
+        self._bot_busy = busy
+        self._quiet_since = now
+
+    def transcript(self, text: str, choice: str | None, covers: int, now: int) -> None:
+        """Take news from recognition; `covers` is in audio time of the call."""
+        self._endpointer.transcript(text, choice, covers, now)
+
+    def drop_turn(self) -> bool:
+        """Forget the turn in progress; True when there was one."""
+        was_open = self.in_turn
+        self._endpointer.reset()
+        return was_open
+
+    def hear(self, chunks: Sequence[tuple[float, int]], now: int) -> list[TurnEvent]:
+        """Let one frame of audio time pass.
+
+        Args:
+            chunks: (speech probability, end position) of the VAD chunks that this frame completed.
+            now: audio time at the end of the frame, in samples.
+        """
+        events: list[TurnEvent] = []
+        for probability, end in chunks:
+            edge = self._detector.update(probability, end)
+            if isinstance(edge, SpeechStarted):
+                events += self._speech_started(edge.at_sample, now)
+            elif edge is not None:
+                self._endpointer.speech_stopped(edge.at_sample)
+        events += self._endpointer.advance(now)
+        if self.in_turn or self._bot_busy:
+            self._quiet_since = now
+            self._silences = 0 if self.in_turn else self._silences
+        elif now - self._quiet_since >= self._silence:
+            self._quiet_since = now
+            self._silences += 1
+            events.append(CallerSilent(now, self._silences))
+        return events
+
+    def _speech_started(self, onset: int, now: int) -> list[TurnEvent]:
+        begins = not self.in_turn
+        events = self._endpointer.speech_started(onset, now)
+        if begins:
+            yields = self._bot_busy and self._config.barge_in
+            return [TurnStarted(now, onset, yields)]
+        return events
