@@ -1,0 +1,215 @@
+"""Vosk: offline streaming recognition in many languages, with a model folder that you supply."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+from gateway.audio.format import LINE, SAMPLE_BYTES
+from gateway.errors import ProviderProtocolError, ProviderUnavailable
+from gateway.providers.contracts import Expect, ProviderSettings, SpeechToText, Transcript
+from gateway.threads import BlockingEngine
+
+SUMMARY = "Vosk, offline streaming recognition with a model folder of your language"
+
+_INSTALL = "pip install vosk"
+_WHERE = (
+    "get one from https://alphacephei.com/vosk/models, unpack it and put its path into the "
+    'configuration: stt = { provider = "vosk", model = "/path/to/vosk-model" }'
+)
+_STEP_BYTES = 5 * LINE.frame_bytes
+"""Audio is handed to the engine in steps of 100 ms: fewer thread hops, no later answer."""
+_LAYOUTS = (
+    ("am/final.mdl", "conf/mfcc.conf", "conf/model.conf"),
+    ("final.mdl", "mfcc.conf"),
+)
+"""New and old form of a model folder."""
+_GRAPHS = (("graph/HCLG.fst",), ("graph/HCLr.fst", "graph/Gr.fst"), ("HCLG.fst",))
+
+
+class Settings(ProviderSettings):
+    """`stt = { provider = "vosk", model = "/path" }`."""
+
+    model: Path
+    """Folder of an unpacked model."""
+
+
+class Recognizer(Protocol):
+    """What is used of `vosk.KaldiRecognizer`."""
+
+    def AcceptWaveform(self, data: bytes) -> int: ...  # noqa: N802, D102 - vosk's own name
+    def Result(self) -> str: ...  # noqa: N802, D102
+    def PartialResult(self) -> str: ...  # noqa: N802, D102
+    def FinalResult(self) -> str: ...  # noqa: N802, D102
+
+
+def probe() -> str:
+    """Return "" when the package is there (the model is a matter of configuration)."""
+    missing = importlib.util.find_spec("vosk") is None
+    return f"package vosk is missing: {_INSTALL}; then {_WHERE}" if missing else ""
+
+
+def create(settings: Settings) -> SpeechToText:
+    """Build the provider; nothing is loaded before `warm_up`."""
+    return Vosk(lambda: load(settings.model))
+
+
+class Vosk:
+    """Satisfies `contracts.SpeechToText`.  One thread computes for all calls."""
+
+    input_format = LINE
+
+    def __init__(self, load_model: Callable[[], Callable[[], Recognizer]]) -> None:
+        self._load_model = load_model
+        self._new_recognizer: Callable[[], Recognizer] | None = None
+        self._engine = BlockingEngine("vosk")
+        self._loading = asyncio.Lock()
+
+    async def warm_up(self) -> None:
+        """Load the model and run it once on silence.  Raises ProviderUnavailable."""
+        async with self._loading:
+            if self._new_recognizer is None:
+                self._new_recognizer = await self._engine.call(self._load_and_run)
+
+    @asynccontextmanager
+    async def stream(self, expect: Expect) -> AsyncIterator[VoskStream]:
+        """Open recognition of one caller turn.  Raises ProviderUnavailable."""
+        await self.warm_up()
+        assert self._new_recognizer is not None  # noqa: S101 - warm_up sets it or raises
+        recognizer = await self._engine.call(self._new_recognizer)
+        stream = VoskStream(self._engine, recognizer, expect)
+        try:
+            yield stream
+        finally:
+            stream.close()
+
+    async def close(self) -> None:
+        """End the thread."""
+        self._engine.close()
+        self._new_recognizer = None
+
+    def _load_and_run(self) -> Callable[[], Recognizer]:
+        new_recognizer = self._load_model()
+        recognizer = new_recognizer()
+        recognizer.AcceptWaveform(bytes(_STEP_BYTES))
+        recognizer.FinalResult()
+        return new_recognizer
+
+
+class VoskStream:
+    """Satisfies `contracts.SttStream`.  Iterating it is what moves audio to the engine."""
+
+    def __init__(self, engine: BlockingEngine, recognizer: Recognizer, expect: Expect) -> None:
+        self._engine = engine
+        self._recognizer = recognizer
+        self._choices = {_plain(choice): choice for choice in expect.choices}
+        self._waiting = bytearray()
+        self._pushed_samples = 0
+        self._is_requested = False
+        self._is_closed = False
+        self._awake = asyncio.Event()
+        self._said: list[str] = []
+        """Stretches that the engine has settled.  Engine thread."""
+
+    def push(self, pcm: bytes) -> None:
+        """Take caller audio: mono s16le, 8000 Hz, any even length."""
+        self._waiting += pcm
+        self._pushed_samples += len(pcm) // SAMPLE_BYTES
+        if len(self._waiting) >= _STEP_BYTES:
+            self._awake.set()
+
+    def request_transcript(self) -> None:
+        """Ask for a transcript of all audio so far."""
+        self._is_requested = True
+        self._awake.set()
+
+    async def __aiter__(self) -> AsyncIterator[Transcript]:
+        """Yield transcripts until the stream is closed.  Raises ProviderProtocolError."""
+        shown = ""
+        while True:
+            await self._awake.wait()
+            self._awake.clear()
+            if self._is_closed:
+                return
+            pcm, self._waiting = bytes(self._waiting), bytearray()
+            covered = self._pushed_samples
+            requested, self._is_requested = self._is_requested, False
+            text = await self._heard(pcm, settle=requested)
+            if requested or text != shown:
+                shown = text
+                choice = self._choices.get(_plain(text)) if requested else None
+                yield Transcript(text, covered, requested, choice=choice)
+
+    def close(self) -> None:
+        """End the iteration."""
+        self._is_closed = True
+        self._awake.set()
+
+    async def _heard(self, pcm: bytes, *, settle: bool) -> str:
+        try:
+            return await self._engine.call(self._hear, pcm, settle)
+        except Exception as exc:  # border: vosk raises bare Exception and broken JSON
+            raise ProviderProtocolError("vosk", f"recognition failed: {exc}") from exc
+
+    def _hear(self, pcm: bytes, settle: bool) -> str:  # noqa: FBT001 - called by the engine
+        """Advance the recognizer; give the whole turn's text.  Engine thread."""
+        recognizer = self._recognizer
+        if pcm and recognizer.AcceptWaveform(pcm):
+            self._said.append(json.loads(recognizer.Result())["text"])
+        if settle:
+            self._said.append(json.loads(recognizer.FinalResult())["text"])
+            return _joined(self._said)
+        return _joined([*self._said, json.loads(recognizer.PartialResult())["partial"]])
+
+
+def load(model: Path) -> Callable[[], Recognizer]:
+    """Load a model folder; give what opens a recognizer on it.  Blocks for seconds.
+
+    Raises:
+        ProviderUnavailable: no package, no folder, or not a model of vosk.
+    """
+    try:
+        import vosk  # noqa: PLC0415 - heavy and optional: only when it is chosen
+    except (ImportError, OSError) as exc:
+        raise ProviderUnavailable("vosk", f"package vosk: {exc}: {_INSTALL}") from exc
+    check_folder(model)
+    vosk.SetLogLevel(-1)
+    try:
+        loaded = vosk.Model(str(model))
+    except Exception as exc:  # border: vosk raises bare Exception
+        raise ProviderUnavailable("vosk", f"model {model} is broken: {exc}; {_WHERE}") from exc
+    return lambda: vosk.KaldiRecognizer(loaded, LINE.sample_rate_hz)
+
+
+def check_folder(model: Path) -> None:
+    """Look for the files that every model has: some faults end the process inside the library.
+
+    Raises:
+        ProviderUnavailable: says what is missing and where to get a model.
+    """
+    if not model.is_dir():
+        raise ProviderUnavailable("vosk", f"model folder missing: {model}; {_WHERE}")
+    layout = _LAYOUTS[0] if (model / "am").is_dir() else _LAYOUTS[1]
+    missing = [name for name in layout if not _is_filled(model / name)]
+    if not any(all(_is_filled(model / name) for name in graph) for graph in _GRAPHS):
+        missing.append("graph/HCLG.fst or graph/HCLr.fst with graph/Gr.fst")
+    if missing:
+        problem = f"{model} is not a whole model, missing or empty: {', '.join(missing)}"
+        raise ProviderUnavailable("vosk", f"{problem}; {_WHERE}")
+
+
+def _is_filled(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _joined(parts: list[str]) -> str:
+    return " ".join(filter(None, parts))
+
+
+def _plain(text: str) -> str:
+    return " ".join("".join(c if c.isalnum() else " " for c in text.lower()).split())

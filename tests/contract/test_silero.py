@@ -1,0 +1,83 @@
+"""The voice detector on a real voice, on noise, and in any chunking."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import numpy as np
+import pytest
+
+from gateway.errors import ProviderUnavailable
+from gateway.providers.vad import silero
+from gateway.turn.vad import SpeechDetector, SpeechStarted, SpeechStopped
+from tests.support.speech import speak
+
+RATE = 8000
+
+
+@pytest.fixture(scope="module")
+def model():
+    if hint := silero.probe():
+        pytest.skip(hint)
+    return silero.SileroModel()
+
+
+def probabilities(model, pcm, frame_bytes=320):
+    judge = silero.SpeechProbability(model)
+    return [
+        entry
+        for start in range(0, len(pcm), frame_bytes)
+        for entry in judge.push(pcm[start : start + frame_bytes])
+    ]
+
+
+def edges(model, pcm):
+    detector = SpeechDetector(0.5, 2, 0.35, 96)
+    found = [detector.update(*entry) for entry in probabilities(model, pcm)]
+    return [edge for edge in found if edge is not None]
+
+
+@pytest.mark.parametrize("voice", ["awb", "rms"])
+def test_finds_where_speech_starts_and_stops(model, voice):
+    speech = speak("Hello, I would like to order a coffee.", voice)
+    loud = np.flatnonzero(np.abs(np.frombuffer(speech, dtype="<i2").astype(int)) > 800)
+    found = edges(model, bytes(2 * RATE) + speech + bytes(2 * RATE))
+    assert isinstance(found[0], SpeechStarted)
+    assert abs(found[0].at_sample - (RATE + loud[0])) < 0.10 * RATE
+    assert isinstance(found[-1], SpeechStopped)
+    assert abs(found[-1].at_sample - (RATE + loud[-1])) < 0.25 * RATE
+
+
+def test_noise_tones_and_silence_are_no_speech(model):
+    random = np.random.default_rng(7)
+    at = np.arange(3 * RATE)
+    for samples in (
+        np.zeros(3 * RATE),
+        random.normal(0, 1500, 3 * RATE),
+        8000 * np.sin(2 * np.pi * 697 * at / RATE) + 8000 * np.sin(2 * np.pi * 1209 * at / RATE),
+    ):
+        assert edges(model, samples.astype("<i2").tobytes()) == []
+
+
+def test_chunking_changes_nothing_and_calls_do_not_mix(model):
+    speech = speak("One two three.", "rms")
+    whole = probabilities(model, speech, len(speech))
+    assert probabilities(model, speech, 320) == whole
+    assert probabilities(model, speech, 46) == whole
+    first, second = silero.SpeechProbability(model), silero.SpeechProbability(model)
+    mixed = []
+    for start in range(0, len(speech), 320):
+        mixed += first.push(speech[start : start + 320])
+        second.push(bytes(320))
+    assert mixed == whole
+    assert [end for _, end in whole] == [256 * n for n in range(1, len(whole) + 1)]
+
+
+def test_missing_distribution_says_how_to_install_it(monkeypatch):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(silero.importlib.metadata, "distribution", missing)
+    with pytest.raises(ProviderUnavailable, match="pip install --no-deps silero-vad"):
+        silero.SileroModel()
+    assert "--no-deps" in silero.probe()

@@ -1,0 +1,106 @@
+"""Order and limits of waiting segments."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.recognizer.queue import DecodeQueue, Dropped, Job
+
+
+def job(number, *, stream=1, final=False, peer="a"):
+    return Job(peer, number, stream, final, b"")
+
+
+def drain(queue):
+    order = []
+    while (next_job := queue.start_next()) is not None:
+        order.append(next_job.id)
+        queue.finish()
+    return order
+
+
+def test_finals_overtake_partials_and_keep_their_order():
+    queue = DecodeQueue()
+    for entry in (job(1, stream=1), job(2, stream=2, final=True), job(3, stream=3, final=True)):
+        assert queue.put(entry) == []
+    assert drain(queue) == [2, 3, 1]
+
+
+def test_newer_partial_replaces_the_older_of_its_stream_only():
+    queue = DecodeQueue()
+    first, other = job(1), job(2, peer="b")
+    queue.put(first)
+    queue.put(other)
+    assert queue.put(job(3)) == [Dropped(first, "replaced")]
+    assert drain(queue) == [2, 3]
+
+
+def test_final_replaces_its_own_partial_but_no_other_final():
+    queue = DecodeQueue()
+    partial = job(1)
+    queue.put(partial)
+    assert queue.put(job(2, final=True)) == [Dropped(partial, "replaced")]
+    assert queue.put(job(3, final=True)) == []
+    assert drain(queue) == [2, 3]
+
+
+def test_full_queue_refuses_partials_and_gives_their_place_to_finals():
+    queue = DecodeQueue(capacity=2)
+    oldest = job(1, stream=1)
+    queue.put(oldest)
+    queue.put(job(2, stream=2, final=True))
+    late = job(3, stream=3)
+    assert queue.put(late) == [Dropped(late, "busy")]
+    assert queue.put(job(4, stream=4, final=True)) == [Dropped(oldest, "busy")]
+    refused = job(5, stream=5, final=True)
+    assert queue.put(refused) == [Dropped(refused, "busy")]
+    assert drain(queue) == [2, 4]
+
+
+def test_cancelled_stream_is_forgotten_even_while_it_runs():
+    queue = DecodeQueue()
+    queue.put(job(1, final=True))
+    queue.put(job(2, stream=2))
+    queue.start_next()
+    assert not queue.should_stop()
+    queue.cancel("a", 1)
+    assert queue.should_stop()
+    assert not queue.finish()
+    queue.cancel("a", 2)
+    assert drain(queue) == []
+
+
+def test_lost_connection_takes_all_its_streams_with_it():
+    queue = DecodeQueue()
+    for entry in (job(1), job(2, stream=2, final=True), job(3, peer="b")):
+        queue.put(entry)
+    queue.cancel("a")
+    assert drain(queue) == [3]
+
+
+def test_running_partial_gives_way_to_a_final_but_not_to_a_partial():
+    queue = DecodeQueue()
+    queue.put(job(1))
+    queue.start_next()
+    queue.put(job(2, stream=2))
+    assert not queue.should_stop()
+    queue.put(job(3, stream=3, final=True))
+    assert queue.should_stop()
+    assert queue.finish()
+    queue.start_next()
+    assert not queue.should_stop()
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 3), st.booleans()), max_size=60),
+    st.integers(1, 8),
+)
+def test_every_job_is_decoded_or_dropped_exactly_once(entries, capacity):
+    queue = DecodeQueue(capacity)
+    dropped = []
+    for number, (peer, stream, final) in enumerate(entries):
+        dropped += queue.put(job(number, stream=stream, final=final, peer=peer))
+        assert len(queue) <= capacity
+    order = drain(queue)
+    assert sorted(order + [entry.job.id for entry in dropped]) == list(range(len(entries)))
