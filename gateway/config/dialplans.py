@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway.config.models import Table
+
+Items = TypeVar("Items", bound=Sized)
 
 _PLACEHOLDER = re.compile(r"\{([^{}\s]+)\}")
 FACTS = ("called", "caller", "trunk")
@@ -33,6 +35,13 @@ def _regex(pattern: str) -> str:
     except re.error as error:
         raise ValueError(f"is not a regular expression: {error}") from error
     return pattern
+
+
+def _not_empty(items: Items) -> Items:
+    # Not Field(min_length=...): that counts only valid items and would complain twice.
+    if not items:
+        raise ValueError("must not be empty")
+    return items
 
 
 def _short(key: str) -> BeforeValidator:
@@ -153,7 +162,7 @@ class Branch(Table):
 
     on: Name = "digits"
     """`into` of a `collect` before."""
-    cases: Annotated[dict[str, Target], Field(min_length=1)]
+    cases: Annotated[dict[str, Target], AfterValidator(_not_empty)]
     default: Target | None = None
 
 
@@ -208,7 +217,7 @@ class Extension(Table):
     headers: dict[str, str] = Field(default_factory=dict)
     """SIP header = exact value."""
     headers_regex: dict[str, Regex] = Field(default_factory=dict)
-    steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+    steps: Annotated[tuple[Step, ...], AfterValidator(_not_empty)]
 
     @model_validator(mode="after")
     def _one_condition_each(self) -> Self:

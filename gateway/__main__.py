@@ -1,0 +1,169 @@
+"""The `gateway` command line: reads arguments and hands over; no logic."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gateway import __version__
+from gateway.errors import ConfigError, GatewayError
+
+EX_CONFIG = 78  # sysexits.h
+
+# Commands are imported only when they run: `--help` needs neither SIP library nor models.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        The exit code: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration, 130 interrupted.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        code: int = args.command(args)
+        sys.stdout.flush()
+    except ConfigError as error:
+        _complain(str(error))
+        return EX_CONFIG
+    except GatewayError as error:
+        _complain(f"gateway: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader went away (`| head`); keep the interpreter from flushing into the void.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gateway", description="Give a phone number to an AI agent on this machine."
+    )
+    parser.add_argument("--version", action="version", version=f"gateway {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    run = commands.add_parser("run", help="serve calls")
+    _add_config(run)
+    run.set_defaults(command=_run)
+
+    check = commands.add_parser("check", help="check configuration, dialplan and providers")
+    _add_config(check)
+    check.set_defaults(command=_check)
+
+    demo = commands.add_parser("demo", help="make a real SIP call to itself and time it")
+    demo.add_argument(
+        "--record-dir", type=Path, default=Path("calls"), help="where the call bundle goes"
+    )
+    demo.add_argument("--port", type=_port, default=0, help="SIP port (default: a free one)")
+    demo.set_defaults(command=_demo)
+
+    call = commands.add_parser("call", help="have the running gateway place a call")
+    call.add_argument("to", metavar="sip:USER@HOST", help="SIP URI, or a number with --trunk")
+    call.add_argument("--agent", default="", help="who talks (default: the default agent)")
+    call.add_argument("--trunk", default="", help="trunk to call over (default: directly)")
+    _add_config(call)
+    call.set_defaults(command=_call)
+
+    providers = commands.add_parser("providers", help="list engines and what they need")
+    providers.set_defaults(command=_providers)
+
+    _add_route_test(commands)
+    _add_worker(commands)
+    return parser
+
+
+def _add_route_test(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> None:
+    test = commands.add_parser("route-test", help="show which dialplan rule takes a call")
+    test.add_argument("--to", required=True, metavar="NUMBER", help="called number")
+    test.add_argument("--from", required=True, dest="caller", metavar="NUMBER", help="caller")
+    test.add_argument("--trunk", default="", help="trunk it comes over (default: none)")
+    test.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="SIP header (repeatable)",
+    )
+    _add_config(test)
+    test.set_defaults(command=_route_test)
+
+
+def _add_worker(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    worker = commands.add_parser("worker")  # no help: started by `run` only
+    worker.add_argument("--socket", type=Path, required=True)
+    worker.add_argument("--index", type=int, required=True)
+    worker.add_argument("--config", type=Path)
+    worker.set_defaults(command=_worker)
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="configuration (default: gateway.toml here, else one offline agent)",
+    )
+
+
+def _run(args: argparse.Namespace) -> int:
+    return _hand_over("gateway.process.supervisor", _config(args))
+
+
+def _worker(args: argparse.Namespace) -> int:
+    return _hand_over("gateway.process.worker", args.socket, args.index, args.config)
+
+
+def _check(args: argparse.Namespace) -> int:
+    return _hand_over("gateway.cli.check", _config(args))
+
+
+def _demo(args: argparse.Namespace) -> int:
+    return _hand_over("gateway.demo", args)
+
+
+def _call(args: argparse.Namespace) -> int:
+    return _hand_over("gateway.cli.call", _config(args), args.to, args.agent, args.trunk)
+
+
+def _providers(_args: argparse.Namespace) -> int:
+    return _hand_over("gateway.cli.providers")
+
+
+def _route_test(args: argparse.Namespace) -> int:
+    return _hand_over(
+        "gateway.cli.route_test", _config(args), args.to, args.caller, args.trunk, args.header
+    )
+
+
+def _config(args: argparse.Namespace) -> Path | None:
+    path: Path | None = importlib.import_module("gateway.config.loader").find_config(args.config)
+    return path
+
+
+def _hand_over(module: str, *arguments: object) -> int:
+    """Call the `run` of a module."""
+    code: int = importlib.import_module(module).run(*arguments)
+    return code
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"must be 0 to 65535, not {text}")
+    return int(text)
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
