@@ -13,7 +13,7 @@ import json
 import re
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,6 +85,7 @@ class LlmServer:
         self.requests: list[Seen] = []
         self.connections = 0
         self.open_connections = 0
+        self._progress = asyncio.Event()
 
     @property
     def base_url(self) -> str:
@@ -93,6 +94,12 @@ class LlmServer:
     @property
     def completions(self) -> list[Seen]:
         return [seen for seen in self.requests if seen.path.endswith("/chat/completions")]
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something holds; looked at whenever a request or a chunk has passed."""
+        while not is_so():
+            self._progress.clear()
+            await self._progress.wait()
 
     async def __aenter__(self) -> LlmServer:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -132,6 +139,7 @@ class LlmServer:
     ) -> None:
         while (seen := await _read_request(reader, connection)) is not None:
             self.requests.append(seen)
+            self._progress.set()
             answering = asyncio.ensure_future(self._answer(seen, writer))
             watching = asyncio.ensure_future(reader.read(1))
             try:
@@ -164,6 +172,7 @@ class LlmServer:
         async for data in self._events(seen, answer):
             writer.write(b"%x\r\n%b\r\n" % (len(data), data))
             await writer.drain()
+            self._progress.set()
         if answer.close_after is not None:
             return False
         writer.write(b"0\r\n\r\n")

@@ -27,7 +27,7 @@ from gateway.errors import (
 from gateway.providers.chat_completions import StreamedReply, request_messages, request_tools
 from gateway.providers.contracts import LanguageModel, ProviderSettings, ReplyEvent, ReplyRequest
 
-SUMMARY = "any OpenAI-compatible chat completions endpoint (base_url), streamed"
+SUMMARY = "Any OpenAI-compatible chat completions endpoint (base_url), streamed."
 
 RETRY_MIN_S = 0.15
 RETRY_MAX_S = 2.0
