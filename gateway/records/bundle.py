@@ -34,6 +34,7 @@ class CallBundle:
         *,
         audio: bool = True,
         on_error: Callable[[], None] = lambda: None,
+        on_unwritten: Callable[[CallBundle], None] = lambda _bundle: None,
     ) -> None:
         """Make the folder and write `call.json` with state "active" at once.
 
@@ -42,11 +43,15 @@ class CallBundle:
             record: what is known at the start.
             audio: keep `audio.wav`.
             on_error: called for each part that could not be written.
+            on_unwritten: called when the final `call.json` could not be written.
         """
         self.folder = bundle_folder(directory, record.call_id)
         self.errors = 0
+        self.is_written = False
+        """Whether the latest `call.json` is on disk."""
         self._record = record
         self._on_error = on_error
+        self._on_unwritten = on_unwritten
         self._events = EventLog(self.folder / EVENTS_FILE)
         self._audio = StereoWavWriter(self.folder / AUDIO_FILE) if audio else None
         self._is_finished = False
@@ -82,9 +87,7 @@ class CallBundle:
         if self._is_finished:
             return
         self._record = record
-        with self._trouble("call"):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_call(self.folder, record)
+        self._write()
 
     def finish(self, record: CallRecord) -> CallRecord:
         """Close everything and write the final `call.json`.  Idempotent; never awaits.
@@ -106,7 +109,22 @@ class CallBundle:
             facts["audio_s"] = round(self._audio.seconds, 3)
         self.update(record.model_copy(update=facts))
         self._is_finished = True
+        if not self.is_written:
+            self._on_unwritten(self)
         return self._record
+
+    def retry(self) -> bool:
+        """Try again to write a final `call.json` that the disk had refused; True once done."""
+        if self._is_finished and not self.is_written:
+            self._write()
+        return self.is_written
+
+    def _write(self) -> None:
+        self.is_written = False
+        with self._trouble("call"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_call(self.folder, self._record)
+            self.is_written = True
 
     @contextmanager
     def _trouble(self, part: str) -> Iterator[None]:

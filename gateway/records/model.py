@@ -6,7 +6,7 @@ from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 import gateway
 
@@ -53,7 +53,9 @@ def cleaned(value: Any) -> Any:  # noqa: ANN401 - any JSON-like value
 
 
 Text = Annotated[str, BeforeValidator(clean_text)]
-Milliseconds = Annotated[float, Field(description="milliseconds")]
+Milliseconds = Annotated[
+    float, Field(description="milliseconds"), AfterValidator(lambda value: round(value, 1))
+]
 
 
 class Entry(BaseModel):

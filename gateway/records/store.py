@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 REFUSALS_PER_MINUTE = 30
 REFUSALS_PER_DAY = 2000
+UNWRITTEN_KEPT = 1000
+"""So many final records wait in memory for a disk that is full."""
 
 
 class Allowance:
@@ -58,6 +61,7 @@ class CallRecords:
         self._on_error = on_error
         self._per_minute = Allowance(REFUSALS_PER_MINUTE, 60.0)
         self._per_day = Allowance(REFUSALS_PER_DAY, 86_400.0)
+        self._unwritten: deque[CallBundle] = deque(maxlen=UNWRITTEN_KEPT)
         self.unrecorded_refusals = 0
         """Refused calls that got no bundle because there were too many."""
 
@@ -84,7 +88,17 @@ class CallRecords:
     def open(self, record: CallRecord) -> CallBundle:
         """Start the bundle of a call; the process id is filled in.  Never raises OSError."""
         started = record.model_copy(update={"worker_pid": os.getpid(), "state": "active"})
-        return CallBundle(self._directory, started, audio=self._audio, on_error=self._on_error)
+        return self._bundle(started, audio=self._audio)
+
+    def retry_unwritten(self) -> int:
+        """Write final records that a full disk had refused; call it every few seconds.
+
+        Returns:
+            How many still wait.
+        """
+        while self._unwritten and self._unwritten[0].retry():
+            log.info("record_written_late", folder=str(self._unwritten.popleft().folder))
+        return len(self._unwritten)
 
     def record_refusal(
         self, record: CallRecord, *, now_s: float, details: Mapping[str, object] | None = None
@@ -106,8 +120,17 @@ class CallRecords:
             return False
         self._per_minute.take()
         self._per_day.take()
-        bundle = CallBundle(self._directory, record, audio=False, on_error=self._on_error)
+        bundle = self._bundle(record, audio=False)
         told = {"reason": record.end_text, "sip_status": record.sip_status, **(details or {})}
         bundle.event("call_refused", 0.0, **told)
         bundle.finish(record)
         return True
+
+    def _bundle(self, record: CallRecord, *, audio: bool) -> CallBundle:
+        return CallBundle(
+            self._directory,
+            record,
+            audio=audio,
+            on_error=self._on_error,
+            on_unwritten=self._unwritten.append,
+        )

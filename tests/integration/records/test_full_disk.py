@@ -2,12 +2,14 @@
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import ConfigError
+from gateway.records.files import read_call
 from gateway.records.model import CallRecord
 from gateway.records.store import CallRecords
 
@@ -21,6 +23,22 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_record_that_found_no_room_is_written_when_there_is_some(small_disk: Path) -> None:
+    records = CallRecords(small_disk)
+    record = CallRecord(call_id=records.new_call_id(), direction="in", started_at=datetime.now(UTC))
+    bundle = records.open(record)
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    bundle.finish(record.ended(datetime.now(UTC), "caller_hung_up"))
+    assert read_call(bundle.folder).state == "active"
+    assert records.retry_unwritten() == 1
+    filler.unlink()
+    assert records.retry_unwritten() == 0
+    assert read_call(bundle.folder).end_reason == "caller_hung_up"
 
 
 def test_calls_go_on_and_what_fits_is_kept(small_disk: Path) -> None:
