@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.http.errors import error_response
+
+log = structlog.get_logger(__name__)
 
 OPEN_PATHS = frozenset({"/healthz", "/docs", "/openapi.json"})
 """They hold nothing of this installation; `/docs` must open in a browser, which has no key."""
@@ -69,6 +72,8 @@ class AccessGate:
         if refusal is None:
             await self._app(scope, receive, send)
             return
+        peer = (scope.get("client") or ("", 0))[0]
+        log.info("http_refused", code=refusal.code, peer=peer, path=scope["path"])
         response = error_response(refusal.status, refusal.code, refusal.message)
         if refusal.status == 401:
             response.headers["WWW-Authenticate"] = "Bearer"

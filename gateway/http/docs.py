@@ -19,15 +19,16 @@ td,th{text-align:left;padding:.15rem 1rem .15rem 0;vertical-align:top}
 """
 
 
-def docs_page(openapi: Schema) -> str:
+def docs_page(openapi: Schema, base_url: str) -> str:
     """Render an OpenAPI 3 description.
 
     Args:
         openapi: as FastAPI makes it; `$ref` into `components.schemas` are followed.
+        base_url: where the examples send their requests, e.g. `http://127.0.0.1:8080`.
     """
     info = openapi["info"]
     title = escape(f"{info['title']} {info['version']}")
-    body = "".join(_operations(openapi)) + "".join(_schemas(openapi))
+    body = "".join(_operations(openapi, base_url)) + "".join(_schemas(openapi))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
@@ -36,7 +37,7 @@ def docs_page(openapi: Schema) -> str:
     )
 
 
-def _operations(openapi: Schema) -> Iterator[str]:
+def _operations(openapi: Schema, base_url: str) -> Iterator[str]:
     for path, methods in openapi["paths"].items():
         for method, operation in methods.items():
             body = _body_schema(openapi, operation)
@@ -44,7 +45,7 @@ def _operations(openapi: Schema) -> Iterator[str]:
                 f'<section><h2 class="{method}">{method.upper()} <code>{escape(path)}</code></h2>'
                 f"<p>{_prose(operation.get('description', ''))}</p>"
                 f"{_parameters(operation)}{_fields(body)}{_answers(operation)}"
-                f"<pre>{escape(_curl(method, path, body))}</pre></section>"
+                f"<pre>{escape(_curl(method, base_url + path, body))}</pre></section>"
             )
 
 
@@ -115,8 +116,8 @@ def _about(field: Schema) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _curl(method: str, path: str, body: Schema | None) -> str:
-    command = f"curl -X {method.upper()} http://127.0.0.1:8080{path}"
+def _curl(method: str, url: str, body: Schema | None) -> str:
+    command = f"curl -X {method.upper()} {url}"
     if body is None:
         return command if method != "get" else command.replace("-X GET ", "")
     properties = body.get("properties", {}).items()

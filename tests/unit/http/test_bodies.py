@@ -105,11 +105,13 @@ def test_the_docs_page_escapes_and_loads_nothing() -> None:
             "info": {"title": "T", "version": "1"},
             "paths": {"/v1/x": {"post": operation}},
             "components": {"schemas": {"B": {"properties": {"f": field}, "required": ["f"]}}},
-        }
+        },
+        "http://h:1<",
     )
     assert "<script" not in page
     assert "<code>a&lt;b</code>" in page
     assert "<b>Bold</b>" in page
+    assert "curl -X POST http://h:1&lt;/v1/x" in page
     assert "string, required" in page
     assert "src=" not in page
     assert "https://" not in page
