@@ -39,8 +39,9 @@ _PAST = [
 _CHOICE_LEAD = 1.5
 """Natural-log odds that the best phrase must have over the second."""
 _CHOICE_LOSS = 5.0
-"""Natural-log odds that it may lose to free text: spoken digits lose 0 (p50) to 5.8 (p95), whole
-sentences that are none of the phrases 8 (p5) to 17 (p50)."""
+"""Natural-log odds that it may always lose to free text: spoken digits lose 0 (p50) to 5.8 (p95),
+whole sentences that are none of the phrases 8 (p5) to 17 (p50).  It may lose more when it leads
+the second by that much ("leave the message" instead of "leave a message")."""
 
 _Float32 = npt.NDArray[np.float32]
 
@@ -201,9 +202,10 @@ def pick(scores: dict[str, float], free_log_prob: float) -> str | None:
         The phrase; None when another is nearly as likely or free text is far likelier.
     """
     ranked = sorted(scores, key=scores.__getitem__, reverse=True)
-    if len(ranked) > 1 and scores[ranked[0]] - scores[ranked[1]] < _CHOICE_LEAD:
-        return None
-    return ranked[0] if free_log_prob - scores[ranked[0]] < _CHOICE_LOSS else None
+    loss = free_log_prob - scores[ranked[0]]
+    lead = scores[ranked[0]] - scores[ranked[1]] if len(ranked) > 1 else _CHOICE_LEAD
+    is_sure = lead >= _CHOICE_LEAD and loss < max(lead, _CHOICE_LOSS)
+    return ranked[0] if is_sure else None
 
 
 def _as_written(phrase: str) -> list[str]:

@@ -48,6 +48,8 @@ def test_loud_part_is_measured_against_the_loudest():
         ({"yes": -1.0, "no": -2.0}, -0.5, None),  # both are nearly as likely
         ({"yes": -20.0, "no": -30.0}, -2.0, None),  # something else was said
         ({"yes": -4.0}, -0.5, "yes"),
+        ({"yes": -9.0}, -0.5, None),
+        ({"yes": -9.0, "no": -25.0}, -0.5, "yes"),  # far from the other, though worded otherwise
         ({"yes": -0.2, "no": -9.0}, -1.0, "yes"),
     ],
 )

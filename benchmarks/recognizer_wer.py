@@ -1,0 +1,149 @@
+"""Word error rate and decode time of the recognizer alone; voice detector cost per frame.
+
+`python -m benchmarks.recognizer_wer [--data ../shared/data] [--limit N]`
+
+Read: every recording with a text in `prompts/` (word error rate), the slot phrases found in
+`orders/`, forced choice among ten words in `digits/`.  Audio goes through mu-law first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import re
+import statistics
+import sys
+import time
+from pathlib import Path
+
+from gateway.audio.g711 import decode_ulaw, encode_ulaw
+from gateway.audio.wav import read_wav
+from gateway.providers.vad.silero import SileroModel, SpeechProbability
+from gateway.recognizer.moonshine import Decoding, MoonshineModel, model_folder
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+FOREIGN_LOG_PROB = -0.6
+"""English speech is decoded at about -0.1; a set far below this is not what its text says."""
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words without punctuation, for comparison."""
+    return re.sub(r"[^a-z0-9' ]", " ", text.lower().replace("-", " ")).split()
+
+
+def word_errors(reference: list[str], heard: list[str]) -> int:
+    """Substitutions, deletions and insertions (Levenshtein over words)."""
+    row = list(range(len(heard) + 1))
+    for at, word in enumerate(reference, 1):
+        previous, row[0] = row[0], at
+        for place, other in enumerate(heard, 1):
+            change = previous + (word != other)
+            previous, row[place] = row[place], min(change, row[place] + 1, row[place - 1] + 1)
+    return row[-1]
+
+
+class Bench:
+    """The model and what it took: (seconds of audio, milliseconds of decoding)."""
+
+    def __init__(self, data: Path, limit: int | None) -> None:
+        self.data = data
+        with (data / "index.csv").open(newline="") as index:
+            self.rows = list(csv.DictReader(index))
+        self.limit = limit
+        self.model = MoonshineModel(model_folder())
+        self.model.decode(bytes(32000))
+        self.times: list[tuple[float, float]] = []
+
+    def kind(self, name: str) -> list[dict[str, str]]:
+        """Rows of one kind."""
+        return [row for row in self.rows if row["kind"] == name][: self.limit]
+
+    def decode(self, row: dict[str, str], choices: tuple[str, ...] = ()) -> Decoding:
+        """Decode one recording as a telephone line would deliver it."""
+        pcm, _ = read_wav(self.data / row["file"])
+        line = decode_ulaw(encode_ulaw(pcm))
+        started = time.perf_counter()
+        decoding = self.model.decode(line, choices)
+        self.times.append((len(line) / 16000, (time.perf_counter() - started) * 1000))
+        assert decoding is not None
+        return decoding
+
+
+def prompts(bench: Bench) -> None:
+    errors = total = 0
+    log_probs = []
+    for row in bench.kind("prompts"):
+        reference = words(row["text"])
+        if not reference:
+            continue
+        decoding = bench.decode(row)
+        errors += word_errors(reference, words(decoding.text))
+        total += len(reference)
+        log_probs.append(decoding.log_prob or 0.0)
+    if not total:
+        print("prompts: none with a text")
+        return
+    median = statistics.median(log_probs)
+    print(f"prompts: WER {errors / total:.1%} of {total} words, log-prob median {median:.2f}")
+    if median < FOREIGN_LOG_PROB:
+        print("  NOT A RECOGNIZER FIGURE: the recordings are not English speech of these texts")
+
+
+def orders(bench: Bench) -> None:
+    found = total = 0
+    for row in bench.kind("orders"):
+        heard = " ".join(words(bench.decode(row).text))
+        slots = [" ".join(words(value)) for value in json.loads(row["note"]).values()]
+        found += sum(slot in heard for slot in slots)
+        total += len(slots)
+    print(f"orders: {found} of {total} slot phrases found ({found / max(total, 1):.1%})")
+
+
+def digits(bench: Bench) -> None:
+    rows = bench.kind("digits")
+    picked = [(row["text"], bench.decode(row, DIGITS).choice) for row in rows]
+    right = sum(text == choice for text, choice in picked)
+    unsure = sum(choice is None for _, choice in picked)
+    wrong = len(rows) - right - unsure
+    print(f"digits: forced choice of ten: {right} right, {unsure} unsure, {wrong} wrong")
+
+
+def decode_times(bench: Bench) -> None:
+    print("decode ms by length of audio: p50 / p95 (count)")
+    for low, high in ((0, 1), (1, 2), (2, 3), (3, 5), (5, 8), (8, 12), (12, 60)):
+        taken = sorted(ms for seconds, ms in bench.times if low <= seconds < high)
+        if taken:
+            p95 = taken[min(len(taken) - 1, int(len(taken) * 0.95))]
+            print(
+                f"  {low:2}-{high:<2} s: {taken[len(taken) // 2]:4.0f} / {p95:4.0f} ({len(taken)})"
+            )
+
+
+def voice_detector(bench: Bench) -> None:
+    pcm = b"".join(read_wav(bench.data / row["file"])[0] for row in bench.kind("orders")[:20])
+    judge = SpeechProbability(SileroModel())
+    frames = [pcm[at : at + 320] for at in range(0, len(pcm) - 320, 320)]
+    started = time.perf_counter()
+    for frame in frames:
+        judge.push(frame)
+    each_us = (time.perf_counter() - started) / len(frames) * 1e6
+    print(f"voice detector: {each_us:.0f} us per 20 ms frame ({len(frames)} frames)")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--limit", type=int, default=None, help="recordings per kind")
+    options = parser.parse_args()
+    if not (options.data / "index.csv").is_file():
+        print(f"skipped: no recordings in {options.data} (see --data)")
+        return 0
+    bench = Bench(options.data, options.limit)
+    for part in (prompts, orders, digits, decode_times, voice_detector):
+        part(bench)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
