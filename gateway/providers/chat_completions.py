@@ -23,6 +23,7 @@ from gateway.providers.contracts import (
     Usage,
     UserMessage,
 )
+from gateway.providers.thinking import ThoughtFilter
 
 OPENING = "(The caller is on the line.)"
 """Stands where the caller has said nothing yet: many chat templates want a user message first."""
@@ -75,6 +76,7 @@ class StreamedReply:
     def __init__(self, provider: str) -> None:
         self._provider = provider
         self._calls = _CallParts()
+        self._thoughts = ThoughtFilter()
         self._usage: Usage | None = None
         self._finish_reason = ""
         self._has_choice = False
@@ -94,10 +96,8 @@ class StreamedReply:
             reason = _as_text(getattr(choice, "finish_reason", None))
             self._finish_reason = reason or self._finish_reason
             delta = getattr(choice, "delta", None)
-            for text in (getattr(delta, "content", None), getattr(delta, "refusal", None)):
-                if piece := _as_text(text):
-                    self._has_text = True
-                    yield TextDelta(piece)
+            content = self._thoughts.feed(_as_text(getattr(delta, "content", None)))
+            yield from self._text(content + _as_text(getattr(delta, "refusal", None)))
             for part in _as_list(getattr(delta, "tool_calls", None)):
                 self._calls.add(part)
 
@@ -108,6 +108,7 @@ class StreamedReply:
             ProviderProtocolError: nothing of a chat completion was in the stream.
             ProviderRejected: the content filter or the token limit left nothing to say.
         """
+        yield from self._text(self._thoughts.rest())
         if not self._has_choice:
             raise ProviderProtocolError(self._provider, "the stream ended without any choice")
         if not self.has_content and self._finish_reason in {"content_filter", "length"}:
@@ -117,6 +118,11 @@ class StreamedReply:
         yield from self._calls.finished()
         if self._usage:
             yield self._usage
+
+    def _text(self, text: str) -> Iterator[TextDelta]:
+        if text:
+            self._has_text = True
+            yield TextDelta(text)
 
     def _take_usage(self, usage: object) -> None:
         # Some servers send a running total with every chunk: the last one counts.

@@ -166,6 +166,11 @@ def test_text_and_refusals_are_spoken():
     assert read({"refusal": "I cannot do that."}) == [TextDelta("I cannot do that.")]
 
 
+def test_thoughts_are_not():
+    thoughts = ({"content": "<thi"}, {"content": "nk>hm</think>\n"}, {"reasoning_content": "hm"})
+    assert read(*thoughts, {"content": "Hello"}) == [TextDelta("Hello")]
+
+
 def test_an_empty_answer_is_no_error():
     assert read({"role": "assistant", "content": ""}) == []
 
