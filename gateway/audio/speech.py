@@ -6,6 +6,7 @@ slow bot, and something between 7 and 250 ms behind it, which sounds hurried or 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import numpy as np
@@ -15,13 +16,17 @@ from gateway.audio.loudness import level_speech
 from gateway.audio.resample import resample_once
 
 LEAD_MS = 15
-"""Silence kept in front, so that a soft consonant is not cut."""
+"""Silence kept in front."""
+_SOFT_LEAD_MS = 40
+"""Most that is kept before the first loud block: a "th" can whisper for 100 ms."""
 _SENTENCE_PAUSE_MS = 120
 _CLAUSE_PAUSE_MS = 60
 _CLAUSE_ENDS = (",", ";", ":", "-", "\N{EN DASH}", "\N{EM DASH}")
 _BLOCK_MS = 5
 _SOUND_RMS = 104.0
 """-50 dBFS; the hiss of flite's statistical voices lies 11 dB below, a soft "th" above."""
+_LOUD_RMS = 412.0
+"""-38 dBFS: from here on a caller hears it over a telephone."""
 
 
 def pause_after_ms(text: str) -> int:
@@ -39,7 +44,7 @@ class SpeechTrimmer:
     def __init__(self, audio_format: AudioFormat, *, tail_ms: int) -> None:
         self._block_bytes = audio_format.sample_rate_hz * _BLOCK_MS // 1000 * SAMPLE_BYTES
         self._tail_bytes = audio_format.sample_rate_hz * tail_ms // 1000 * SAMPLE_BYTES
-        self._lead: deque[bytes] = deque(maxlen=LEAD_MS // _BLOCK_MS)
+        self._lead: deque[bytes] = deque(maxlen=_SOFT_LEAD_MS // _BLOCK_MS + 1)
         self._held: list[bytes] = []
         """Silent blocks that are a pause if sound follows, else the end."""
         self._partial = b""
@@ -64,14 +69,25 @@ class SpeechTrimmer:
         return rest + tail.ljust(self._tail_bytes, b"\0")
 
     def _block(self, block: bytes) -> bytes:
-        if _is_sound(block):
-            before = self._held if self._has_sound else self._lead
-            speech = b"".join(before) + block
-            before.clear()
-            self._has_sound = True
-            return speech
-        (self._held if self._has_sound else self._lead).append(block)
-        return b""
+        if not self._has_sound:
+            return self._before_sound(block)
+        self._held.append(block)
+        return self._release() if _rms(block) > _SOUND_RMS else b""
+
+    def _before_sound(self, block: bytes) -> bytes:
+        self._lead.append(block)
+        if _rms(block) <= _LOUD_RMS:
+            return b""
+        self._has_sound = True
+        soft = next(at for at, kept in enumerate(self._lead) if _rms(kept) > _SOUND_RMS)
+        self._held.extend(list(self._lead)[max(0, soft - LEAD_MS // _BLOCK_MS) :])
+        self._lead.clear()
+        return self._release()
+
+    def _release(self) -> bytes:
+        speech = b"".join(self._held)
+        self._held.clear()
+        return speech
 
 
 def speech_for_line(pcm: bytes, source_hz: int, *, text: str, level_dbfs: float) -> bytes:
@@ -89,6 +105,6 @@ def speech_for_line(pcm: bytes, source_hz: int, *, text: str, level_dbfs: float)
     return level_speech(spoken, LINE.sample_rate_hz, level_dbfs)
 
 
-def _is_sound(block: bytes) -> bool:
+def _rms(block: bytes) -> float:
     samples = np.frombuffer(block, dtype="<i2").astype(np.float32)
-    return bool(np.dot(samples, samples) > _SOUND_RMS**2 * len(samples))
+    return math.sqrt(float(np.dot(samples, samples)) / len(samples))

@@ -47,9 +47,14 @@ def _engine(settings: dict[str, Any]) -> Any:  # noqa: ANN401 - pyttsx3 has no t
     import pyttsx3  # noqa: PLC0415 - a missing library is an answer, not a crash
 
     engine = pyttsx3.init()
+    problems: list[Exception] = []
+    engine.connect("error", lambda name, exception: problems.append(exception))
     if settings["voice"]:
         engine.setProperty("voice", settings["voice"])
     engine.setProperty("rate", settings["words_per_minute"])
+    engine.runAndWait()
+    if problems:
+        raise problems[0]
     return engine
 
 
