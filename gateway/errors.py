@@ -150,3 +150,11 @@ class CommandError(GatewayError):
 
 class TurnStateError(GatewayError):
     """An event that the turn state machine does not allow: a bug of ours."""
+
+
+def leaves(errors: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """Every single error in a tree of groups, in order."""
+    found: list[BaseException] = []
+    for error in errors.exceptions:
+        found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

@@ -15,7 +15,7 @@ from gateway.conversation.cascade import Cascade
 from gateway.conversation.chat_context import ChatContext
 from gateway.conversation.figures import TurnFigures
 from gateway.conversation.floor import Floor, ReplyFinished
-from gateway.conversation.line import Digit, Held, HungUp, LineEvent, Resumed
+from gateway.conversation.line import Answered, Digit, Held, HungUp, LineEvent, Resumed
 from gateway.conversation.listener import Heard, Listener
 from gateway.conversation.live_call import LiveCall, SayRequest
 from gateway.conversation.reply import Outcome, Source
@@ -135,7 +135,7 @@ class Conversation:
             case Held() | Resumed():
                 self._listener.muted = isinstance(event, Held)
                 self._call.note("held" if isinstance(event, Held) else "resumed")
-            case EagerEnd() | TurnResumed() | HungUp():
+            case EagerEnd() | TurnResumed() | HungUp() | Answered():
                 pass
 
     async def _turn_event(self, event: TurnStarted | TurnEnded | TurnDiscarded) -> None:

@@ -30,6 +30,11 @@ class CallFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """The call is up: 200 and ACK have passed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Digit:
     """The caller pressed a key."""
 
@@ -57,7 +62,7 @@ class HungUp:
     reason: str
 
 
-LineEvent = Digit | Held | Resumed | HungUp
+LineEvent = Answered | Digit | Held | Resumed | HungUp
 
 
 class CallLine(Protocol):

@@ -13,7 +13,7 @@ from gateway.conversation.figures import TurnFigures
 from gateway.conversation.heard import heard_prefix
 from gateway.conversation.live_call import LiveCall
 from gateway.conversation.voice import Voice
-from gateway.errors import ProviderError
+from gateway.errors import ProviderError, leaves
 from gateway.providers.contracts import Expect
 from gateway.threads import Lane
 
@@ -62,7 +62,7 @@ class Reply:
                 group.create_task(self._think(queue))
                 group.create_task(self._speak(queue))
         except* ProviderError as errors:
-            self.outcome.error = _first(errors)
+            self.outcome.error = next(e for e in leaves(errors) if isinstance(e, ProviderError))
         if self._lane is not None:
             await self._lane.played_out()
         return self.outcome
@@ -106,11 +106,3 @@ class Reply:
         self.figures.first_audio_s = asyncio.get_running_loop().time()
         self.figures.queued_at = self._call.ear.now
         self._on_first_audio()
-
-
-def _first(errors: BaseExceptionGroup[ProviderError]) -> ProviderError:
-    found: BaseException = errors
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    assert isinstance(found, ProviderError)  # noqa: S101 (narrowing)
-    return found

@@ -123,6 +123,8 @@ class RtpStatistics(Entry):
     """As the other side reported."""
     sent_jitter_ms: Milliseconds | None = None
     round_trip_ms: Milliseconds | None = None
+    jitter_buffer_ms: Milliseconds | None = None
+    """Mean delay of the jitter buffer."""
     remote_address: Text = ""
     """host:port that RTP came from."""
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from gateway.conversation.line import CallFacts, Digit, Held, HungUp, LineEvent, Resumed
+from gateway.conversation.line import Answered, CallFacts, Digit, Held, HungUp, LineEvent, Resumed
 from gateway.errors import CallRejected, SipError, TransferFailed
 from gateway.sip import pj
 from gateway.sip.media_port import CallMediaPort
@@ -26,7 +26,7 @@ class RtpStatistics:
     received_packets: int = 0
     received_lost: int = 0
     received_discarded: int = 0
-    received_duplicate: int = 0
+    received_duplicated: int = 0
     received_reordered: int = 0
     received_jitter_ms: float = 0.0
     sent_packets: int = 0
@@ -34,6 +34,7 @@ class RtpStatistics:
     sent_jitter_ms: float = 0.0
     round_trip_ms: float = 0.0
     jitter_buffer_ms: float = 0.0
+    remote_address: str = ""
 
 
 class SipLine:
@@ -48,6 +49,8 @@ class SipLine:
         self.statistics = RtpStatistics()
         self.ended: HungUp | None = None
         self.on_hold = False
+        self.is_transferred = False
+        """A REFER of ours has succeeded."""
         self.port: CallMediaPort | None = port
         port.attach(self.inlet, self.outlet)
         self._leg: Leg | None = None
@@ -157,6 +160,8 @@ class SipLine:
 
     def on_confirmed(self) -> None:
         """The dialog is established (ACK received or sent)."""
+        if not self._confirmed.is_set():
+            self._events.put_nowait(Answered())
         self._confirmed.set()
 
     def on_media(self, leg: Leg) -> None:
@@ -187,6 +192,7 @@ class SipLine:
         if waiter is None or waiter.done() or (status < 300 and not is_final):
             return
         if 200 <= status < 300:
+            self.is_transferred = True
             waiter.set_result(None)
         elif is_final or status >= 300:
             waiter.set_exception(TransferFailed(status or 500, reason or "transfer failed"))
@@ -287,7 +293,7 @@ def _read_statistics(leg: Leg) -> RtpStatistics | None:
         received_packets=received.pkt,
         received_lost=received.loss,
         received_discarded=received.discard,
-        received_duplicate=received.dup,
+        received_duplicated=received.dup,
         received_reordered=received.reorder,
         received_jitter_ms=round(received.jitterUsec.mean / 1000, 1),
         sent_packets=sent.pkt,
@@ -295,4 +301,5 @@ def _read_statistics(leg: Leg) -> RtpStatistics | None:
         sent_jitter_ms=round(sent.jitterUsec.mean / 1000, 1),
         round_trip_ms=round(stat.rtcp.rttUsec.mean / 1000, 1),
         jitter_buffer_ms=float(stat.jbuf.avgDelayMsec),
+        remote_address=info.remoteRtpAddress,
     )

@@ -1,0 +1,216 @@
+"""CallSession: one call from admission to its complete record; owns every task below it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from gateway.config.models import SipConfig
+from gateway.conversation.ear import Ear, VoiceDetector
+from gateway.conversation.line import Answered, HungUp
+from gateway.conversation.live_call import LiveCall
+from gateway.dialplan.router import Route
+from gateway.dialplan.runner import CallResult, Runner
+from gateway.errors import SipError, leaves
+from gateway.records.bundle import CallBundle
+from gateway.records.model import CallRecord, EndReason, RtpStatistics
+from gateway.sip.call import SipLine
+from gateway.telemetry.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+RunnerMaker = Callable[[LiveCall], Runner]
+_WATCH_S = 1.0
+_BUSY = frozenset({486, 600, 603})
+_NO_ANSWER = frozenset({408, 480, 487})
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why a call ended."""
+
+    reason: EndReason
+    text: str = ""
+    status: int = 0
+    """SIP status for a call that is to be refused; 0 = a BYE."""
+
+
+class _LineClosed(Exception):  # noqa: N818 (a signal inside this file)
+    """The line says that the call is over."""
+
+
+class _Overdue(Exception):  # noqa: N818 (a signal inside this file)
+    """A limit was reached."""
+
+    def __init__(self, end: End) -> None:
+        self.end = end
+        super().__init__(end.text)
+
+
+class CallSession:
+    """Runs one call.  However that ends, the line is closed and the record complete."""
+
+    def __init__(
+        self,
+        line: SipLine,
+        bundle: CallBundle,
+        record: CallRecord,
+        detector: VoiceDetector,
+        metrics: Metrics,
+        limits: SipConfig,
+    ) -> None:
+        self._line = line
+        self._bundle = bundle
+        self._record = record
+        self._metrics = metrics
+        self._limits = limits
+        self._ear = Ear(
+            line.inlet, detector, bundle.write_audio, metrics.outbound_frame_gap.observe
+        )
+        self._live: LiveCall | None = None
+        self.wanted_end: End | None = None
+        """Why this call is about to be ended from outside."""
+
+    @property
+    def live(self) -> LiveCall | None:
+        """The call's parts while it runs."""
+        return self._live
+
+    @property
+    def line(self) -> SipLine:
+        """The call's leg."""
+        return self._line
+
+    @property
+    def record(self) -> CallRecord:
+        """The record as it stands."""
+        turns = tuple(self._live.turns) if self._live else ()
+        agent = self._live.agent_name if self._live else ""
+        return self._record.model_copy(update={"turns": turns, "agent": agent})
+
+    async def hang_up(self, end: End) -> None:
+        """End the call from outside."""
+        self.wanted_end = end
+        await self._line.hang_up(end.status, end.text)
+
+    async def run(self, make_runner: RunnerMaker, route: Route) -> CallRecord:
+        """Run the call to its end and give its finished record."""
+        end = End("shutdown", "the gateway is shutting down", 503)
+        rule = f"{route.context}/{route.extension}" if route.extension else "default agent"
+        self._record = self._record.model_copy(update={"route": rule})
+        try:
+            end = await self._talk(make_runner, route)
+        except Exception as error:
+            log.exception("call_crashed")
+            end = End("crashed", f"{type(error).__name__}: {error}", 500)
+        finally:
+            record = await self._finish(self.wanted_end or end)
+        return record
+
+    async def _talk(self, make_runner: RunnerMaker, route: Route) -> End:
+        outgoing = self._line.facts.direction == "out"
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._live = LiveCall(self._line, self._ear, self._bundle, self._metrics, group)
+                tasks = [
+                    group.create_task(self._ear.run()),
+                    group.create_task(self._follow_line(self._live)),
+                    group.create_task(self._watch()),
+                ]
+                if outgoing:
+                    await self._line.wait_answered(self._limits.ring_timeout_s)
+                result = await make_runner(self._live).run(route, is_answered=outgoing)
+                for task in tasks:
+                    task.cancel()
+            return _end_of(result)
+        except BaseExceptionGroup as errors:
+            return self._end_by(errors)
+
+    async def _follow_line(self, live: LiveCall) -> None:
+        async for event in self._line.events():
+            if isinstance(event, HungUp):
+                raise _LineClosed
+            if isinstance(event, Answered):
+                self._on_answered(live)
+            else:
+                live.inbox.put_nowait(event)
+
+    def _on_answered(self, live: LiveCall) -> None:
+        codec = self._line.poll_statistics().codec
+        update = {"answered_at": datetime.now(UTC), "codec": codec}
+        self._record = self._record.model_copy(update=update)
+        self._bundle.update(self.record)
+        live.note("answered", codec=codec)
+
+    async def _watch(self) -> None:
+        """End calls that nobody is on any more (RTP stopped, hold or call too long)."""
+        limits = self._limits
+        packets, quiet_s, held_s, age_s = -1, 0.0, 0.0, 0.0
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            if self._record.answered_at is None:
+                continue
+            age_s += _WATCH_S
+            received = self._line.poll_statistics().received_packets
+            alive = received != packets
+            packets = received
+            held_s = held_s + _WATCH_S if self._line.on_hold else 0.0
+            quiet_s = 0.0 if alive or self._line.on_hold else quiet_s + _WATCH_S
+            if quiet_s >= limits.no_media_timeout_s:
+                raise _Overdue(End("no_media", f"no RTP for {limits.no_media_timeout_s:g} s"))
+            if held_s >= limits.max_hold_s:
+                raise _Overdue(End("max_hold", f"on hold for {limits.max_hold_s:g} s"))
+            if age_s >= limits.max_call_s:
+                raise _Overdue(End("max_duration", f"longer than {limits.max_call_s:g} s"))
+
+    def _end_by(self, errors: BaseExceptionGroup[BaseException]) -> End:
+        found = leaves(errors)
+        for leaf in found:
+            if isinstance(leaf, _Overdue):
+                return leaf.end
+        strange = [e for e in found if not isinstance(e, _LineClosed | SipError)]
+        if strange:
+            raise strange[0]
+        ended = self._line.ended
+        if ended is None:
+            failure = next(e for e in found if isinstance(e, SipError))
+            return End("failed", str(failure), failure.status)
+        return self._end_by_line(ended)
+
+    def _end_by_line(self, ended: HungUp) -> End:
+        text = f"{ended.status} {ended.reason}"
+        if self._line.is_transferred:
+            return End("transferred", text, ended.status)
+        if self._record.answered_at is not None:
+            return End("caller_hung_up", text, ended.status)
+        if self._line.facts.direction == "in":
+            return End("cancelled", text, ended.status)
+        if ended.status in _BUSY:
+            return End("busy", text, ended.status)
+        return End("no_answer" if ended.status in _NO_ANSWER else "failed", text, ended.status)
+
+    async def _finish(self, end: End) -> CallRecord:
+        """Close the line, write the record."""
+        was_refused = self._record.answered_at is None and end.status >= 300
+        status = end.status if was_refused or self._line.ended else 200
+        try:
+            async with asyncio.timeout(10):
+                await self._line.hang_up(end.status if was_refused else 0, end.text)
+        except TimeoutError:
+            log.error("line_not_closed", reason=end.reason)  # noqa: TRY400 (nothing to trace)
+        rtp = asdict(self._line.statistics)
+        codec = rtp.pop("codec")
+        self._metrics.inlet_dropped_frames.inc(self._line.inlet.dropped_frames)
+        self._bundle.event("call_ended", self._ear.now_s, reason=end.reason, text=end.text)
+        record = self.record.model_copy(
+            update={"rtp": RtpStatistics.model_validate(rtp), "codec": self._record.codec or codec}
+        )
+        return self._bundle.finish(record.ended(datetime.now(UTC), end.reason, end.text, status))
+
+
+def _end_of(result: CallResult) -> End:
+    return End(result.ending.reason, result.ending.text, result.status)

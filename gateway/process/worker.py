@@ -1,0 +1,340 @@
+"""One worker process: the composition root of SIP, agents, dialplan, records.  Wires, decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from pydantic import BaseModel
+
+from gateway.config.dialplans import Dialplan, Talk
+from gateway.config.loader import load_config, load_dialplan
+from gateway.config.models import GatewayConfig
+from gateway.conversation.line import CallFacts
+from gateway.conversation.live_call import LiveCall, SayRequest
+from gateway.dialplan.router import Route, route
+from gateway.dialplan.runner import Runner
+from gateway.dialplan.steps import StepScope
+from gateway.errors import CallNotFound, CommandError, GatewayError, SipError, leaves
+from gateway.process import messages as m
+from gateway.process.agents import Agents
+from gateway.process.call_session import CallSession, End
+from gateway.process.control import ControlServer
+from gateway.providers.vad.silero import SileroModel, SpeechProbability
+from gateway.records.model import CallRecord
+from gateway.records.store import CallRecords
+from gateway.sip.admission import Refuse
+from gateway.sip.call import SipLine
+from gateway.sip.endpoint import SipEndpoint
+from gateway.sip.trunk import TrunkState
+from gateway.telemetry.logging import call_context, configure_logging
+from gateway.telemetry.metrics import Metrics
+from gateway.threads import collect_between_calls, tune_interpreter
+
+log = structlog.get_logger(__name__)
+
+_RECORDS_RETRY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What every call of this worker shares."""
+
+    config: GatewayConfig
+    plan: Dialplan
+    agents: Agents
+    records: CallRecords
+    metrics: Metrics
+    detector: SileroModel
+    control: ControlServer
+
+
+class Worker:
+    """Takes calls from the endpoint and commands from the supervisor."""
+
+    def __init__(self, parts: _Parts, group: asyncio.TaskGroup) -> None:
+        self._parts = parts
+        self._group = group
+        self._sessions: dict[str, CallSession] = {}
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+        self.endpoint: SipEndpoint | None = None
+        self._draining = asyncio.Event()
+
+    # --- what the endpoint says (CallSink) ---
+
+    def new_call_id(self) -> str:
+        """Make an id for a call."""
+        return self._parts.records.new_call_id()
+
+    def on_incoming(self, line: SipLine) -> None:
+        """Serve an admitted call."""
+        self._group.create_task(self._serve(line, route(self._parts.plan, line.facts)))
+
+    def on_refused(self, facts: CallFacts, refusal: Refuse) -> None:
+        """Record a refused call, within reason."""
+        log.warning(
+            "call_refused", rule=refusal.rule, status=refusal.status, reason=refusal.reason,
+            caller=facts.caller, called=facts.called, source=facts.source,
+        )  # fmt: skip
+        self._parts.metrics.refused.labels(refusal.rule).inc()
+        text = f"{refusal.reason} (rule {refusal.rule})"
+        now = datetime.now(UTC)
+        record = _record_of(facts, now).ended(now, "refused", text, refusal.status)
+        now_s = asyncio.get_running_loop().time()
+        self._parts.records.record_refusal(record, now_s=now_s, details={"rule": refusal.rule})
+
+    def on_trunk(self, state: TrunkState) -> None:
+        """Pass a registration's state on."""
+        log.info("trunk", **{k: getattr(state, k) for k in ("name", "state", "status", "reason")})
+        is_up = state.state == "registered"
+        self._parts.metrics.trunk_registered.labels(state.name).set(1 if is_up else 0)
+        self._parts.control.publish(m.TrunkChanged(trunk=_trunk_status(state)))
+
+    # --- what the supervisor says (CommandReceiver) ---
+
+    async def do(self, command: m.Command) -> BaseModel:
+        """Do what a command says.  Raises GatewayError."""
+        match command:
+            case m.PlaceCall():
+                return m.CallPlaced(call_id=self._place(command))
+            case m.ListCalls():
+                return m.CallList(calls=tuple(s.record.summary() for s in self._sessions.values()))
+            case m.GetCall(call_id=call_id):
+                return m.CallDetail(call=self._session(call_id).record)
+            case m.GetTrunks():
+                return m.TrunkList(trunks=tuple(map(_trunk_status, self._endpoint.trunks())))
+            case m.GetMetrics():
+                return m.MetricsText(text=self._metrics_text())
+            case m.GetStatus():
+                return self._status()
+            case m.Drain():
+                self._endpoint.draining = True
+                self._draining.set()
+                return m.Done()
+            case _:
+                await self._act_on_call(command)
+                return m.Done()
+
+    async def _act_on_call(self, command: m.HangUp | m.Transfer | m.Say | m.Dtmf) -> None:
+        session = self._session(command.call_id)
+        match command:
+            case m.HangUp():
+                await session.hang_up(End("hung_up_by_api", "by request"))
+            case m.Transfer(target=target):
+                await session.line.transfer(target)
+                await session.hang_up(End("transferred", target))
+            case m.Dtmf(digits=digits):
+                await session.line.send_digits(digits)
+            case m.Say(text=text):
+                if session.live is None:
+                    raise CallNotFound(404, f"call {command.call_id} is not up yet")
+                session.live.inbox.put_nowait(SayRequest(text))
+
+    async def stop_when_drained(self, stop: asyncio.Event) -> None:
+        """Stop the worker once it was drained and its last call has ended."""
+        await self._draining.wait()
+        await self._is_idle.wait()
+        stop.set()
+
+    async def end_calls(self) -> None:
+        """End every call and wait for the records."""
+        for session in list(self._sessions.values()):
+            self._group.create_task(
+                session.hang_up(End("shutdown", "the gateway is shutting down"))
+            )
+        await self._is_idle.wait()
+
+    # --- calls ---
+
+    @property
+    def _endpoint(self) -> SipEndpoint:
+        if self.endpoint is None:
+            raise SipError(503, "starting")
+        return self.endpoint
+
+    def _session(self, call_id: str) -> CallSession:
+        try:
+            return self._sessions[call_id]
+        except KeyError:
+            raise CallNotFound(404, f"no call {call_id} in progress") from None
+
+    def _place(self, command: m.PlaceCall) -> str:
+        agent = command.agent or self._parts.plan.default_agent
+        if agent not in self._parts.agents.by_name:
+            raise CommandError(422, f"no agent named {agent!r}")
+        line = self._endpoint.place(command.to, command.trunk)
+        steps = (Talk(agent=agent),)
+        self._group.create_task(self._serve(line, Route("", "", steps, "placed by request")))
+        return line.facts.call_id
+
+    async def _serve(self, line: SipLine, where: Route) -> None:
+        parts = self._parts
+        facts = line.facts
+        with call_context(call_id=facts.call_id, trunk=facts.trunk):
+            record = _record_of(facts, datetime.now(UTC))
+            bundle = parts.records.open(record)
+            detector = SpeechProbability(parts.detector)
+            session = CallSession(line, bundle, record, detector, parts.metrics, parts.config.sip)
+            self._sessions[facts.call_id] = session
+            self._is_idle.clear()
+            log.info("call_started", direction=facts.direction, caller=facts.caller,
+                     called=facts.called, source=facts.source, route=where.explanation)  # fmt: skip
+            parts.control.publish(m.CallStarted(call=record.summary()))
+            try:
+                done = await session.run(self._runner, where)
+                self._report(done)
+            finally:
+                del self._sessions[facts.call_id]
+                self._endpoint.release(line)
+                if not self._sessions:
+                    self._is_idle.set()
+                collect_between_calls()
+
+    def _report(self, record: CallRecord) -> None:
+        log.info("call_ended", reason=record.end_reason, text=record.end_text,
+                 duration_s=record.duration_s, turns=len(record.turns), codec=record.codec)  # fmt: skip
+        metrics = self._parts.metrics
+        metrics.calls.labels(record.direction, record.end_reason).inc()
+        metrics.call_duration.observe(record.duration_s or 0.0)
+        self._parts.control.publish(m.CallEnded(call=record.summary()))
+
+    def _runner(self, call: LiveCall) -> Runner:
+        plan = self._parts.plan
+        return Runner(plan, StepScope(call, self._parts.agents.by_name, plan.default_agent))
+
+    # --- what can be seen ---
+
+    def _status(self) -> m.WorkerStatus:
+        slots = self._parts.config.sip.max_calls
+        used = self._endpoint.active_calls()
+        draining = self._endpoint.draining
+        reason = "draining" if draining else "all call slots taken" if used >= slots else ""
+        return m.WorkerStatus(
+            ready=not reason, reason=reason, slots=slots, slots_used=used,
+            draining=draining, pid=os.getpid(),
+        )  # fmt: skip
+
+    def _metrics_text(self) -> str:
+        metrics = self._parts.metrics
+        metrics.observe_process()
+        metrics.call_slots.set(self._parts.config.sip.max_calls)
+        metrics.call_slots_used.set(self._endpoint.active_calls())
+        metrics.sip_dialogs.set(self._endpoint.dialogs())
+        return metrics.text()
+
+
+async def serve(config: GatewayConfig, socket: Path, folder: Path) -> None:
+    """Run a worker until it is told to stop.
+
+    Raises:
+        GatewayError: something that it needs does not work.
+    """
+    metrics = Metrics()
+    records = CallRecords(
+        config.records.directory, audio=config.records.audio, on_error=metrics.records_errors.inc
+    )
+    records.prepare()
+    agents = Agents(config.agents, folder)
+    control = ControlServer(socket)
+    plan = load_dialplan(config)
+    try:
+        await agents.warm_up()
+        parts = _Parts(config, plan, agents, records, metrics, SileroModel(), control)
+        await _serve_until_stopped(parts)
+    finally:
+        await agents.close()
+
+
+async def _serve_until_stopped(parts: _Parts) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with asyncio.TaskGroup() as group:
+        worker = Worker(parts, group)
+        async with SipEndpoint(parts.config.sip, parts.config.trunks, worker) as endpoint:
+            worker.endpoint = endpoint
+            tasks = [
+                group.create_task(endpoint.run()),
+                group.create_task(parts.control.serve(worker)),
+                group.create_task(_stop_when_abandoned(parts.control, stop)),
+                group.create_task(worker.stop_when_drained(stop)),
+                group.create_task(_retry_records(parts.records)),
+            ]
+            tune_interpreter()
+            await parts.control.is_listening.wait()
+            sip = parts.config.sip
+            parts.control.publish(
+                m.WorkerReady(pid=os.getpid(), slots=sip.max_calls, sip_port=sip.port)
+            )
+            log.info("worker_ready", sip=f"{sip.bind}:{sip.port}", slots=sip.max_calls)
+            await stop.wait()
+            endpoint.draining = True
+            await worker.end_calls()
+            for task in tasks:
+                task.cancel()
+
+
+async def _stop_when_abandoned(control: ControlServer, stop: asyncio.Event) -> None:
+    """A worker without its supervisor has no future."""
+    await control.abandoned()
+    log.warning("supervisor_gone")
+    stop.set()
+
+
+async def _retry_records(records: CallRecords) -> None:
+    """Write final records that a full disk refused, once there is room; runs until cancelled."""
+    while True:
+        await asyncio.sleep(_RECORDS_RETRY_S)
+        records.retry_unwritten()
+
+
+def _record_of(facts: CallFacts, now: datetime) -> CallRecord:
+    return CallRecord(
+        call_id=facts.call_id,
+        sip_call_id=facts.sip_call_id,
+        direction=facts.direction,
+        caller=facts.caller,
+        called=facts.called,
+        trunk=facts.trunk,
+        source=facts.source,
+        started_at=now,
+    )
+
+
+def _trunk_status(state: TrunkState) -> m.TrunkStatus:
+    return m.TrunkStatus.model_validate(
+        {
+            "name": state.name,
+            "state": state.state,
+            "sip_status": state.status or None,
+            "reason": state.reason,
+            "expires_s": state.expires_s or None,
+            "retry_s": state.retry_in_s or None,
+        }
+    )
+
+
+def run(socket: Path, index: int, config_path: Path | None) -> int:
+    """Run as a process of its own (`gateway worker`, started by the supervisor).
+
+    Returns:
+        Exit code: 78 for a wrong configuration, 1 when something that it needs does not work.
+    """
+    config = load_config(config_path)
+    configure_logging(config.log, worker=str(index))
+    folder = config_path.parent if config_path else Path()
+    try:
+        asyncio.run(serve(config, socket, folder))
+    except BaseExceptionGroup as errors:
+        known = errors.subgroup(GatewayError)
+        if known is None:
+            raise
+        raise leaves(known)[0] from None
+    return 0
