@@ -25,18 +25,21 @@ def take(draft: Draft, message: UserMessage) -> bool:
     Returns:
         False when it is no answer to that; the draft is then unchanged.
     """
-    phase, text = draft.frame.phase, message.text
-    if phase == "confirm":
+    text = message.text
+    if draft.frame.phase == "confirm":
         return _correct_confirmed(draft, text)
-    if phase == "which":
+    if draft.frame.phase == "which":
         return _which(draft, message)
-    if phase == "read_back":
+    if draft.frame.phase == "read_back":
         return _correct_read_back(draft, text)
-    if phase == "option":
-        return _option(draft, message) or _order(draft, text)
     if draft.slot.type == "items":
-        return _order(draft, text)
-    return _fill(draft, message) or _correct_earlier(draft, text)
+        is_option = draft.frame.phase == "option"
+        return (is_option and _option(draft, message)) or _order(draft, text)
+    return (
+        _correct_earlier(draft, text, is_named=True)
+        or _fill(draft, message)
+        or _correct_earlier(draft, text, is_named=False)
+    )
 
 
 def take_done(draft: Draft, text: str) -> bool:
@@ -150,7 +153,7 @@ def _correct_confirmed(draft: Draft, text: str) -> bool:
     heard = words(text)
     for name in reversed(names):
         if draft.script.slots[name].type in _SPOKEN_VALUES:
-            value = draft.find(name, text)
+            value = draft.find(name, text, is_asked=len(names) == 1)
             if value and value != draft.state.slot(name):
                 draft.set(name, value)
                 draft.confirm(name)
@@ -255,30 +258,39 @@ def _take_partial(draft: Draft, text: str) -> bool:
     return True
 
 
-def _correct_earlier(draft: Draft, text: str) -> bool:
-    """Take "sorry, my name is Anna" while asking for something else; then ask that again."""
-    if not _MARKS & set(words(text)):
+def _correct_earlier(draft: Draft, text: str, *, is_named: bool) -> bool:
+    """Take "sorry, my name is Anna" while asking for something else; then ask that again.
+
+    Args:
+        draft: what to change.
+        text: what was recognized.
+        is_named: only slots whose label is in the sentence.
+    """
+    heard = words(text)
+    steps = draft.script.flows[draft.frame.flow].steps[: draft.frame.step]
+    if not _MARKS & set(heard) or draft.slot.type == "text":
         return False
-    asked = [
-        step.ask
-        for step in draft.script.flows[draft.frame.flow].steps[: draft.frame.step]
-        if step.ask
-    ]
-    for name in reversed(asked):
-        slot = draft.script.slots[name]
-        if slot.type == "items":
-            change = change_order(draft.menu(name), draft.order(name), text)
-            value: Value | None = change.order if change and change.kind != "done" else None
-        elif slot.type in _SPOKEN_VALUES | {"name"} and draft.state.slot(name) is not None:
-            value = draft.find(name, text) if slot.type != "name" else _new_name(draft, name, text)
-        else:
+    for name in reversed([step.ask for step in steps if step.ask]):
+        if is_named and find(words(draft.label(name)), heard) < 0:
             continue
-        if value:
+        if value := _corrected(draft, name, text):
             draft.set(name, value)
             draft.confirm(name)
             draft.stay(draft.frame.phase)
             return True
     return False
+
+
+def _corrected(draft: Draft, name: str, text: str) -> Value | None:
+    kind = draft.script.slots[name].type
+    if kind == "items":
+        change = change_order(draft.menu(name), draft.order(name), text)
+        return change.order if change and change.kind != "done" else None
+    if draft.state.slot(name) is None:
+        return None
+    if kind == "name":
+        return _new_name(draft, name, text)
+    return draft.find(name, text, is_asked=False) if kind in _SPOKEN_VALUES else None
 
 
 def _order(draft: Draft, text: str) -> bool:

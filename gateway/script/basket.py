@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.script.model import Menu
+from gateway.script.model import Form, Menu
 from gateway.script.numbers import HOMOPHONES, count
 from gateway.script.state import Line
-from gateway.script.words import find, stem, tokens
+from gateway.script.words import starts, tokens
 
 # "a lot of sugar" is sugar, and its "a" counts nothing.
 _AMOUNT = re.compile(
@@ -49,7 +49,7 @@ class Basket:
 def symbols(menu: Menu, text: str) -> tuple[Symbol, ...]:
     """Read the pieces of a sentence, longest phrases first."""
     heard = tuple(_AMOUNT.sub(" ", " ".join(tokens(text))).split())
-    found = tuple(_scan(_forms(menu), heard))
+    found = tuple(_scan(menu.forms, heard))
     return tuple(piece for at, piece in enumerate(found) if not _is_idle(found, at))
 
 
@@ -58,31 +58,15 @@ def read(menu: Menu, text: str) -> Basket:
     return assemble(menu, symbols(menu, text))
 
 
-def _forms(menu: Menu) -> list[tuple[tuple[str, ...], Symbol]]:
-    forms = [
-        (tokens(form), Symbol("item", item))
-        for item, more in menu.items.items()
-        for form in (item, *more, *filter(None, [menu.plurals.get(item)]))
-    ]
-    forms += [
-        (tokens(form), Symbol("option", value, group))
-        for group, option in menu.options.items()
-        for value, more in option.values.items()
-        for form in (value, *more)
-    ]
-    return sorted((form for form in forms if form[0]), key=lambda form: -len(form[0]))
-
-
-def _scan(forms: list[tuple[tuple[str, ...], Symbol]], heard: tuple[str, ...]) -> Iterator[Symbol]:
+def _scan(forms: Sequence[Form], heard: tuple[str, ...]) -> Iterator[Symbol]:
     index = 0
     while index < len(heard):
-        for form, symbol in forms:
-            part = heard[index : index + len(form)]
-            if find(form, part) == 0:
-                plural = part[-1] != form[-1] and stem(part[-1]) == stem(form[-1])
-                yield replace(symbol, is_plural=plural and part[-1].endswith("s"))
-                index += len(form)
-                break
+        form = next((form for form in forms if starts(form.words, heard, index)), None)
+        if form:
+            index += len(form.words)
+            last = heard[index - 1]
+            is_plural = last != form.words[-1] and last.endswith("s")
+            yield Symbol(form.kind, form.value, form.group, is_plural=is_plural)
         else:
             piece, used = _other(heard, index)
             yield piece
@@ -147,9 +131,18 @@ class _Assembly:
         if self.lines:
             for bundle in left:
                 self._attach(bundle)
+            self._count_behind()
             return Basket(tuple(self.lines), counted=tuple(self.counted))
         options = dict(option for bundle in left for option in bundle.options)
         return Basket((), tuple(options.items()), self.waiting.quantity)
+
+    def _count_behind(self) -> None:
+        """Take a count that follows its item: "make the lattes four"."""
+        number = self.waiting.quantity
+        if number and not self.waiting.options and not self.counted[self._last]:
+            line = self.lines[self._last]
+            self.lines[self._last] = replace(line, quantity=min(number, self._menu.max_quantity))
+            self.counted[self._last] = True
 
     def _set_aside(self) -> None:
         if self.lines and self.lines[self._last].quantity > (self.waiting.quantity or 0):

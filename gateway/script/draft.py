@@ -11,7 +11,6 @@ from gateway.script.order import change_order
 from gateway.script.slots import extract
 from gateway.script.speech import PLACE, fill
 from gateway.script.state import Frame, Order, Phase, State, Value
-from gateway.script.words import tokens
 
 
 class Draft:
@@ -90,18 +89,14 @@ class Draft:
         self.state = replace(self.state, frames=(*self.state.frames, Frame(flow)))
         for name in names:
             slot = self.script.slots[name]
-            # Without a digit, "a table" would count one.
-            is_vague = slot.type == "quantity" and not any(t.isdigit() for t in tokens(text))
-            if text and slot.is_ahead and not is_vague:
-                value = self.find(name, text)
-                if value:
-                    self.set(name, value)
+            if text and slot.is_ahead and (value := self.find(name, text, is_asked=False)):
+                self.set(name, value)
 
-    def find(self, name: str, text: str) -> Value | None:
+    def find(self, name: str, text: str, *, is_asked: bool = True) -> Value | None:
         """Find a value for a slot in a sentence; for `items`, a fresh order."""
         slot = self.script.slots[name]
         if slot.type != "items":
-            return extract(slot, text)
+            return extract(slot, text, is_asked=is_asked)
         change = change_order(self.menu(name), (), text)
         return change.order if change and change.kind == "added" else None
 

@@ -165,7 +165,7 @@ def _match(draft: Draft, text: str) -> Match | None:
         name: intent for name, intent in draft.script.intents.items() if _is_open(intent, running)
     }
     asked = {name for intent in intents.values() for name in intent.mentions}
-    mentioned = frozenset(name for name in asked if draft.find(name, text))
+    mentioned = frozenset(name for name in asked if draft.find(name, text, is_asked=False))
     return best_intent(intents, text, mentioned)
 
 

@@ -92,7 +92,8 @@ def give_up(draft: Draft, flow: str) -> None:
 
 
 def _call(draft: Draft, step: Step) -> None:
-    draft.say(step.say)
+    if draft.has_tool(step.call) or step.call == "hang_up":
+        draft.say(step.say)
     if draft.has_tool(step.call):
         call_id = f"call_{draft.state.turn}_{step.call}"
         draft.call = ToolCall(call_id, step.call, arguments(draft.script, draft.state, step.args))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from functools import cached_property
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gateway.script.words import tokens
 
 Text = Annotated[str, Field(min_length=1)]
 Key = Annotated[str, Field(pattern=r"^[0-9*#]$")]
@@ -159,6 +162,15 @@ class Option(Part):
     """Only for these items; empty = all."""
 
 
+class Form(NamedTuple):
+    """One way to say an item or an option."""
+
+    words: tuple[str, ...]
+    kind: Literal["item", "option"]
+    value: str
+    group: str = ""
+
+
 class Menu(Part):
     """`[menus.NAME]`: what can be ordered."""
 
@@ -168,6 +180,22 @@ class Menu(Part):
     """Spoken plurals that are not formed with s or es."""
     options: dict[str, Option] = {}
     max_quantity: Annotated[int, Field(ge=1)] = 50
+
+    @cached_property
+    def forms(self) -> tuple[Form, ...]:
+        """All that callers may say for items and options, longest first."""
+        forms = [
+            Form(tokens(form), "item", item)
+            for item, more in self.items.items()
+            for form in (item, *more, *filter(None, [self.plurals.get(item)]))
+        ]
+        forms += [
+            Form(tokens(form), "option", value, group)
+            for group, option in self.options.items()
+            for value, more in option.values.items()
+            for form in (value, *more)
+        ]
+        return tuple(sorted((form for form in forms if form.words), key=lambda f: -len(f.words)))
 
 
 class Step(Part):

@@ -41,10 +41,10 @@ def digit_string(text: str, lengths: Collection[int]) -> str:
         last = correction[-1]
         candidates = [text[last.end() :], text[: last.start()] + " " + text[last.end() :]]
     for part in candidates:
-        for mode in ("edges", "inner", "strict"):
+        for mode in ("ends", "edges", "strict"):
             if len(digits := _read(tokens(part), mode)) in lengths:
                 return digits
-    return _read(tokens(candidates[-1]), "inner")
+    return _read(tokens(candidates[-1]), "ends")
 
 
 def _read(heard: Sequence[str], mode: str) -> str:
@@ -82,7 +82,9 @@ def _value(heard: Sequence[str], index: int, sure: Sequence[bool], mode: str) ->
     if word in HOMOPHONES and mode != "strict":
         before = any(sure[:index][-2:])
         after = any(sure[index + 1 :][:2])
-        counts = (before and after) if mode == "inner" else (before or after or len(heard) == 1)
+        is_end = index in {0, len(heard) - 1}
+        counts = (before and after) or ((mode == "edges" or is_end) and (before or after))
+        counts = counts or len(heard) == 1
         return (HOMOPHONES[word] if counts else ""), 1
     return "", 1
 
@@ -124,22 +126,41 @@ def count(heard: Sequence[str], index: int) -> tuple[int, int]:
     return number, used
 
 
-def quantity(text: str) -> int | None:
-    """Read the last count in a sentence, digits before "a"; bare homophones count too."""
+def quantity(text: str, *, is_asked: bool = True) -> int | None:
+    """Read the last count in a sentence, digits before "a".
+
+    Args:
+        text: what was recognized.
+        is_asked: False = the caller was not asked for it: "a" counts nothing then.
+    """
     heard = [word for word in tokens(text) if word != ","]
-    if len(heard) == 1 and heard[0] in HOMOPHONES:
+    if is_asked and len(heard) == 1 and heard[0] in HOMOPHONES:
         return int(HOMOPHONES[heard[0]])
     found: list[tuple[bool, int]] = []
     index = 0
     while index < len(heard):
         number, used = count(heard, index)
-        if used:
+        if used and _evidence(heard, index, _HOUR_LEADS) == 0:
             found.append((heard[index].isdigit(), number))
-        elif heard[index] in {"none", "nothing"}:
+        elif heard[index] in {"none", "nothing"} and is_asked:
             found.append((True, 0))
         index += used or 1
     digits = [number for is_digit, number in found if is_digit]
-    return digits[-1] if digits else found[-1][1] if found else None
+    if digits or not found or not is_asked:
+        return digits[-1] if digits else None
+    return found[-1][1]
+
+
+_HOUR_LEADS = frozenset({"at", "past", "to", "quarter", "half"})
+_TIME_LEADS = _HOUR_LEADS | {"around", "about", "by", "before", "after", "until", "till", "from"}
+
+
+def _evidence(heard: Sequence[str], index: int, leads: Collection[str]) -> int:
+    """Tell how surely a number is an hour: 0 not at all, 1 by what leads to it, 2 by itself."""
+    behind = heard[index + 1 : index + 3]
+    if ":" in heard[index] or {"am", "pm", "oclock"} & set(behind):
+        return 2
+    return int(index > 0 and heard[index - 1] in leads)
 
 
 _PARTS_OF_DAY = {
@@ -148,8 +169,12 @@ _PARTS_OF_DAY = {
 }  # fmt: skip
 
 
-def clock_time(text: str) -> str | None:
+def clock_time(text: str, *, is_asked: bool = True) -> str | None:
     """Read a time of day: "half past three", "3:30 pm", "quarter to five", "noon".
+
+    Args:
+        text: what was recognized.
+        is_asked: False = the caller was not asked for it: a bare number is no time then.
 
     Returns:
         "HH:MM" on a 24-hour clock.  Without a part of the day, 8 to 11 are taken as morning and
@@ -162,7 +187,7 @@ def clock_time(text: str) -> str | None:
     part = next((_PARTS_OF_DAY[word] for word in heard if word in _PARTS_OF_DAY), "")
     if (heard and heard[-1] in {"a", "p"}) or heard[-2:] in (["a", "m"], ["p", "m"]):
         part = "am" if "a" in heard[-2:] else "pm"
-    read = _relative(heard) or _absolute(heard)
+    read = _relative(heard) or _absolute(heard, is_sure=not (is_asked or part))
     if read is None:
         return None
     hour, minute = read
@@ -204,21 +229,23 @@ def _minutes_before(heard: Sequence[str], index: int) -> int | None:
     return minutes if 1 <= minutes < 60 else None
 
 
-def _absolute(heard: Sequence[str]) -> tuple[int, int] | None:
-    for index, word in enumerate(heard):
-        if ":" in word:
-            hour, _, minute = word.partition(":")
-            return int(hour[:3]), int(minute[:3])
-        if not word.isdigit():
-            continue
-        if len(word) in {3, 4}:
-            return int(word[:-2]), int(word[-2:])
-        if len(word) > 4:
-            return None
-        return int(word), _minute(heard, index + 1)
-    alone = [word for word in heard if word in HOMOPHONES]
-    near = {"at", "oclock", "pm", "am"} & set(heard)
-    return (int(HOMOPHONES[alone[-1]]), 0) if alone and (near or len(heard) == 1) else None
+def _absolute(heard: Sequence[str], *, is_sure: bool) -> tuple[int, int] | None:
+    numbers = [at for at, word in enumerate(heard) if word[0].isdigit() and len(word) <= 5]
+    if not numbers:
+        alone = [word for word in heard if word in HOMOPHONES]
+        near = {"at", "oclock", "pm", "am"} & set(heard)
+        is_time = alone and (near or (len(heard) == 1 and not is_sure))
+        return (int(HOMOPHONES[alone[-1]]), 0) if is_time else None
+    at = max(numbers, key=lambda index: _evidence(heard, index, _TIME_LEADS))
+    word = heard[at]
+    if is_sure and _evidence(heard, at, _TIME_LEADS) == 0:
+        return None
+    if ":" in word:
+        hour, _, minute = word.partition(":")
+        return int(hour), int(minute)
+    if len(word) > 2:
+        return (int(word[:-2]), int(word[-2:])) if len(word) < 5 else None
+    return int(word), _minute(heard, at + 1)
 
 
 def _minute(heard: Sequence[str], index: int) -> int:

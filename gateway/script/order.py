@@ -11,7 +11,7 @@ from gateway.script.basket import Basket, Symbol, assemble, symbols, with_option
 from gateway.script.model import Menu
 from gateway.script.numbers import HOMOPHONES
 from gateway.script.state import Line, Order
-from gateway.script.words import find, vocabulary, words
+from gateway.script.words import find, tokens, vocabulary, words
 
 _REMOVE = [
     phrase.split()
@@ -24,6 +24,7 @@ _CORRECT = vocabulary(
     "no nope actually sorry said meant mean wait instead rather make change changed switch swap "
     "correction replace should"
 )
+_SWAP = vocabulary("change swap replace switch make not")
 _ADD = vocabulary("also add another more plus extra as too additionally")
 _DONE = [
     phrase.split()
@@ -101,7 +102,7 @@ def _change(menu: Menu, order: Order, text: str) -> Change | None:
     if order:
         if replaced := _replace_named(menu, order, pieces, heard):
             return replaced
-        if _removes(heard, basket):
+        if _removes(menu, text, basket):
             return _remove(menu, order, pieces, basket)
         is_addition = bool(_ADD & set(heard)) and not {"instead", "rather"} & set(heard)
         if _CORRECT & set(heard) and not is_addition:
@@ -111,17 +112,17 @@ def _change(menu: Menu, order: Order, text: str) -> Change | None:
     return _loose(menu, order, basket, heard) if order else None
 
 
-def _removes(heard: Sequence[str], basket: Basket) -> bool:
+def _removes(menu: Menu, text: str, basket: Basket) -> bool:
+    """Tell "remove the tea" and "no tea" from "no, tea" and "no, I said tea"."""
+    heard, parts = words(text), tokens(text)
     if _has_any(_REMOVE, heard):
         return not {"instead", "rather"} & set(heard)
-    names_something = bool(basket.lines or basket.options)
-    return (
-        len(heard) > 1
-        and heard[0] == "no"
-        and names_something
-        and heard[1] not in _CORRECT | {"a"}
-        and (basket.quantity is None and not any(basket.counted) and len(heard) <= 4)
-    )
+    if parts[:1] != ("no",) or parts[1:2] == (",",) or len(heard) > 4 or _CORRECT & set(heard[1:]):
+        return False
+    if basket.lines:
+        return not any(basket.counted)
+    # An option that is asked for cannot be left out: "no large" is a correction.
+    return any(not menu.options[group].ask for group, _ in basket.options)
 
 
 def _replace_named(
@@ -131,13 +132,13 @@ def _replace_named(
     at = [index for index, piece in enumerate(pieces) if piece.kind == "item"]
     if len(at) != 2 or pieces[at[0]].value == pieces[at[1]].value:
         return None
-    between = {piece.value for piece in pieces[at[0] : at[1]]}
+    inner = pieces[at[0] : at[1]]
+    between = {piece.value for piece in inner}
+    is_one_clause = all(piece.kind != "and" for piece in inner)
     ahead = {piece.value for piece in pieces[: at[0]]}
     if {"instead", "of"} <= between or "than" in between or "not" in between:
         old_at, new_from, new_to = at[1], 0, at[1]
-    elif {"change", "swap", "replace", "switch", "make", "not"} & ahead or (
-        "instead" in ahead and "of" in ahead
-    ):
+    elif is_one_clause and (_SWAP & ahead or {"instead", "of"} <= ahead):
         old_at, new_from, new_to = at[0], at[0] + 1, len(pieces)
     else:
         return None

@@ -128,12 +128,13 @@ def digits_wanted(slot: Slot) -> range:
     return range(least, max(least, most) + 1)
 
 
-def extract(slot: Slot, text: str) -> str | None:
+def extract(slot: Slot, text: str, *, is_asked: bool = True) -> str | None:
     """Find a valid value for a slot of any type but `items`.
 
     Args:
         slot: what is looked for.
         text: what was recognized.
+        is_asked: False = the caller was not asked for it, only what is sure counts.
 
     Returns:
         The canonical value, None when there is none.
@@ -143,9 +144,11 @@ def extract(slot: Slot, text: str) -> str | None:
         found: str | None = digit_string(text, wanted)
         return found if found and len(found) in wanted else None
     if slot.type == "quantity":
-        number = quantity(text)
+        number = quantity(text, is_asked=is_asked)
         return str(number) if number is not None and slot.min <= number <= slot.max else None
     if slot.type == "choice":
         return choose(slot, text)
-    plain = {"time": clock_time, "yes_no": yes_or_no, "name": person_name, "text": free_text}
+    if slot.type == "time":
+        return clock_time(text, is_asked=is_asked)
+    plain = {"yes_no": yes_or_no, "name": person_name, "text": free_text}
     return plain[slot.type](text)

@@ -135,19 +135,25 @@ def arguments(script: Script, state: State, args: Mapping[str, str]) -> str:
     return json.dumps(filled, ensure_ascii=False)
 
 
-def fixed_sentences(script: Script) -> tuple[str, ...]:
-    """List the sentences that are always spoken in the same words, the greeting first."""
+def fixed_texts(script: Script) -> tuple[str, ...]:
+    """List what is always said in the same words: whole replies, greeting first; sentences."""
+    texts = [text for text in _all_texts(script) if text]
+    whole = [text for text in texts if "{" not in text]
+    single = [part for text in texts for part in sentences(text) if "{" not in part]
+    return tuple(dict.fromkeys([*whole, *single]))
+
+
+def _all_texts(script: Script) -> Iterator[str]:
     main = script.main
-    texts = [main.greeting, main.again, *main.unknown, main.silence, main.welcome, main.cancelled]
-    texts += [main.tool_failed, *main.yes_or_no]
-    texts += [intent.say for intent in script.intents.values()]
+    yield from (main.greeting, main.again, *main.unknown, main.silence, main.welcome)
+    yield from (main.cancelled, main.tool_failed, *main.yes_or_no)
+    for intent in script.intents.values():
+        yield intent.say
     for flow in script.flows.values():
         for step in flow.steps:
-            texts += [step.say, step.confirm, step.failed]
-            texts += [step.change] if step.confirm and not step.otherwise else []
+            yield from (step.say, step.confirm, step.failed)
+            yield step.change if step.confirm and not step.otherwise else ""
     for slot in script.slots.values():
-        texts += [slot.ask, *slot.reprompts, slot.silence, slot.read_back]
-        texts += [slot.go_on] if slot.type in {"digits", "phone_number"} else []
-        texts += [slot.more, slot.nothing] if slot.type == "items" else []
-    said = (sentence for text in texts for sentence in sentences(text) if "{" not in sentence)
-    return tuple(dict.fromkeys(said))
+        yield from (slot.ask, *slot.reprompts, slot.silence, slot.read_back)
+        yield slot.go_on if slot.type in {"digits", "phone_number"} else ""
+        yield from (slot.more, slot.nothing) if slot.type == "items" else ()

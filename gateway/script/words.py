@@ -108,13 +108,13 @@ def likeness(heard: str, wanted: str) -> float:
     return 0.8 if distance(heard, wanted, limit) <= limit else 0.0
 
 
-def find(phrase: tuple[str, ...], heard: tuple[str, ...], start: int = 0) -> int:
-    """Find a phrase as consecutive words, each at least alike.
+def starts(phrase: tuple[str, ...], heard: tuple[str, ...], at: int) -> bool:
+    """Tell whether a phrase stands at one place of a sentence, each word at least alike."""
+    part = heard[at : at + len(phrase)]
+    return len(part) == len(phrase) and all(map(likeness, part, phrase))
 
-    Returns:
-        The index of its first word at or after `start`, or -1.
-    """
-    for at in range(start, len(heard) - len(phrase) + 1):
-        if all(likeness(h, w) > 0 for h, w in zip(heard[at:], phrase, strict=False)):
-            return at
-    return -1
+
+def find(phrase: tuple[str, ...], heard: tuple[str, ...]) -> int:
+    """Find a phrase as consecutive words; its first place, or -1."""
+    last = len(heard) - len(phrase)
+    return next((at for at in range(last + 1) if starts(phrase, heard, at)), -1)

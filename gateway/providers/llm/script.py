@@ -21,7 +21,7 @@ from gateway.providers.contracts import (
 from gateway.script.engine import step
 from gateway.script.loader import FRONT_DESK, load_script
 from gateway.script.model import Script
-from gateway.script.speech import fixed_sentences, pieces
+from gateway.script.speech import fixed_texts, pieces
 from gateway.script.state import State
 
 SUMMARY = "Offline dialogue engine: intents, slots and flows in one TOML file."
@@ -40,7 +40,7 @@ class ScriptBrain:
     """Follows a script; satisfies `LanguageModel`.  All it knows of a call is in the memo."""
 
     def __init__(self, script: Script) -> None:
-        self.known_texts: Sequence[str] = fixed_sentences(script)
+        self.known_texts: Sequence[str] = fixed_texts(script)
         self._script = script
 
     async def warm_up(self) -> None:
