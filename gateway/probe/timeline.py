@@ -106,7 +106,8 @@ def measure_turns(caller: Sequence[Instants], bot: Instants) -> list[Turn]:
     Utterances without any loud sample are left out.
     """
     utterances = [u for u in caller if len(u)]
-    limits = [int(u[0]) for u in utterances[1:]] + [np.iinfo(np.int64).max]
+    starts = [int(u[0]) for u in utterances]
+    limits = [*starts[1:], np.iinfo(np.int64).max][: len(starts)]
     return [_turn(u, bot, limit) for u, limit in zip(utterances, limits, strict=True)]
 
 

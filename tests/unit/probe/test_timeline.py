@@ -96,6 +96,10 @@ def test_a_bot_that_never_stops():
     assert turn.response_gap_ms is None
 
 
+def test_a_caller_who_says_nothing_has_no_turns():
+    assert measure_turns([], loud_instants(stream(400, (100, 300)))) == []
+
+
 def test_an_answer_belongs_to_the_turn_before_it():
     first = loud_instants(stream(4000, (100, 500)))
     second = loud_instants(stream(4000, (1000, 1500)))
