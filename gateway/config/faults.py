@@ -14,6 +14,12 @@ from pydantic_core import ErrorDetails
 from gateway.config.locate import KeyPath
 
 _SHOWN_LENGTH = 60
+_SHAPES = {
+    "model_type": "must be a table",
+    "dict_type": "must be a table",
+    "tuple_type": "must be an array",
+    "missing": "required key is missing",
+}
 
 
 def faults_of(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[KeyPath, str]]:
@@ -37,8 +43,8 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 def _sentence(details: ErrorDetails, model: type[BaseModel]) -> str:
     loc, kind = details["loc"], details["type"]
-    if kind == "missing":
-        return "required key is missing"
+    if kind in _SHAPES:
+        return _SHAPES[kind]
     if kind == "extra_forbidden":
         return f"unknown key{did_you_mean(str(loc[-1]), _known_keys(model, loc[:-1]))}"
     if kind == "value_error":

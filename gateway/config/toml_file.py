@@ -55,6 +55,8 @@ def read_toml(path: Path, name: str, environ: Mapping[str, str]) -> TomlFile:
         raise ConfigError([_syntax_problem(name, text, str(error))]) from error
     except RecursionError as error:
         raise ConfigError([Problem(name, 0, "", "nested too deeply")]) from error
+    except ValueError as error:
+        raise ConfigError([Problem(name, 0, "", "a number has too many digits")]) from error
     problems: dict[KeyPath, str] = {}
     filled = {key: _fill(value, (key,), environ, problems) for key, value in table.items()}
     return TomlFile(name, path.absolute().parent, text, filled, problems)

@@ -97,6 +97,20 @@ BAD = {
             f"a.toml:6: {AT}.steps.1.say: needs either text or file",
         ],
     ),
+    "collect": (
+        steps(
+            'collect = { prompt = "a", prompt_file = "b.wav" }',
+            "collect = { digits = 2, min_digits = 3 }",
+        ),
+        [
+            f"a.toml:4: {AT}.steps.0.collect: needs prompt or prompt_file, not both",
+            f"a.toml:6: {AT}.steps.1.collect: min_digits must not be greater than digits",
+        ],
+    ),
+    "empty branch": (
+        steps("branch = { cases = {} }"),
+        [f"a.toml:4: {AT}.steps.0.branch.cases: must not be empty"],
+    ),
     "two conditions on a number": (
         RULE + 'called = "1"\ncalled_regex = "1"\nsteps = [{ answer = {} }]\n',
         [f"a.toml:1: {AT}: called and called_regex cannot go together"],
@@ -152,11 +166,16 @@ BAD = {
         ],
     ),
     "recordings": (
-        steps('say = { file = "no.wav" }', 'collect = { prompt_file = "a.toml" }'),
+        steps(
+            'say = { file = "no.wav" }',
+            'collect = { prompt_file = "a.toml" }',
+            'say = { file = "a.toml/x" }',
+        ),
         [
             f"a.toml:4: {AT}.steps.0.say.file: file not found: no.wav",
             f"a.toml:6: {AT}.steps.1.collect.prompt_file: a.toml: not a PCM WAV file: file does"
             " not start with RIFF id",
+            f"a.toml:8: {AT}.steps.2.say.file: a.toml/x: Not a directory",
         ],
     ),
     "unreachable": (
@@ -222,6 +241,14 @@ def test_a_trunk_must_enter_a_known_context(tmp_path):
 
 def test_an_empty_folder_is_an_error(tmp_path):
     assert problems(tmp_path) == [f"{tmp_path}: the folder holds no *.toml file"]
+
+
+def test_a_folder_that_is_gone_is_an_error(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        load_dialplan(config_for(tmp_path / "gone"), {})
+    assert str(caught.value) == (
+        f"{tmp_path}/gone: the dialplan folder cannot be read: No such file or directory"
+    )
 
 
 def test_without_a_folder_the_plan_is_empty():

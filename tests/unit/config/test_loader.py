@@ -34,6 +34,38 @@ BAD = {
         "a = 1\n[b",
         ["gateway.toml:2: Expected ']' at the end of a table declaration"],
     ),
+    "absurd number": (
+        "a = " + "9" * 5000,
+        ["gateway.toml: a number has too many digits"],
+    ),
+    "not a table": (
+        'sip = 5\nagents = "x"\ntrunks = [7]\nhttp = { api_keys = "k" }\n',
+        [
+            "gateway.toml:1: sip: must be a table",
+            "gateway.toml:2: agents: must be a table",
+            "gateway.toml:3: trunks.0: must be a table",
+            "gateway.toml:4: http.api_keys: must be an array",
+        ],
+    ),
+    "session": (
+        AGENT + "[sip]\nsession_min_s = 2000\n",
+        ["gateway.toml:4: sip.session_min_s: must not be greater than session_expires_s"],
+    ),
+    "privileged ports": (
+        AGENT + "[sip]\nrtp_ports = [800, 900]\n",
+        ["gateway.toml:4: sip.rtp_ports: ports below 1024 are reserved for the system"],
+    ),
+    "named host for the API": (
+        AGENT + '[http]\nbind = "gateway.example.net"\n',
+        [
+            "gateway.toml:4: http.bind: other machines could place calls: set http.api_keys"
+            ' (such as ["${GATEWAY_API_KEY}"]) or bind = "127.0.0.1"'
+        ],
+    ),
+    "too long to show": (
+        AGENT + f"[log]\nlevel = '{'x' * 80}'\n",
+        ["gateway.toml:4: log.level: Input should be 'debug', 'info', 'warning' or 'error'"],
+    ),
     "twice": ("[sip]\nport = 1\nport = 2\n", ["gateway.toml:3: Cannot overwrite a value"]),
     "likely key": (
         AGENT + "[sip]\nbnd = 1\n",
@@ -339,6 +371,12 @@ def test_paths_start_at_the_folder_of_the_file(tmp_path):
 def test_absolute_paths_stay(tmp_path):
     config = loaded(tmp_path, AGENT + '[records]\ndirectory = "/srv/calls"\n')
     assert config.records.directory == Path("/srv/calls")
+
+
+def test_a_file_without_agents_gets_the_front_desk(tmp_path):
+    config = loaded(tmp_path, "[sip]\nport = 5070\n")
+    assert list(config.agents) == ["front-desk"]
+    assert config.agents["front-desk"].tools == default_config().agents["front-desk"].tools
 
 
 def test_windows_editors_are_welcome(tmp_path):
