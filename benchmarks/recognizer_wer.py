@@ -2,13 +2,15 @@
 
 `python -m benchmarks.recognizer_wer [--data ../shared/data] [--limit N]`
 
-Read: every recording with a text in `prompts/` (word error rate), the slot phrases found in
-`orders/`, forced choice among ten words in `digits/`.  Audio goes through mu-law first.
+Sentences spoken by flite (word error rate); where the recordings are at hand: those with a text in
+`prompts/` (word error rate), the slot phrases found in `orders/`, forced choice among ten words in
+`digits/`.  Audio goes through mu-law first.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import csv
 import json
 import re
@@ -19,9 +21,31 @@ from pathlib import Path
 
 from gateway.audio.g711 import decode_ulaw, encode_ulaw
 from gateway.audio.wav import read_wav
+from gateway.providers.tts import flite
 from gateway.providers.vad.silero import SileroModel, SpeechProbability
 from gateway.recognizer.moonshine import Decoding, MoonshineModel, model_folder
 
+SENTENCES = (
+    "What are your opening hours on Saturday?",
+    "I would like to leave a message for the manager.",
+    "Could you transfer me to the sales department please?",
+    "I want to order two large coffees and one tea.",
+    "No, make that three coffees instead.",
+    "My name is Peter and I am calling about my order.",
+    "Can you tell me when the office is open tomorrow?",
+    "I need to talk to a real person.",
+    "Yes please, that would be great.",
+    "Thank you very much for your help, goodbye.",
+    "I would like a cappuccino with skim milk and no sugar.",
+    "Please tell her that I will be late for the meeting.",
+    "Is there a parking place near your building?",
+    "I would like to cancel my reservation for tonight.",
+    "How much does the small one cost?",
+    "Could you repeat that a little more slowly?",
+    "We are a group of six people and need a quiet table.",
+    "Do you accept credit cards or only cash?",
+)
+VOICES = ("rms", "awb", "slt", "kal16")
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 FOREIGN_LOG_PROB = -0.6
 """English speech is decoded at about -0.1; a set far below this is not what its text says."""
@@ -48,8 +72,10 @@ class Bench:
 
     def __init__(self, data: Path, limit: int | None) -> None:
         self.data = data
-        with (data / "index.csv").open(newline="") as index:
-            self.rows = list(csv.DictReader(index))
+        self.rows: list[dict[str, str]] = []
+        if (data / "index.csv").is_file():
+            with (data / "index.csv").open(newline="") as index:
+                self.rows = list(csv.DictReader(index))
         self.limit = limit
         self.model = MoonshineModel(model_folder())
         self.model.decode(bytes(32000))
@@ -61,13 +87,39 @@ class Bench:
 
     def decode(self, row: dict[str, str], choices: tuple[str, ...] = ()) -> Decoding:
         """Decode one recording as a telephone line would deliver it."""
-        pcm, _ = read_wav(self.data / row["file"])
+        return self.decode_pcm(read_wav(self.data / row["file"])[0], choices)
+
+    def decode_pcm(self, pcm: bytes, choices: tuple[str, ...] = ()) -> Decoding:
+        """Decode mono s16le at 8000 Hz, by way of mu-law."""
         line = decode_ulaw(encode_ulaw(pcm))
         started = time.perf_counter()
         decoding = self.model.decode(line, choices)
         self.times.append((len(line) / 16000, (time.perf_counter() - started) * 1000))
         assert decoding is not None
         return decoding
+
+
+async def speak(text: str, voice: str) -> bytes:
+    """Render one sentence at 8000 Hz."""
+    settings = flite.Settings.model_validate({"voice": voice})
+    speech = flite.create(settings)
+    try:
+        return b"".join([chunk async for chunk in speech.synthesize(text)])
+    finally:
+        await speech.close()
+
+
+def spoken(bench: Bench) -> None:
+    if hint := flite.probe():
+        print(f"spoken sentences: skipped: {hint}")
+        return
+    for voice in VOICES:
+        errors = total = 0
+        for text in SENTENCES:
+            decoding = bench.decode_pcm(asyncio.run(speak(text, voice)))
+            errors += word_errors(words(text), words(decoding.text))
+            total += len(words(text))
+        print(f"spoken sentences, flite {voice}: WER {errors / total:.1%} of {total} words")
 
 
 def prompts(bench: Bench) -> None:
@@ -136,12 +188,14 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--limit", type=int, default=None, help="recordings per kind")
     options = parser.parse_args()
-    if not (options.data / "index.csv").is_file():
-        print(f"skipped: no recordings in {options.data} (see --data)")
-        return 0
     bench = Bench(options.data, options.limit)
-    for part in (prompts, orders, digits, decode_times, voice_detector):
-        part(bench)
+    spoken(bench)
+    if bench.rows:
+        for part in (prompts, orders, digits, voice_detector):
+            part(bench)
+    else:
+        print(f"recordings: skipped: no index.csv in {options.data} (see --data)")
+    decode_times(bench)
     return 0
 
 

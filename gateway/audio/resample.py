@@ -28,7 +28,7 @@ class Resampler:
 
     Coefficients are whole numbers, so every sum is exact in float64 and no order of addition,
     vector width or chunk length can change a bit.  A chunk of 20 ms gives 20 ms at once; the
-    signal in it is `delay_s` late (2.6 ms between 8 and 16 kHz).
+    signal in it is `delay_s` late (2.5 ms between 8 and 16 kHz).
     """
 
     def __init__(self, source_hz: int, target_hz: int) -> None:

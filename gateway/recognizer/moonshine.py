@@ -211,7 +211,7 @@ def pick(scores: dict[str, float], free_log_prob: float) -> str | None:
 def _as_written(phrase: str) -> list[str]:
     """Return the forms in which the model, taught on captions, may write a phrase."""
     sentence = phrase[:1].upper() + phrase[1:]
-    return [f"{sentence}.", sentence, phrase]
+    return [f"{sentence}.", sentence]
 
 
 def _empty_past(batch: int) -> dict[str, _Float32]:

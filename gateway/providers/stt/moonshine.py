@@ -73,8 +73,13 @@ class Moonshine:
     async def warm_up(self) -> None:
         """Reach the recognizer, or start an own one.  Raises ProviderUnavailable."""
         async with self._starting:
-            if self._client is None:
+            if self._client is not None:
+                return
+            try:
                 self._client = await self._reach()
+            except BaseException:
+                await self._owned.aclose()
+                raise
 
     @asynccontextmanager
     async def stream(self, expect: Expect) -> AsyncIterator[MoonshineStream]:
