@@ -16,9 +16,7 @@ from gateway.errors import UnsupportedFormat
 RATES = [(8000, 16000), (16000, 8000), (22050, 8000), (24000, 8000), (48000, 8000)]
 
 
-def tone(
-    frequency_hz: float, rate_hz: int, seconds: float = 1.0, amplitude: int = 16000
-) -> bytes:
+def tone(frequency_hz: float, rate_hz: int, seconds: float = 1.0, amplitude: int = 16000) -> bytes:
     at = np.arange(int(rate_hz * seconds)) / rate_hz
     return (amplitude * np.sin(2 * math.pi * frequency_hz * at)).round().astype("<i2").tobytes()
 
