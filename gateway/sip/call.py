@@ -166,7 +166,8 @@ class SipLine:
 
     def on_media(self, leg: Leg) -> None:
         """The SDP was negotiated anew: join the stream to our port, notice hold and resume."""
-        media = [m for m in leg.getInfo().media if m.type == pj.PJMEDIA_TYPE_AUDIO]
+        info = leg.getInfo()  # kept in a name: its media are views into it
+        media = [m for m in info.media if m.type == pj.PJMEDIA_TYPE_AUDIO]
         active = next((m for m in media if m.status == pj.PJSUA_CALL_MEDIA_ACTIVE), None)
         held = any(
             m.status in (pj.PJSUA_CALL_MEDIA_REMOTE_HOLD, pj.PJSUA_CALL_MEDIA_LOCAL_HOLD)

@@ -23,7 +23,7 @@ from gateway.sip.call import Leg, SipLine
 from gateway.sip.digest import DigestRealm
 from gateway.sip.media_port import CallMediaPort
 from gateway.sip.message import SipRequest, parse_request, uri_user
-from gateway.sip.native import RequestFilter
+from gateway.sip.native import RequestFilter, quiet_library
 from gateway.sip.trunk import Trunk, TrunkState
 
 log = structlog.get_logger(__name__)
@@ -173,6 +173,7 @@ class SipEndpoint:
     # --- start and end ---
 
     def _start(self) -> None:
+        quiet_library()
         self._lib.libCreate()
         self._lib.libInit(self._library_settings())
         kinds = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP}

@@ -58,6 +58,11 @@ class _Module(ctypes.Structure):
     )
 
 
+def quiet_library() -> None:
+    """Keep the library from printing before its log settings are in force."""
+    ctypes.CDLL(pj.LIBRARY_PATH).pj_log_set_level(0)
+
+
 class RequestFilter:
     """Puts `judge` in front of pjsua.  Lives as long as the endpoint; loop thread only."""
 
