@@ -32,6 +32,10 @@ _PHANTOMS = frozenset({"", "you", "thank you", "thanks", "thank you very much", 
 """What the model writes for coughs, clicks and music."""
 _PHANTOM_LOG_PROB = -0.6
 _PHANTOM_SPEECH_MS = 300
+_CAPTION_MARKS = "\u266a\u266b\u00a9"
+"""Notes and copyright signs: from the captions that the model was taught on, never spoken."""
+_INVENTED_LOG_PROB = -1.1
+"""Whole sentences below this are made up; a single word may be a badly heard digit."""
 
 
 class Settings(ProviderSettings):
@@ -204,8 +208,12 @@ def looks_phantom(text: str, log_prob: float | None, pcm: bytes) -> bool:
         pcm: the audio, mono s16le at 8000 Hz.
     """
     words = "".join(c for c in text.lower() if c.isalpha() or c == " ").split()
+    if any(mark in text for mark in _CAPTION_MARKS):
+        return True
     if not words:
         return not any(c.isdigit() for c in text)
+    if len(words) >= 3 and (log_prob or 0.0) < _INVENTED_LOG_PROB:
+        return True
     if " ".join(words) not in _PHANTOMS:
         return False
     return (log_prob or 0.0) < _PHANTOM_LOG_PROB or loud_ms(pcm) < _PHANTOM_SPEECH_MS
