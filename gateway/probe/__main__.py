@@ -1,7 +1,7 @@
 """`python -m gateway.probe`: place one scripted call (or answer one), measure it, report it.
 
 Events go to stdout as JSON lines while the call lasts; the report is written at its end.
-Exit code 0 = the script ran through, 1 = a problem or a refused call, 78 = bad arguments.
+Exit code 0 = the script ran through, 1 = a problem or a refused call, 78 = a faulty scenario.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import gc
 import json
 import os
 import selectors
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -75,6 +76,8 @@ async def run_probe(options: ProbeOptions) -> dict[str, object]:
             except SipError as error:
                 performance.problems.append(str(error))
                 _emit("refused", {"status": error.status, "reason": error.reason})
+            finally:
+                await call.hang_up()
     finally:
         media.close()
     report = build_report(call, media, performance)
@@ -95,8 +98,12 @@ def main(arguments: list[str] | None = None) -> int:
         # The collector pauses for longer than a packet may be late.
         gc.freeze()
         gc.disable()
+        # A probe that is told to stop still says goodbye to the other side.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with asyncio.Runner(loop_factory=precise_loop) as runner:
             report = runner.run(run_probe(options))
+    except KeyboardInterrupt:
+        return 130
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 78

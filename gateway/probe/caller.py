@@ -166,8 +166,11 @@ class Call:
         return await self._request("INFO", (kind,), body).final()
 
     async def hang_up(self) -> None:
-        """Send BYE and wait for its answer.  Does nothing when the call is over."""
+        """Send BYE (CANCEL while it rings) and wait for the answer.  Idempotent."""
         if self.ended.is_set():
+            return
+        if self.times.answered_ns is None:
+            self.cancel()
             return
         self._end("caller")
         try:
@@ -221,7 +224,7 @@ class Call:
         name = "WWW-Authenticate" if challenged.status == 401 else "Proxy-Authenticate"
         nonce = secrets.token_hex(8)
         return authorization(
-            challenged.get(name), self._credentials, "INVITE", self._dialog.target, nonce
+            challenged.get_all(name), self._credentials, "INVITE", self._dialog.target, nonce
         )
 
     def _on_request(self, request: Message, source: Address) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # RFC 3261 section 7.3.3 and RFC 6665/3515: compact header names still seen in the field.
@@ -20,6 +21,7 @@ _COMPACT = {
     "o": "event",
     "x": "session-expires",
 }
+_HASHES = {"MD5": "md5", "SHA-256": "sha256"}
 _URI = re.compile(r"sips?:(?:([^@;>]*)@)?(\[[^\]]+\]|[^:;>?]+)(?::(\d+))?", re.IGNORECASE)
 _PARAMETER = re.compile(r'(\w+)\s*=\s*("(?:[^"\\]|\\.)*"|[^,\s]+)')
 
@@ -152,27 +154,55 @@ def parameter(header: str, name: str) -> str:
 
 
 def authorization(
-    challenge: str, credentials: Credentials, method: str, uri: str, cnonce: str
+    challenges: Sequence[str], credentials: Credentials, method: str, uri: str, cnonce: str
 ) -> str:
-    """Answer a `WWW-Authenticate` or `Proxy-Authenticate` digest challenge (RFC 2617, MD5)."""
-    asked = {key.lower(): value.strip('"') for key, value in _PARAMETER.findall(challenge)}
+    """Answer the first digest challenge whose algorithm we know (RFC 8760 section 2.4).
+
+    Args:
+        challenges: values of `WWW-Authenticate` or `Proxy-Authenticate`, in order.
+        credentials: who we are.
+        method: of the request that was challenged.
+        uri: its Request-URI.
+        cnonce: random text.
+
+    Raises:
+        SipSyntaxError: none of them is MD5 or SHA-256.
+    """
+    for challenge in challenges:
+        asked = {key.lower(): value.strip('"') for key, value in _PARAMETER.findall(challenge)}
+        algorithm = asked.get("algorithm", "MD5")
+        if algorithm.upper() in _HASHES:
+            return _answer_challenge(asked, algorithm, credentials, method, uri, cnonce)
+    raise SipSyntaxError(f"no challenge that we can answer: {challenges}")
+
+
+def _answer_challenge(
+    asked: dict[str, str],
+    algorithm: str,
+    credentials: Credentials,
+    method: str,
+    uri: str,
+    cnonce: str,
+) -> str:
+    """RFC 7616 section 3.4: with qop "auth", or the older form without qop."""
+
+    def digest(text: str) -> str:
+        # MD5 is the protocol's choice (RFC 2617), not ours.
+        name = _HASHES[algorithm.upper()]
+        return hashlib.new(name, text.encode(), usedforsecurity=False).hexdigest()
+
     realm, nonce = asked.get("realm", ""), asked.get("nonce", "")
-    secret = _md5(f"{credentials.user}:{realm}:{credentials.password}")
-    action = _md5(f"{method}:{uri}")
+    secret = digest(f"{credentials.user}:{realm}:{credentials.password}")
+    action = digest(f"{method}:{uri}")
     fields = f'username="{credentials.user}", realm="{realm}", nonce="{nonce}", uri="{uri}"'
     if "auth" in asked.get("qop", "").replace(" ", "").split(","):
-        response = _md5(f"{secret}:{nonce}:00000001:{cnonce}:auth:{action}")
+        response = digest(f"{secret}:{nonce}:00000001:{cnonce}:auth:{action}")
         fields += f', qop=auth, nc=00000001, cnonce="{cnonce}"'
     else:
-        response = _md5(f"{secret}:{nonce}:{action}")
+        response = digest(f"{secret}:{nonce}:{action}")
     if "opaque" in asked:
         fields += f', opaque="{asked["opaque"]}"'
-    return f'Digest {fields}, response="{response}", algorithm=MD5'
-
-
-def _md5(text: str) -> str:
-    # RFC 2617 digest: the algorithm is the protocol's, not a choice of ours.
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return f'Digest {fields}, response="{response}", algorithm={algorithm}'
 
 
 def _long_name(name: str) -> str:

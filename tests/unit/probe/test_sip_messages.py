@@ -101,7 +101,7 @@ def test_digest_matches_the_example_of_rfc_2617():
         'nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", opaque="5ccc069c403ebaf9f0171e9517f40e41"'
     )
     credentials = Credentials("Mufasa", "Circle Of Life")
-    answer = authorization(challenge, credentials, "GET", "/dir/index.html", "0a4f113b")
+    answer = authorization([challenge], credentials, "GET", "/dir/index.html", "0a4f113b")
     assert 'response="6629fae49393a05397450978507c4ef1"' in answer
     assert 'opaque="5ccc069c403ebaf9f0171e9517f40e41"' in answer
 
@@ -109,7 +109,24 @@ def test_digest_matches_the_example_of_rfc_2617():
 def test_digest_without_qop():
     # RFC 2069 form: MD5(HA1:nonce:HA2).
     answer = authorization(
-        'Digest realm="r", nonce="n"', Credentials("u", "p"), "BYE", "sip:x", "c"
+        ['Digest realm="r", nonce="n"'], Credentials("u", "p"), "BYE", "sip:x", "c"
     )
     assert "qop" not in answer
     assert answer.count("response=") == 1
+
+
+def test_the_first_known_algorithm_of_several_challenges_is_answered():
+    # RFC 7616 section 3.9.1, both algorithms.
+    rest = (
+        'realm="http-auth@example.org", qop="auth, auth-int", '
+        'nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v"'
+    )
+    challenges = [f"Digest {rest}, algorithm={name}" for name in ("FOO", "SHA-256", "MD5")]
+    credentials = Credentials("Mufasa", "Circle of Life")
+    cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
+    sha = authorization(challenges, credentials, "GET", "/dir/index.html", cnonce)
+    assert "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1" in sha
+    md5 = authorization(challenges[2:], credentials, "GET", "/dir/index.html", cnonce)
+    assert "8ca523f5e9506fed4657c9700eebdbec" in md5
+    with pytest.raises(SipSyntaxError, match="no challenge"):
+        authorization(challenges[:1], credentials, "GET", "/dir/index.html", cnonce)
