@@ -210,6 +210,6 @@ def with_options(menu: Menu, line: Line, options: Sequence[tuple[str, str]]) -> 
     fitting = tuple(
         (group, chosen[group])
         for group, option in menu.options.items()
-        if group in chosen and (not option.items or line.item in option.items)
+        if group in chosen and option.fits(line.item)
     )
     return replace(line, options=fitting)

@@ -149,8 +149,7 @@ def missing_option(draft: Draft, slot: str) -> tuple[int, str] | None:
     """
     for index, line in enumerate(draft.order(slot)):
         for group, option in draft.menu(slot).options.items():
-            applies = not option.items or line.item in option.items
-            if option.ask and applies and not line.option(group):
+            if option.is_asked(line.item) and not line.option(group):
                 return index, group
     return None
 

@@ -76,7 +76,7 @@ def _menu(script: Script, name: str) -> Iterator[Fault]:
             yield (*loc, "plurals", item), _unknown("item", item, menu.items)
     for group, option in menu.options.items():
         here: Loc = (*loc, "options", group)
-        for item in option.items:
+        for item in (*option.items, *option.unasked):
             if item not in menu.items:
                 yield (*here, "items"), _unknown("item", item, menu.items)
         if option.default and option.default not in option.values:

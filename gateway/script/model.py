@@ -160,6 +160,16 @@ class Option(Part):
     """Read back before the item's name ("a large tea") or after it ("a tea with milk")."""
     items: tuple[str, ...] = ()
     """Only for these items; empty = all."""
+    unasked: tuple[str, ...] = ()
+    """Items that may have it, but for which it is not asked."""
+
+    def fits(self, item: str) -> bool:
+        """Tell whether an item can have it."""
+        return not self.items or item in self.items
+
+    def is_asked(self, item: str) -> bool:
+        """Tell whether it has to be asked for where it was not said."""
+        return bool(self.ask) and self.fits(item) and item not in self.unasked
 
 
 class Form(NamedTuple):
