@@ -204,7 +204,7 @@ def check_record(expected: Mapping[str, Any], record: Mapping[str, Any]) -> list
 
 def check_events(expected: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> list[str]:
     """Compare the lines of `events.jsonl`: kinds that must occur in order, digits heard."""
-    kinds = [str(event.get("event") or event.get("kind")) for event in events]
+    kinds = [str(event.get("kind")) for event in events]
     rest = iter(kinds)
     problems = [
         f"event {kind!r} is missing (in this order) from {kinds}"
