@@ -31,7 +31,7 @@ def take(draft: Draft, message: UserMessage) -> bool:
     if draft.frame.phase == "which":
         return _which(draft, message)
     if draft.frame.phase == "read_back":
-        return _correct_read_back(draft, text)
+        return _correct_earlier(draft, text, is_named=True) or _correct_read_back(draft, text)
     if draft.slot.type == "items":
         is_option = draft.frame.phase == "option"
         return (is_option and _option(draft, message)) or _order(draft, text)

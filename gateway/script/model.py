@@ -46,7 +46,7 @@ class Main(Part):
     """Said while the answer to a yes/no question is not understood."""
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.6
     """Least score of an intent outside of flows."""
-    interrupt_threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
+    interrupt_threshold: Annotated[float, Field(gt=0, le=1)] = 0.7
     """Least score of an intent while a flow waits for an answer."""
 
 

@@ -83,7 +83,7 @@ _NAME_LEAD = re.compile(
     re.IGNORECASE,
 )
 _NAME_TAIL = re.compile(
-    r"[\s,]*\b(?:speaking|here|please|thanks|thank you|is my name|calling|instead)\b.*$",
+    r"[\s,]*\b(?:speaking|here|please|thanks|thank you|is my name|calling|instead|not)\b.*$",
     re.IGNORECASE,
 )
 _NAME_LEAD_SHORT = re.compile(
@@ -91,8 +91,8 @@ _NAME_LEAD_SHORT = re.compile(
     re.IGNORECASE,
 )
 _NO_NAME = vocabulary(
-    "what who why when where how can could do does yes no you not the a an is help sorry want "
-    "would order number call later nothing know thing"
+    "i my me am be was will have to please it what who why when where how can "
+    "could do does yes no you not the a an is help sorry want would order number call later nothing know thing"
 )
 
 

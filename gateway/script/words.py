@@ -104,6 +104,8 @@ def likeness(heard: str, wanted: str) -> float:
     size = min(len(heard), len(wanted))
     if size < 5 or heard[0].isdigit() or wanted[0].isdigit():
         return 0.0
+    if size < 7 and heard[0] != wanted[0]:  # "there" is no "where"
+        return 0.0
     limit = 1 if size < 8 else 2
     return 0.8 if distance(heard, wanted, limit) <= limit else 0.0
 

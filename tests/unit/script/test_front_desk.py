@@ -93,10 +93,14 @@ DIALOGUES = {
         ("five five five", "Go on."),
         ("oh one nine eight", "I have five five five, zero one nine eight. Is that right?"),
         ("No, it's 555-0199.", "I have five five five, zero one nine nine. Is that right?"),
+        (
+            "Sorry, my name is Anna Leigh, not Lee.",
+            "I have five five five, zero one nine nine. Is that right?",
+        ),
         ("That's right.", "And what is your message?"),
         (
             "The cake is ready.",
-            "A message from Anna Lee at five five five, zero one nine nine: The cake is ready. "
+            "A message from Anna Leigh at five five five, zero one nine nine: The cake is ready. "
             "Shall I pass it on?",
         ),
         ("no", "What should I change: the name, the number, or the message?"),
@@ -125,6 +129,11 @@ DIALOGUES = {
     "keys": [
         ("2", "What would you like to drink?"),
         ("0", "One moment please, I will put you through."),
+    ],
+    "small talk": [
+        ("um, hello there", "Hello. How can I help you?"),
+        ("can I get a tea", "A tea, got it. What size tea: small, medium or large?"),
+        ("can you transfer me to a person", "One moment please, I will put you through."),
     ],
     "say that again": [
         ("blue cheese", UNKNOWN),

@@ -43,6 +43,8 @@ NAME = Slot(type="name", ask="Name?")
 @pytest.mark.parametrize(
     ("heard", "name"),
     [
+        ("Sorry, my name is Tim, not Tom", "Tim"),
+        ("I will be late", None),
         ("Anna", "Anna"),
         ("my name is Anna Lee", "Anna Lee"),
         ("Yes, my name is anna lee.", "Anna Lee"),
