@@ -5,7 +5,7 @@ GatewayError
   SipError(status, reason)                    pj.Error is translated in sip/, nowhere else
     RegistrationFailed  CallRejected  CallNotFound  NoCallSlot  TransferFailed
   MediaError   NoMedia  UnsupportedFormat
-  ProviderError(provider, kind, retryable)    vendor exceptions are translated in the provider's file
+  ProviderError(provider, problem)            vendor exceptions are translated by the provider
     ProviderUnavailable  ProviderTimeout  ProviderRejected  ProviderProtocolError
   ToolError(tool)                             told to the model, never to the caller
   CommandError(status, reason)                the gateway cannot do what it was told; HTTP status

@@ -55,7 +55,7 @@ class FrameOutlet:
         return self._lane
 
     def clear(self) -> Lane:
-        """Fall silent: at most one more frame is sent, ramped down.  Returns the lane that ended."""
+        """Fall silent: at most one more frame is sent, ramped down.  Returns the ended lane."""
         old, self._lane = self._lane, Lane()
         old.closed = True
         if old.frames:
@@ -119,7 +119,7 @@ class Lane:
 
 
 class FrameInlet:
-    """Caller audio on its way from the clock thread to the loop, oldest dropped when nobody reads."""
+    """Caller audio from the clock thread to the loop; the oldest is dropped when nobody reads."""
 
     CAPACITY = 250
 

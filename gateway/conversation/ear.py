@@ -24,7 +24,7 @@ class VoiceDetector(Protocol):
 
 
 class Ear:
-    """Takes the ticks of one call: recording, wire figures, voice detection, then whoever listens."""
+    """Takes the ticks of one call: recording, wire figures, voice detection, whoever listens."""
 
     def __init__(
         self,

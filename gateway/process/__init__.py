@@ -1,0 +1,1 @@
+"""Processes: supervisor, worker, and what they say to each other."""

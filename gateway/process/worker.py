@@ -1,4 +1,4 @@
-"""One worker process: the composition root of SIP, agents, dialplan, records.  Wires, decides nothing."""
+"""One worker process: wires SIP, agents, dialplan and records together; decides nothing."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Worker:
 
     # --- what the supervisor says (CommandReceiver) ---
 
-    async def do(self, command: m.Command) -> BaseModel:
+    async def do(self, command: m.Command) -> BaseModel:  # noqa: PLR0911 (one per command)
         """Do what a command says.  Raises GatewayError."""
         match command:
             case m.PlaceCall():
@@ -197,8 +197,10 @@ class Worker:
                 collect_between_calls()
 
     def _report(self, record: CallRecord) -> None:
-        log.info("call_ended", reason=record.end_reason, text=record.end_text,
-                 duration_s=record.duration_s, turns=len(record.turns), codec=record.codec)  # fmt: skip
+        log.info(
+            "call_ended", reason=record.end_reason, text=record.end_text,
+            duration_s=record.duration_s, turns=len(record.turns), codec=record.codec,
+        )  # fmt: skip
         metrics = self._parts.metrics
         metrics.calls.labels(record.direction, record.end_reason).inc()
         metrics.call_duration.observe(record.duration_s or 0.0)

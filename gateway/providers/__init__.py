@@ -1,0 +1,1 @@
+"""Engines: one file per recognizer, language model and synthesizer."""

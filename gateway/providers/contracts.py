@@ -1,7 +1,7 @@
 """What an engine must be: the protocols that providers satisfy and the values they exchange.
 
-Nothing here does anything. A provider is one file in `providers/<kind>/` with a `Settings` model and
-`create(settings)`; being cancelled is its only stop.
+Nothing here does anything. A provider is one file in `providers/<kind>/` with a `Settings`
+model and `create(settings)`; being cancelled is its only stop.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ class ProviderSettings(BaseModel):
 
 # --- what the dialogue expects the caller to say next -----------------------------------------
 
-ExpectKind = Literal["free", "yes_no", "choice", "digits", "phone_number", "time", "quantity", "name"]
+ExpectKind = Literal[
+    "free", "yes_no", "choice", "digits", "phone_number", "time", "quantity", "name"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Transcript:
     requested: bool = False
     """True when it answers `request_transcript`: it covers all audio pushed before that call."""
     log_prob: float | None = None
-    """Mean log-probability per token, where the engine knows one (speech: about -0.1, noise < -0.6)."""
+    """Mean log-probability per token, where known (speech: about -0.1, noise below -0.6)."""
     choice: str | None = None
     """The expected phrase that forced choice picked, where `Expect.choices` was given."""
 
@@ -191,7 +193,7 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class Memo:
-    """State the model wants back with the next request (immutable; dropped with a dropped reply)."""
+    """State the model wants back with the next request; dropped with a dropped reply."""
 
     state: object
 
@@ -211,7 +213,7 @@ class LanguageModel(Protocol):
     """A brain, shared by all calls of a worker."""
 
     known_texts: Sequence[str]
-    """Sentences it will surely say (greeting, prompts): rendered to speech before the first call."""
+    """Sentences it will surely say (greeting, prompts): rendered ahead of the first call."""
 
     async def warm_up(self) -> None:
         """Check what can be checked without cost.  Raises ProviderError."""

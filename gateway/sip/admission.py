@@ -1,4 +1,4 @@
-"""Who may start a call: one pure decision per request, made before the SIP library allocates anything."""
+"""Who may start a call: one pure decision per request, before the library allocates."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Refuse:
     """Answer at once with a final response."""
 
     rule: str
-    """The configuration key or limit that refused it: in the log, the record and the Warning header."""
+    """The configuration key or limit that refused it: in log, record and Warning header."""
     status: int
     reason: str
     headers: tuple[tuple[str, str], ...] = ()

@@ -1,4 +1,4 @@
-"""Digest authentication of incoming calls (RFC 7616, RFC 8760): stateless nonces, pure functions."""
+"""Digest authentication of incoming calls (RFC 7616, RFC 8760): stateless, pure functions."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _fields(authorization: str) -> dict[str, str]:
 
 
 def _response(fields: Mapping[str, str], user: str, password: str, method: str) -> str | None:
-    """Expected response, or None for an algorithm or qop we did not offer (RFC 7616 section 3.4)."""
+    """Expected response; None for an algorithm or qop we did not offer (RFC 7616 section 3.4)."""
     make = _HASHES.get(fields.get("algorithm", "MD5").upper())
     if make is None or fields.get("qop", "auth") != "auth":
         return None

@@ -1,4 +1,4 @@
-"""A SIP request as text: start line, headers, SDP offer.  Pure; lenient in reading, exact in saying what is wrong."""
+"""A SIP request as text: start line, headers, SDP offer.  Pure and lenient."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A PJSIP module written in Python: sees every request before pjsua does and may answer it.
 
-pjsua2 offers no such hook, and pjsua answers the fifth INVITE with 486 by itself.  The wheel exports
-PJSIP's C API, so a `pjsip_module` is registered through ctypes, between the transaction layer (which
-absorbs retransmissions) and the dialog layer.  The offsets below belong to one build of the wheel;
+pjsua2 offers no such hook, and pjsua answers the fifth INVITE with 486 by itself.  The wheel
+exports PJSIP's C API, so a `pjsip_module` is registered through ctypes, between the transaction
+layer (which absorbs retransmissions) and the dialog layer.  The offsets below belong to one build;
 `self_test` proves them at start against a real datagram, or the gateway does not start.
 """
 
@@ -113,7 +113,8 @@ class RequestFilter:
                 f"OPTIONS sip:{token}@{target}:{port} SIP/2.0\r\n"
                 f"Via: SIP/2.0/UDP {host}:{own_port};branch=z9hG4bK{token}\r\n"
                 f"From: <sip:{token}@{host}>;tag={token}\r\nTo: <sip:{token}@{target}>\r\n"
-                f"Call-ID: {token}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 1\r\nContent-Length: 0\r\n\r\n"
+                f"Call-ID: {token}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 1\r\n"
+                "Content-Length: 0\r\n\r\n"
             )
             peer.sendto(text.encode(), (target, port))
             for _ in range(200):

@@ -24,7 +24,7 @@ class TrunkState:
 
     name: str
     state: str
-    """`registered`, `registering`, `failed`, `unregistered` or `static` (no registration wanted)."""
+    """`registered`, `registering`, `failed`, `unregistered`, or `static`: none is wanted."""
     status: int = 0
     """SIP status of the last answer."""
     reason: str = ""
