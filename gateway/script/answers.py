@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from gateway.providers.contracts import UserMessage
-from gateway.script.basket import Symbol, assemble, symbols, with_options
 from gateway.script.draft import Draft
-from gateway.script.flow import ask_more, give_up, go_to, missing_option, tell_change
+from gateway.script.flow import ask_more, give_up, go_to, missing_option
 from gateway.script.numbers import digit_string
-from gateway.script.order import change_order, is_done
-from gateway.script.slots import digits_wanted, nearest, only_yes_or_no, yes_or_no
-from gateway.script.state import Line, Value
+from gateway.script.order import change_order
+from gateway.script.order_answers import take_default, take_option, take_order
+from gateway.script.slots import digits_wanted, only_yes_or_no, yes_or_no
+from gateway.script.state import Value
 from gateway.script.words import find, vocabulary, words
 
 _MOST_TRIES = 3
@@ -34,32 +32,12 @@ def take(draft: Draft, message: UserMessage) -> bool:
         return _correct_earlier(draft, text, is_named=True) or _correct_read_back(draft, text)
     if draft.slot.type == "items":
         is_option = draft.frame.phase == "option"
-        return (is_option and _option(draft, message)) or _order(draft, text)
+        return (is_option and take_option(draft, message)) or take_order(draft, text)
     return (
         _correct_earlier(draft, text, is_named=True)
         or _fill(draft, message)
         or _correct_earlier(draft, text, is_named=False)
     )
-
-
-def take_done(draft: Draft, text: str) -> bool:
-    """Use "that's all" where an order is taken: before any intent, it does not mean the call."""
-    name = draft.step.ask
-    if not name or draft.slot.type != "items" or not is_done(draft.menu(name), text):
-        return False
-    if draft.frame.phase == "option":
-        while missing := missing_option(draft, name):
-            if not _take_default(draft, *missing):
-                return False
-        draft.advance()
-    elif draft.order(name):
-        draft.advance()
-    elif draft.frame.tries == 0:
-        draft.say(draft.slot.nothing)
-        draft.stay("ask", tries=1)
-    else:
-        draft.leave()
-    return True
 
 
 def take_yes_or_no(draft: Draft, message: UserMessage, *, is_strict: bool) -> bool:
@@ -89,20 +67,10 @@ def retry(draft: Draft) -> None:
         draft.stay(frame.phase, tries=tries)
         return
     missing = missing_option(draft, step.ask) if frame.phase == "option" else None
-    if missing and _take_default(draft, *missing):
+    if missing and take_default(draft, *missing):
         ask_more(draft)
     else:
         give_up(draft, slot.on_fail if slot else "")
-
-
-def _take_default(draft: Draft, index: int, group: str) -> bool:
-    menu = draft.menu(draft.step.ask)
-    default = menu.options[group].default
-    if default:
-        order = list(draft.order(draft.step.ask))
-        order[index] = with_options(menu, order[index], [(group, default)])
-        draft.set(draft.step.ask, tuple(order))
-    return bool(default)
 
 
 def _close_read_back(draft: Draft, read: str) -> None:
@@ -291,57 +259,3 @@ def _corrected(draft: Draft, name: str, text: str) -> Value | None:
     if kind == "name":
         return _new_name(draft, name, text)
     return draft.find(name, text, is_asked=False) if kind in _SPOKEN_VALUES else None
-
-
-def _order(draft: Draft, text: str) -> bool:
-    name = draft.step.ask
-    change = change_order(draft.menu(name), draft.order(name), text)
-    if change is None or change.kind == "done":
-        return False
-    draft.set(name, change.order)
-    tell_change(draft, change.kind, change.touched)
-    if change.order:
-        ask_more(draft)
-    else:
-        draft.stay("ask")
-    return True
-
-
-def _option(draft: Draft, message: UserMessage) -> bool:
-    """Take "large" or "one large and one small" for the order line that was asked about."""
-    name = draft.step.ask
-    missing = missing_option(draft, name)
-    pieces = symbols(draft.menu(name), message.text)
-    if missing is None or any(piece.kind == "item" for piece in pieces):
-        return False
-    index, group = missing
-    if not any(piece.kind == "option" for piece in pieces):
-        guess = _guess_option(draft, group, message)
-        if guess is None:
-            return False
-        pieces = (Symbol("option", guess, group),)
-    draft.set(name, _answered(draft, index, pieces))
-    ask_more(draft)
-    return True
-
-
-def _guess_option(draft: Draft, group: str, message: UserMessage) -> str | None:
-    values = draft.menu(draft.step.ask).options[group].values
-    if message.choice in values:
-        return message.choice
-    forms = [(value, form.lower()) for value, more in values.items() for form in (value, *more)]
-    return nearest(forms, " ".join(words(message.text)))
-
-
-def _answered(draft: Draft, index: int, pieces: tuple[Symbol, ...]) -> tuple[Line, ...]:
-    menu, order = draft.menu(draft.step.ask), list(draft.order(draft.step.ask))
-    line = order[index]
-    if {"all", "both", "each"} & {
-        piece.value for piece in pieces if piece.kind in {"word", "count"}
-    }:
-        options = [(piece.group, piece.value) for piece in pieces if piece.kind == "option"]
-        return tuple(with_options(menu, each, options) for each in order)
-    lead = (Symbol("count", number=line.quantity), Symbol("item", line.item), Symbol("and"))
-    parts = assemble(menu, (*lead, *pieces)).lines
-    new = [replace(part, options=with_options(menu, line, part.options).options) for part in parts]
-    return (*order[:index], *new, *order[index + 1 :])

@@ -14,11 +14,12 @@ from gateway.providers.contracts import (
     ToolResult,
     UserMessage,
 )
-from gateway.script.answers import retry, take, take_done, take_yes_or_no
+from gateway.script.answers import retry, take, take_yes_or_no
 from gateway.script.draft import Draft
 from gateway.script.flow import ENDING_TOOLS, end, fail_call, give_up, offer_more, run
 from gateway.script.match import Match, best_intent
 from gateway.script.model import Intent, Script
+from gateway.script.order_answers import take_done
 from gateway.script.slots import only_yes_or_no
 from gateway.script.state import State
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from difflib import SequenceMatcher
 
+from gateway.script.clock import clock_time
 from gateway.script.model import Slot
-from gateway.script.numbers import clock_time, digit_string, quantity
+from gateway.script.numbers import digit_string, quantity
 from gateway.script.words import find, vocabulary, words
 
 _YES = (
@@ -91,8 +92,8 @@ _NAME_LEAD_SHORT = re.compile(
     re.IGNORECASE,
 )
 _NO_NAME = vocabulary(
-    "i my me am be was will have to please it what who why when where how can "
-    "could do does yes no you not the a an is help sorry want would order number call later nothing know thing"
+    "i my me am be was will have to please it what who why when where how can could do does yes no "
+    "you not the a an is help sorry want would order number call later nothing know thing"
 )
 
 

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
+from gateway.script.clock import say_time
 from gateway.script.model import Menu, Script
-from gateway.script.numbers import say_digits, say_number, say_time
+from gateway.script.numbers import say_digits, say_number
 from gateway.script.state import Line, Order, State, Value
 
 PLACE = re.compile(r"\{([A-Za-z_][\w-]*)((?:\.[\w-]+)*)(?::(digits|number|plain))?\}")

@@ -4,13 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.script.clock import clock_time, say_time
 from gateway.script.numbers import (
-    clock_time,
     digit_string,
     quantity,
     say_digits,
     say_number,
-    say_time,
 )
 from gateway.script.words import tokens
 
