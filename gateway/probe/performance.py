@@ -16,6 +16,7 @@ from gateway.probe.media import RtpPeer
 from gateway.probe.sdp import Direction
 from gateway.probe.timeline import Instants, Turn, loud_instants, measure_turns
 
+_LONGEST_SPEECH_S = 120.0
 Emit = Callable[[str, Mapping[str, object]], None]
 """Takes an event's name and its fields."""
 
@@ -109,12 +110,14 @@ class Performance:
 
     async def _wait_for_bot(self, step: scenario.WaitForBot) -> None:
         since = self._spoke_until_ns
-
-        def has_answered() -> bool:
-            quiet = self.listener.is_quiet_for(time.monotonic_ns(), step.silence_ms)
-            return quiet and self.listener.has_spoken_since(since)
-
-        await self._until(has_answered, step.timeout_s, "bot to answer")
+        await self._until(
+            lambda: self.listener.has_spoken_since(since), step.timeout_s, "bot to answer"
+        )
+        await self._until(
+            lambda: self.listener.is_quiet_for(time.monotonic_ns(), step.silence_ms),
+            _LONGEST_SPEECH_S,
+            "bot to finish",
+        )
         if self.lines and since:
             self._emit("turn", turn_fields(self.lines[-1].text, self._last_turn()))
 

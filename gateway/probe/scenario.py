@@ -50,6 +50,7 @@ class WaitForBot(_Step):
     do: Literal["wait_for_bot"] = "wait_for_bot"
     silence_ms: Annotated[int, Field(gt=0)] = 700
     timeout_s: Annotated[float, Field(gt=0)] = 20.0
+    """Until it starts; what it says then may be long."""
 
 
 class InterruptAfter(_Step):
