@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.script.numbers import HOMOPHONES, HOUR_LEADS, hour_evidence, say_number
+from gateway.script.numbers import HOMOPHONES, hour_evidence, say_number
 from gateway.script.words import tokens
 
-_TIME_LEADS = HOUR_LEADS | {"around", "about", "by", "before", "after", "until", "till", "from"}
+_TIME_LEADS = frozenset(
+    {"at", "past", "to", "around", "about", "by", "before", "after", "until", "till", "from"}
+)
 _PARTS_OF_DAY = {
     "am": "am", "morning": "am", "pm": "pm", "afternoon": "pm", "evening": "pm", "night": "pm",
     "tonight": "pm",

@@ -113,7 +113,7 @@ def count(heard: Sequence[str], index: int) -> tuple[int, int]:
         number = _COUNT_WORDS[word]
     elif word.isdigit() and len(word) <= 6:
         number = int(word)
-        if number in range(20, 100, 10) and following.isdigit() and 1 <= int(following) <= 9:
+        if number in range(20, 100, 10) and len(following) == 1 and following in "123456789":
             number, used = number + int(following), used + 1
         elif following == "dozen":
             number, used = number * 12, used + 1
@@ -126,8 +126,8 @@ def count(heard: Sequence[str], index: int) -> tuple[int, int]:
     return number, used
 
 
-HOUR_LEADS = frozenset({"at", "past", "to", "quarter", "half"})
-"""Words before an hour."""
+_HOUR_LEADS = frozenset({"at", "past"})
+"""Words before an hour that do not stand before a count."""
 
 
 def quantity(text: str, *, is_asked: bool = True) -> int | None:
@@ -144,7 +144,7 @@ def quantity(text: str, *, is_asked: bool = True) -> int | None:
     index = 0
     while index < len(heard):
         number, used = count(heard, index)
-        if used and hour_evidence(heard, index, HOUR_LEADS) == 0:
+        if used and hour_evidence(heard, index, _HOUR_LEADS) == 0:
             found.append((heard[index].isdigit(), number))
         elif heard[index] in {"none", "nothing"} and is_asked:
             found.append((True, 0))
@@ -186,7 +186,7 @@ def say_number(number: int) -> str:
 
 def say_digits(digits: str) -> str:
     """Spell digits in groups as people read numbers aloud: 5550199 -> "five five five, ..."."""
-    names = [_ONES[int(digit)] for digit in digits if digit.isdigit()]
+    names = [_ONES[int(digit)] for digit in digits if digit in "0123456789"]
     sizes = {7: (3, 4), 10: (3, 3, 4), 11: (1, 3, 3, 4)}.get(len(names), ())
     if not sizes:
         sizes = (3,) * (len(names) // 3) if len(names) % 3 == 0 else ()

@@ -123,6 +123,9 @@ def test_spoken_times_are_read_back_as_themselves(hour: int, minute: int) -> Non
         ("just one", 1),
         ("a hundred", 1),
         ("two no three", 3),
+        ("change it to three", 3),
+        ("three at eight", 3),
+        ("20 " + "9" * 5000, 20),
         ("no", None),
         ("I would like for you to go", None),
     ],
@@ -158,6 +161,7 @@ def test_numbers_are_spoken_as_words(number: int, spoken: str) -> None:
         ("4155552671", "four one five, five five five, two six seven one"),
         ("123456", "one two three, four five six"),
         ("42", "four two"),
+        ("4-\u00b2", "four"),
         ("", ""),
     ],
 )
