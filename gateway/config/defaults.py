@@ -18,5 +18,5 @@ def _front_desk() -> AgentConfig:
             f"{_TOOLS}:{function}" for function in ("opening_hours", "take_message", "place_order")
         ),
         builtin_tools=("hang_up", "transfer_call"),
-        transfer_targets={"front office": "sip:operator@127.0.0.1:5070"},
+        transfer_targets={"operator": "sip:operator@127.0.0.1:5070"},
     )
