@@ -107,8 +107,26 @@ class Cascade:
         started_s = asyncio.get_running_loop().time()
         for call in calls:
             self._call.note("tool_called", tool=call.name, arguments=call.arguments)
-        outcomes = await self._agent.tools.run_all(calls, self._facts)
-        took_ms = round((asyncio.get_running_loop().time() - started_s) * 1000, 1)
+        running = self._call.group.create_task(self._agent.tools.run_all(calls, self._facts))
+        try:
+            await asyncio.shield(running)
+        finally:
+            # An interruption silences the bot at once, but what a tool has begun is brought to its
+            # end and told to the model: else the next reply would order everything again.
+            if not running.done():
+                await asyncio.wait([running])
+            if not running.cancelled():
+                took_ms = round((asyncio.get_running_loop().time() - started_s) * 1000, 1)
+                self._keep_results(calls, running.result(), took_ms, figures, outcome)
+
+    def _keep_results(
+        self,
+        calls: list[ToolCall],
+        outcomes: list[ToolOutcome],
+        took_ms: float,
+        figures: TurnFigures,
+        outcome: Outcome,
+    ) -> None:
         for call, found in zip(calls, outcomes, strict=True):
             self._note_result(call, found, took_ms, figures)
             if found.action is not None:
