@@ -74,6 +74,12 @@ class Ear:
         """Do something once audio time has reached `when`."""
         self._due.append((when, act))
 
+    def settle(self) -> None:
+        """The call is over: do at once what was to be done a little later."""
+        due, self._due = self._due, []
+        for _, act in due:
+            act()
+
     def _take(self, tick: Tick) -> None:
         self._record(tick.received, tick.sent)
         self.meter.feed(tick.received, tick.sent)

@@ -202,12 +202,13 @@ class CallSession:
                 await self._line.hang_up(end.status if was_refused else 0, end.text)
         except TimeoutError:
             log.error("line_not_closed", reason=end.reason)  # noqa: TRY400 (nothing to trace)
+        self._ear.settle()
         rtp = asdict(self._line.statistics)
         codec = rtp.pop("codec")
         self._metrics.inlet_dropped_frames.inc(self._line.inlet.dropped_frames)
         self._bundle.event("call_ended", self._ear.now_s, reason=end.reason, text=end.text)
         record = self.record.model_copy(
-            update={"rtp": RtpStatistics.model_validate(rtp), "codec": self._record.codec or codec}
+            update={"rtp": RtpStatistics.model_validate(rtp), "codec": codec or self._record.codec}
         )
         return self._bundle.finish(record.ended(datetime.now(UTC), end.reason, end.text, status))
 

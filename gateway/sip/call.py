@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.conversation.line import Answered, CallFacts, Digit, Held, HungUp, LineEvent, Resumed
 from gateway.errors import CallRejected, SipError, TransferFailed
@@ -36,6 +36,22 @@ class RtpStatistics:
     jitter_buffer_ms: float = 0.0
     remote_address: str = ""
 
+    def after(self, earlier: RtpStatistics) -> RtpStatistics:
+        """The same with the counts of earlier streams of the call added."""
+        summed = {
+            name: getattr(self, name) + getattr(earlier, name)
+            for name in (
+                "received_packets",
+                "received_lost",
+                "received_discarded",
+                "received_duplicated",
+                "received_reordered",
+                "sent_packets",
+                "sent_lost",
+            )
+        }
+        return replace(self, **summed)
+
 
 class SipLine:
     """A call as the rest of the gateway sees it."""
@@ -47,6 +63,8 @@ class SipLine:
         self.inlet = FrameInlet(loop)
         self.outlet = FrameOutlet()
         self.statistics = RtpStatistics()
+        """Of all streams of the call so far."""
+        self._before = RtpStatistics()
         self.ended: HungUp | None = None
         self.on_hold = False
         self.is_transferred = False
@@ -155,8 +173,15 @@ class SipLine:
     def poll_statistics(self) -> RtpStatistics:
         """Read the RTP counters; the last known ones when there is no stream."""
         if self._leg is not None and self.ended is None:
-            self.statistics = _read_statistics(self._leg) or self.statistics
+            now = _read_statistics(self._leg)
+            if now is not None:
+                self.statistics = now.after(self._before)
         return self.statistics
+
+    def on_stream_destroyed(self) -> None:
+        """A re-INVITE or the end: the next stream counts from zero."""
+        self.poll_statistics()
+        self._before = self.statistics
 
     def on_confirmed(self) -> None:
         """The dialog is established (ACK received or sent)."""
@@ -261,7 +286,7 @@ class Leg(pj.Call):
 
     def onStreamDestroyed(self, prm: object) -> None:
         """Keep the last counters."""
-        self._line.poll_statistics()
+        self._line.on_stream_destroyed()
 
     def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:
         """Pass on a digit."""

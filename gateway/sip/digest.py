@@ -34,12 +34,16 @@ class DigestRealm:
     """Secret that signs nonces; random per process."""
 
     def challenges(self, now_s: float, *, stale: bool = False) -> tuple[str, ...]:
-        """Values of WWW-Authenticate, strongest first (RFC 8760 section 2.4)."""
+        """Values of WWW-Authenticate.
+
+        RFC 8760 section 2.4 wants the strongest first, but many phones (and SIPp) read only the
+        first header and know only MD5; those that know both choose for themselves.
+        """
         nonce = self._nonce(int(now_s))
         tail = ", stale=true" if stale else ""
         return tuple(
             f'Digest realm="{self.realm}", nonce="{nonce}", algorithm={name}, qop="auth"{tail}'
-            for name in ("SHA-256", "MD5")
+            for name in ("MD5", "SHA-256")
         )
 
     def verify(self, authorization: str, method: str, now_s: float) -> tuple[Verdict, str]:
