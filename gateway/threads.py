@@ -56,16 +56,20 @@ class FrameOutlet:
 
     def clear(self) -> Lane:
         """Fall silent: at most one more frame is sent, ramped down.  Returns the ended lane."""
-        old, self._lane = self._lane, Lane()
+        old = self._lane
         old.closed = True
-        if old.frames:
+        # The cut is set first: a `pull` in between must find one or the other.  A cut that was not
+        # pulled yet stays: what followed it has not been heard.
+        if old.frames and self._cut is None:
             self._cut = old
+        self._lane = Lane()
         return old
 
     def pull(self) -> bytes:
         """Give one frame to RTP.  Clock thread only."""
-        cut, self._cut = self._cut, None
+        cut = self._cut
         if cut is not None:
+            self._cut = None
             try:
                 frame = _ramp_down(cut.frames.popleft())
             except IndexError:
