@@ -19,6 +19,8 @@ from gateway.turn.events import (
 
 _TRANSCRIPT_PATIENCE_MS = 4000
 """Silence after which a turn without any answer from recognition is given up."""
+_RESAMPLING = samples(30)
+"""What a resampler may hold back of the audio that a transcript covers."""
 
 
 class Phase(Enum):
@@ -50,6 +52,7 @@ class Endpointer:
     def reset(self) -> None:
         """Forget the turn in progress."""
         self.phase = Phase.IDLE
+        self._is_too_long = False
         self._onset = 0
         self._speech_end = 0
         self._asked_at: int | None = None
@@ -67,6 +70,8 @@ class Endpointer:
             self._onset = onset
             self.phase = Phase.SPEAKING
             return []
+        if self._is_too_long:
+            return []  # over already, only its text is awaited
         was_asked = self.phase is Phase.PAUSED and self._asked_at is not None
         self.phase = Phase.SPEAKING
         self._asked_at = None
@@ -84,15 +89,16 @@ class Endpointer:
         if self.phase is Phase.IDLE:
             return
         self._heard = Heard(text.strip(), choice, covers)
-        if self._asked_at is not None and covers >= self._speech_end:
+        if self._asked_at is not None and covers >= self._speech_end - _RESAMPLING:
             self._answered_at = now
 
     def advance(self, now: int) -> list[TurnEvent]:
         """Let audio time pass."""
         if self.phase is Phase.SPEAKING:
             if now - self._onset > samples(self._config.max_turn_s * 1000):
-                self._speech_end = now
-                return self._end(now, "too_long")
+                self._is_too_long = True
+                self.phase = Phase.PAUSED
+                return self._ask(now, now)
             return []
         if self.phase is not Phase.PAUSED:
             return []
@@ -100,9 +106,13 @@ class Endpointer:
         if self._asked_at is None:
             if silence_ms < self._config.eager_ms:
                 return []
-            self._asked_at, self._answered_at = now, None
-            return [EagerEnd(now, self._speech_end)]
+            return self._ask(now, self._speech_end)
         return self._judge(now, silence_ms)
+
+    def _ask(self, now: int, speech_end: int) -> list[TurnEvent]:
+        self._speech_end = speech_end
+        self._asked_at, self._answered_at = now, None
+        return [EagerEnd(now, speech_end)]
 
     def _judge(self, now: int, silence_ms: float) -> list[TurnEvent]:
         heard = self._heard
@@ -110,6 +120,8 @@ class Endpointer:
             if silence_ms < _TRANSCRIPT_PATIENCE_MS:
                 return []
             return self._discard(now, "no_transcript")
+        if self._is_too_long:
+            return self._end(now, "too_long")
         if not heard.text:
             return self._discard(now, "no_words") if silence_ms >= self._config.whole_ms else []
         evidence = look(heard.text, heard.choice, self.wanted)

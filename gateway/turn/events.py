@@ -67,7 +67,7 @@ class TurnDiscarded:
     now: int
     onset: int
     reason: str
-    """`no_words`, `no_transcript` or `replaced` (by a key)."""
+    """`no_words`, `no_transcript`, `replaced` (by a key), `failed` (recognition) or `held`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,15 @@ class TurnTaker:
         self._endpointer.reset()
         return was_open
 
+    def caller_is_there(self, now: int) -> None:
+        """The caller gave a sign of life other than speech: a key, the end of a hold."""
+        self._quiet_since = now
+        self._silences = 0
+
+    def forget_speech(self) -> None:
+        """Whoever is speaking is not heard any more (hold)."""
+        self._detector.reset()
+
     def hear(self, chunks: Sequence[tuple[float, int]], now: int) -> list[TurnEvent]:
         """Let one frame of audio time pass.
 
