@@ -95,6 +95,8 @@ async def _ask(step: Collect, scope: StepScope, *, is_retry: bool) -> str:
     finally:
         prompt.cancel()
         scope.call.line.outlet.clear()
+        await asyncio.wait([prompt])
+        scope.call.line.outlet.clear()  # what it may have queued while it ended
     while digits and digits[-1] != step.terminator and len(digits) < step.digits:
         key = await _key(scope.call, step.digit_timeout_s)
         if not key:
