@@ -50,23 +50,25 @@ class Cascade:
             splitter = SentenceSplitter()
             text: list[str] = []
             calls: list[ToolCall] = []
-            async with aclosing(self._events(figures)) as events:
-                async for event in events:
-                    if isinstance(event, TextDelta):
-                        text.append(event.text)
-                        for piece in splitter.push(event.text):
-                            yield piece
-                    elif isinstance(event, ToolCall):
-                        calls.append(event)
-                    else:
-                        self._keep(event, outcome)
-            for piece in splitter.flush():
-                yield piece
-            self._context.add_assistant("".join(text), calls)
-            if not calls:
-                return
-            await self._run_tools(calls, figures, outcome)
-            if _is_farewell(figures, outcome, calls):
+            try:
+                async with aclosing(self._events(figures)) as events:
+                    async for event in events:
+                        if isinstance(event, TextDelta):
+                            text.append(event.text)
+                            for piece in splitter.push(event.text):
+                                yield piece
+                        elif isinstance(event, ToolCall):
+                            calls.append(event)
+                        else:
+                            self._keep(event, outcome)
+                for piece in splitter.flush():
+                    yield piece
+            finally:  # cut or failed: what was heard of it must have its place in the history
+                self._context.add_assistant("".join(text), calls)
+            if calls:
+                await self._run_tools(calls, figures, outcome)
+            if not calls or _is_farewell(figures, outcome, calls):
+                outcome.is_answer = True
                 return
         raise ProviderError(self._agent.name, f"called tools {MAX_ROUNDS} times in one reply")
 
@@ -131,6 +133,7 @@ class Cascade:
             self._note_result(call, found, took_ms, figures)
             if found.action is not None:
                 outcome.actions.append(found.action)
+                outcome.action_calls.append(call.id)
         self._context.add_tool_results([found.result for found in outcomes])
 
     def _note_result(

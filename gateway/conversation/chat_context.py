@@ -7,7 +7,7 @@ forgets a reply altogether, for one that was only speculation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.errors import TurnStateError
@@ -120,7 +120,9 @@ class ChatContext:
             raise TurnStateError("a memo belongs to a reply, and none is in progress")
         self._reply_memo = state
 
-    def commit(self, heard_text: str, *, interrupted: bool = False) -> None:
+    def commit(
+        self, heard_text: str, *, interrupted: bool = False, undone: Collection[str] = ()
+    ) -> None:
         """End the reply: it enters the history as far as it was heard.
 
         Interrupted before anything was heard or any tool had run, it leaves no trace, nor does its
@@ -129,6 +131,7 @@ class ChatContext:
         Args:
             heard_text: all that was played of it, over all its messages.
             interrupted: the caller cut it off.
+            undone: ids of tool calls whose action will not be done after all.
 
         Raises:
             TurnStateError: no reply is in progress.
@@ -136,6 +139,7 @@ class ChatContext:
         if self._reply is None:
             raise TurnStateError("there is no reply to commit")
         heard = _as_heard(_answered(self._reply), heard_text.strip())
+        heard = tuple(_undone(m) if _is_result_of(m, undone) else m for m in heard)
         if interrupted:
             heard = _mark_last_interrupted(heard)
         if heard or not interrupted:
@@ -160,6 +164,17 @@ class ChatContext:
 
     def _store(self, messages: tuple[Message, ...]) -> None:
         self._messages = _bounded(messages, self._max_messages)
+
+
+def _is_result_of(message: Message, calls: Collection[str]) -> bool:
+    return isinstance(message, ToolResult) and message.call_id in calls
+
+
+def _undone(message: Message) -> Message:
+    if not isinstance(message, ToolResult):
+        return message
+    told = '{"error": "not done: the caller interrupted before you had finished speaking"}'
+    return replace(message, content=told, is_error=True)
 
 
 def _open_calls(messages: Sequence[Message]) -> set[str]:

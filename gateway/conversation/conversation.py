@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,13 +15,13 @@ from gateway.conversation.agent import Agent
 from gateway.conversation.cascade import Cascade
 from gateway.conversation.chat_context import ChatContext
 from gateway.conversation.figures import TurnFigures
-from gateway.conversation.floor import Floor, ReplyFinished
+from gateway.conversation.floor import Floor, ReplyFinished, Unheard
 from gateway.conversation.line import Answered, Digit, Held, HungUp, LineEvent, Resumed
 from gateway.conversation.listener import Heard, Listener
 from gateway.conversation.live_call import LiveCall, SayRequest
 from gateway.conversation.reply import Outcome, Source
 from gateway.conversation.voice import pieces_of
-from gateway.errors import ProviderError, SipError
+from gateway.errors import ProviderError, ProviderTimeout, SipError
 from gateway.providers.contracts import Expect
 from gateway.turn.digits import DigitCollector
 from gateway.turn.events import (
@@ -81,6 +82,8 @@ class Conversation:
         self._expect = Expect()
         self._turn_count = 0
         self._failures = 0
+        self._unheard: Unheard | None = None
+        """What the caller turn in progress has cut before it could be heard."""
         self._ending: Ending | None = None
 
     def __str__(self) -> str:
@@ -112,6 +115,9 @@ class Conversation:
             self._events.put_nowait(await self._call.inbox.get())
 
     def _on_frame(self, pcm: bytes, chunks: list[tuple[float, int]], now: int) -> None:
+        expects = self._floor.expects
+        if expects is not None and expects is not self._expect:
+            self._set_expectation(expects)
         self._listener.on_frame(pcm, chunks, now)
         entered = self._keys.advance(self._call.ear.now_s)
         if entered:
@@ -128,13 +134,17 @@ class Conversation:
             case CallerSilent(times=times):
                 self._prompt_silent_caller(times)
             case ProviderError():
+                self._listener.drop_turn("failed")
                 await self._engine_failed(event)
             case SayRequest(text=text):
                 await self._floor.interrupt("operator")
                 self._say(text)
-            case Held() | Resumed():
-                self._listener.muted = isinstance(event, Held)
-                self._call.note("held" if isinstance(event, Held) else "resumed")
+            case Held():
+                self._listener.mute()
+                self._call.note("held")
+            case Resumed():
+                self._listener.unmute()
+                self._call.note("resumed")
             case EagerEnd() | TurnResumed() | HungUp() | Answered():
                 pass
 
@@ -143,10 +153,8 @@ class Conversation:
             await self._turn_started(event)
         elif isinstance(event, TurnEnded):
             await self._turn_ended(event)
-        elif not self._floor.is_bots:
-            self._floor.move(Move.TURN_DISCARDED)
-            if event.reason == "no_transcript":
-                self._say(self._agent.config.fallback)
+        else:
+            await self._turn_discarded(event)
 
     # --- the bot's moves ---
 
@@ -161,9 +169,9 @@ class Conversation:
 
     def _spoken(self, text: str) -> Source:
         async def pieces(figures: TurnFigures, outcome: Outcome) -> AsyncGenerator[str, None]:
+            self._context.add_assistant(text)
             for piece in pieces_of(text):
                 yield piece
-            self._context.add_assistant(text)
 
         return pieces
 
@@ -182,14 +190,45 @@ class Conversation:
     # --- what happened ---
 
     async def _turn_started(self, event: TurnStarted) -> None:
-        if event.is_barge_in:
-            await self._floor.interrupt("speech", event)
-            if self._ending is not None and self._ending.reason == "silence":
-                self._ending = None  # there is somebody after all
+        self._caller_is_there()
+        self._unheard = None
+        if self._agent.config.turn.barge_in:  # even a reply that began after the event
+            self._unheard = await self._floor.interrupt("speech", event)
         if not self._floor.is_bots:
             self._floor.move(Move.SPEECH_STARTED)
 
+    def _caller_is_there(self) -> None:
+        if self._ending is not None and self._ending.reason == "silence":
+            self._ending = None  # there is somebody after all
+
+    async def _turn_discarded(self, event: TurnDiscarded) -> None:
+        unheard, self._unheard = self._unheard, None
+        if self._floor.is_bots:
+            return
+        self._floor.move(Move.TURN_DISCARDED)
+        if self._ending is not None:
+            return
+        if event.reason == "no_transcript":
+            name = type(self._agent.recognizer).__name__
+            await self._engine_failed(ProviderTimeout(name, "gave no transcript of a turn"))
+        elif event.reason == "no_words" and unheard is not None:
+            self._begin_again(unheard)
+
+    def _begin_again(self, unheard: Unheard) -> None:
+        """A noise has cut a reply before it could be heard: the caller still waits for it."""
+
+        async def pieces(figures: TurnFigures, outcome: Outcome) -> AsyncGenerator[str, None]:
+            outcome.actions += unheard.outcome.actions
+            async with aclosing(unheard.source(figures, outcome)) as found:
+                async for piece in found:
+                    yield piece
+
+        figures = self._figures(unheard.figures.turn)
+        figures.caller_text = unheard.figures.caller_text
+        self._floor.give_to_bot(pieces, figures)
+
     async def _turn_ended(self, event: TurnEnded) -> None:
+        self._unheard = None
         if self._ending is not None:
             return
         if self._floor.is_bots:
@@ -206,7 +245,8 @@ class Conversation:
         if outcome.error is not None:
             await self._engine_failed(outcome.error)
             return
-        self._failures = 0
+        if outcome.is_answer:
+            self._failures = 0
         for action in outcome.actions:
             await self._perform(action)
 
@@ -223,16 +263,26 @@ class Conversation:
             case Transfer(target=target):
                 await self._transfer(target)
             case SendDigits(digits=digits):
-                await self._call.line.send_digits(digits)
-                self._call.note("digits_sent", digits=digits)
+                await self._send_digits(digits)
+
+    async def _send_digits(self, digits: str) -> None:
+        try:
+            await self._call.line.send_digits(digits)
+        except SipError as error:
+            log.warning("digits_not_sent", digits=digits, problem=str(error))
+            self._call.note("digits_not_sent", digits=digits, problem=str(error))
+        else:
+            self._call.note("digits_sent", digits=digits)
 
     async def _transfer(self, target: str) -> None:
         self._call.note("transfer_started", target=target)
+        self._listener.mute()
         try:
             await self._call.line.transfer(target)
         except SipError as error:
             log.warning("transfer_failed", target=target, problem=str(error))
             self._call.note("transfer_failed", target=target, problem=str(error))
+            self._listener.unmute()
             if not self._floor.is_bots:
                 self._say(self._agent.config.transfer_failed)
             return
@@ -254,10 +304,8 @@ class Conversation:
         log.warning("engine_failed", problem=str(error), failures=self._failures)
         self._call.note("engine_failed", problem=str(error))
         self._call.metrics.provider_errors.labels(error.provider, error.kind).inc()
-        if self._ending is not None:
+        if self._ending is not None or self._floor.is_bots:
             return
-        if self._floor.is_bots:
-            await self._floor.interrupt("operator")
         if self._failures >= _MAX_FAILURES:
             self._ending = Ending("failed", str(error))
             self._say(self._agent.config.give_up)
@@ -267,10 +315,12 @@ class Conversation:
     async def _key(self, event: Digit | DigitsEntered) -> None:
         if isinstance(event, Digit):
             self._call.note("digit", digit=event.digit, method=event.method)
-            await self._floor.interrupt("digit")
-            self._listener.drop_turn()
+            self._caller_is_there()
+            self._listener.taker.caller_is_there(self._call.ear.now)
+            self._listener.drop_turn("replaced")
             entered = self._keys.press(event.digit, self._call.ear.now_s)
         else:
             entered = event.digits
-        if entered and self._ending is None and not self._floor.is_bots:
+        await self._floor.interrupt("digit")
+        if entered and self._ending is None:
             self._answer(entered, None, None)

@@ -14,6 +14,7 @@ from gateway.conversation.figures import TurnFigures
 from gateway.conversation.live_call import LiveCall
 from gateway.conversation.reply import Outcome, Reply, Source
 from gateway.conversation.voice import Voice
+from gateway.providers.contracts import Expect
 from gateway.turn.events import TurnStarted, samples
 from gateway.turn.state import Move, TurnState, after
 from gateway.turn.taker import TurnTaker
@@ -31,9 +32,19 @@ class ReplyFinished:
     outcome: Outcome
 
 
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """A reply that was cut before anything of it was sent: what it takes to begin again."""
+
+    source: Source
+    figures: TurnFigures
+    outcome: Outcome
+
+
 @dataclass(slots=True)
 class _BotTurn:
     reply: Reply
+    source: Source
     task: asyncio.Task[None]
 
 
@@ -61,6 +72,12 @@ class Floor:
         """True while the bot thinks or talks."""
         return self._turn is not None
 
+    @property
+    def expects(self) -> Expect | None:
+        """What the reply that is being spoken expects of the caller: the answer may cut it."""
+        is_spoken = self._turn is not None and self.state is TurnState.BOT_SPEAKING
+        return self._turn.reply.outcome.expect if self._turn and is_spoken else None
+
     def move(self, move: Move) -> None:
         """Apply a move of the caller."""
         self.state = after(self.state, move)
@@ -71,21 +88,27 @@ class Floor:
         self._context.begin()
         self._taker.bot_busy(self._call.ear.now, busy=True)
         reply = Reply(self._call, self._voice, source, figures, self._first_audio)
-        self._turn = _BotTurn(reply, self._call.group.create_task(self._run(reply)))
+        self._turn = _BotTurn(reply, source, self._call.group.create_task(self._run(reply)))
 
-    async def interrupt(self, cause: Cause, started: TurnStarted | None = None) -> None:
-        """Give the floor back to the caller.  Idempotent; the only cancellation of a bot turn."""
+    async def interrupt(self, cause: Cause, started: TurnStarted | None = None) -> Unheard | None:
+        """Give the floor back to the caller.  Idempotent; the only cancellation of a bot turn.
+
+        Returns:
+            The reply, if there was one and the caller has not heard anything of it.
+        """
         turn, self._turn = self._turn, None
         if turn is None:
-            return
-        lane = self._call.line.outlet.clear()  # 1 playout: silence from the next ptime on
+            return None
+        turn.reply.cut()
+        self._call.line.outlet.clear()  # 1 playout: silence from the next ptime on
         turn.task.cancel()  # 2 LLM, sentences and TTS are one TaskGroup
         await asyncio.wait([turn.task])
         heard = turn.reply.heard_text()
-        self._context.commit(heard, interrupted=True)  # 3 only what was heard
+        outcome = turn.reply.outcome
+        self._context.commit(heard, interrupted=True, undone=outcome.action_calls)  # 3 as heard
         self._taker.bot_busy(self._call.ear.now, busy=False)  # 4 turn state
         self.move(Move.INTERRUPTED)
-        was_audible = lane.played > 0
+        was_audible = turn.reply.was_audible
         self._call.note("interrupted", cause=cause, heard=heard, was_audible=was_audible)
         self._call.metrics.barge_in.labels(cause).inc()
         figures = turn.reply.figures
@@ -93,6 +116,7 @@ class Floor:
         if started is not None and was_audible:
             figures.barge_in_onset = started.onset
         self._close(figures, heard)
+        return None if was_audible else Unheard(turn.source, figures, outcome)
 
     async def _run(self, reply: Reply) -> None:
         outcome = await reply.run()

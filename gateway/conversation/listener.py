@@ -69,11 +69,23 @@ class Listener:
             self._follow(event)
             self._post(event)
 
-    def drop_turn(self) -> None:
-        """Forget the caller turn in progress: another input has taken its place."""
+    def drop_turn(self, reason: str) -> None:
+        """Forget the caller turn in progress (see `TurnDiscarded.reason`)."""
         if self.taker.drop_turn():
-            self._post(TurnDiscarded(self._call.ear.now, self._call.ear.now, "replaced"))
+            now = self._call.ear.now
+            self._post(TurnDiscarded(now, now, reason))
         self.close()
+
+    def mute(self) -> None:
+        """Understand nobody until `unmute`: the caller is on hold or being transferred."""
+        self.muted = True
+        self.drop_turn("held")
+        self.taker.forget_speech()
+
+    def unmute(self) -> None:
+        """Listen again."""
+        self.muted = False
+        self.taker.caller_is_there(self._call.ear.now)
 
     def close(self) -> None:
         """Stop recognition."""

@@ -26,8 +26,12 @@ class Outcome:
 
     actions: list[Action] = field(default_factory=list)
     """To be performed now that everything was played."""
+    action_calls: list[str] = field(default_factory=list)
+    """Ids of the tool calls that asked for them."""
     expect: Expect | None = None
     error: ProviderError | None = None
+    is_answer: bool = False
+    """The brain gave a whole answer: the engines work."""
 
 
 Source = Callable[[TurnFigures, Outcome], AsyncGenerator[str, None]]
@@ -51,6 +55,7 @@ class Reply:
         self._on_first_audio = on_first_audio
         self._pieces: list[tuple[str, int]] = []
         self._lane: Lane | None = None
+        self._is_cut = False
         self.figures = figures
         self.outcome = Outcome()
 
@@ -66,6 +71,17 @@ class Reply:
         if self._lane is not None:
             await self._lane.played_out()
         return self.outcome
+
+    def cut(self) -> None:
+        """Not a sample more of it may be played, however long its tasks take to end."""
+        self._is_cut = True
+        if self._lane is not None:
+            self._lane.closed = True
+
+    @property
+    def was_audible(self) -> bool:
+        """True once something of it was sent."""
+        return self._lane is not None and self._lane.played > 0
 
     def heard_text(self) -> str:
         """What the caller has really been sent so far."""
@@ -92,14 +108,15 @@ class Reply:
             self._pieces.append((piece, 0))
             count = 0
             async for frame in self._voice.frames(piece):
-                if lane.queued == 0:
+                if lane.queued == 0 and not lane.closed:
                     self._first_audio()
                 await lane.write(frame)
                 count += LINE.frame_samples
                 self._pieces[entry] = (piece, count)
 
     def _open_lane(self) -> Lane:
-        self._lane = self._call.line.outlet.open()
+        self._lane = Lane() if self._is_cut else self._call.line.outlet.open()
+        self._lane.closed = self._is_cut
         return self._lane
 
     def _first_audio(self) -> None:
