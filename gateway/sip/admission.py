@@ -68,7 +68,7 @@ class AdmissionPolicy:
         who = self._authenticate(request, source, now_s)
         if isinstance(who, Refuse):
             return who
-        return self._room() or self._media(request) or who
+        return _takeover(request) or self._room() or self._media(request) or who
 
     def _authenticate(self, request: SipRequest, source: str, now_s: float) -> Admit | Refuse:
         if self._is_known(source):
@@ -114,3 +114,11 @@ class AdmissionPolicy:
         if not set(offered) & set(self.codecs):
             return Refuse("sip.codecs", 488, f"No common codec, offered {' '.join(offered)[:60]}")
         return None
+
+
+def _takeover(request: SipRequest) -> Refuse | None:
+    """Refuse a call that wants the place of another (RFC 3891): the library would let it."""
+    if "replaces" not in request.headers:
+        return None
+    headers = (("Unsupported", "replaces"),)
+    return Refuse("sip.replaces", 420, "Calls cannot be replaced", headers)

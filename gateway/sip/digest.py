@@ -11,6 +11,7 @@ from enum import Enum
 
 _PAIR = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
 _HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
+_STAMP = re.compile(r"[0-9a-f]{1,12}")
 NONCE_LIFE_S = 60
 
 
@@ -56,7 +57,8 @@ class DigestRealm:
             return Verdict.STALE, user
         password = self.users.get(user)
         expected = _response(fields, user, password or "", method)
-        right = expected is not None and hmac.compare_digest(expected, fields["response"].lower())
+        given = fields["response"].lower().encode()
+        right = expected is not None and hmac.compare_digest(expected.encode(), given)
         return (Verdict.RIGHT if right and password is not None else Verdict.WRONG), user
 
     def _nonce(self, now_s: int) -> str:
@@ -64,10 +66,10 @@ class DigestRealm:
         return f"{stamp}-{hmac.new(self.key, stamp.encode(), hashlib.sha256).hexdigest()[:32]}"
 
     def _nonce_is_fresh(self, nonce: str, now_s: float) -> bool:
-        try:
-            issued = int(nonce.partition("-")[0], 16)
-        except ValueError:
+        stamp = nonce.partition("-")[0]
+        if not _STAMP.fullmatch(stamp):
             return False
+        issued = int(stamp, 16)
         if not 0 <= now_s - issued <= NONCE_LIFE_S:
             return False
         return hmac.compare_digest(self._nonce(issued).encode(), nonce.encode())

@@ -14,6 +14,12 @@ _COMPACT = {
     "x": "session-expires", "d": "request-disposition", "j": "reject-contact",
 }  # fmt: skip
 _URI_USER = re.compile(r"sips?:(?:([^@;>\s:]*)(?::[^@>\s]*)?@)?([^;>\s]+)", re.IGNORECASE)
+# A To header with a tag: quoted or plain display name, URI in brackets, parameters; or a bare URI.
+_DIALOG_TO = re.compile(
+    r"""(?:(?:"[^"\\]*"|[^<>";]*)\s*<[^<>"]*>|[^<>"\s;]+)
+    (?P<parameters>(?:\s*;[^<>",;]*)*?)\s*;\s*tag\s*=\s*[^<>",;\s]+(?:\s*;[^<>",;]*)*\s*""",
+    re.VERBOSE | re.IGNORECASE,
+)
 _STATIC_PAYLOADS = {
     "0": "PCMU",
     "3": "GSM",
@@ -41,8 +47,13 @@ class SipRequest:
 
     @property
     def is_initial(self) -> bool:
-        """True when it starts a dialog: no tag in To (RFC 3261 section 12.2)."""
-        return ";tag=" not in self.header("to").replace(" ", "").lower()
+        """True when it starts a dialog: no tag in To (RFC 3261 section 12.2).
+
+        Only a tag that every reader must see counts: one within a display name or URI is none,
+        and which of several To lines the library believes is not known here.
+        """
+        values = self.headers.get("to", ())
+        return not values or not all(_DIALOG_TO.fullmatch(value) for value in values)
 
     def first_headers(self) -> dict[str, str]:
         """Each header's first value, for the dialplan."""
@@ -55,7 +66,8 @@ def parse_request(text: str) -> SipRequest:
     Raises:
         ValueError: not a SIP request; says what is wrong.
     """
-    head, _, body = text.replace("\r\n", "\n").partition("\n\n")
+    # A bare CR ends a line for the library: it must end one here, or headers could be hidden.
+    head, _, body = text.replace("\r\n", "\n").replace("\r", "\n").partition("\n\n")
     first, *lines = head.split("\n")
     parts = first.split(" ")
     if len(parts) != 3 or parts[2].strip() != "SIP/2.0":
