@@ -95,7 +95,8 @@ class CallSession:
     async def hang_up(self, end: End) -> None:
         """End the call from outside."""
         self.wanted_end = end
-        await self._line.hang_up(end.status, end.text)
+        is_up = self._record.answered_at is not None
+        await self._line.hang_up(0 if is_up else end.status, end.text)
 
     async def run(self, make_runner: RunnerMaker, route: Route) -> CallRecord:
         """Run the call to its end and give its finished record."""
@@ -196,13 +197,13 @@ class CallSession:
     async def _finish(self, end: End) -> CallRecord:
         """Close the line, write the record."""
         was_refused = self._record.answered_at is None and end.status >= 300
-        status = end.status if was_refused or self._line.ended else 200
         try:
             async with asyncio.timeout(10):
                 await self._line.hang_up(end.status if was_refused else 0, end.text)
         except TimeoutError:
             log.error("line_not_closed", reason=end.reason)  # noqa: TRY400 (nothing to trace)
         self._ear.settle()
+        status = self._final_status(end)
         rtp = asdict(self._line.statistics)
         codec = rtp.pop("codec")
         self._metrics.inlet_dropped_frames.inc(self._line.inlet.dropped_frames)
@@ -211,6 +212,12 @@ class CallSession:
             update={"rtp": RtpStatistics.model_validate(rtp), "codec": codec or self._record.codec}
         )
         return self._bundle.finish(record.ended(datetime.now(UTC), end.reason, end.text, status))
+
+    def _final_status(self, end: End) -> int:
+        """What the INVITE was answered with at last; 200 for a call that was up."""
+        if self._record.answered_at is not None:
+            return 200
+        return end.status or (self._line.ended.status if self._line.ended else 0) or 603
 
 
 def _end_of(result: CallResult) -> End:

@@ -146,7 +146,7 @@ class Worker:
         """End every call and wait for the records."""
         for session in list(self._sessions.values()):
             self._group.create_task(
-                session.hang_up(End("shutdown", "the gateway is shutting down"))
+                session.hang_up(End("shutdown", "the gateway is shutting down", 503))
             )
         await self._is_idle.wait()
 
@@ -174,27 +174,32 @@ class Worker:
         return line.facts.call_id
 
     async def _serve(self, line: SipLine, where: Route) -> None:
-        parts = self._parts
         facts = line.facts
+        self._is_idle.clear()
         with call_context(call_id=facts.call_id, trunk=facts.trunk):
-            record = _record_of(facts, datetime.now(UTC))
-            bundle = parts.records.open(record)
-            detector = SpeechProbability(parts.detector)
-            session = CallSession(line, bundle, record, detector, parts.metrics, parts.config.sip)
-            self._sessions[facts.call_id] = session
-            self._is_idle.clear()
             log.info("call_started", direction=facts.direction, caller=facts.caller,
                      called=facts.called, source=facts.source, route=where.explanation)  # fmt: skip
-            parts.control.publish(m.CallStarted(call=record.summary()))
             try:
-                done = await session.run(self._runner, where)
-                self._report(done)
+                await self._run_session(line, where)
+            except Exception:  # the other calls of this worker go on
+                log.exception("call_lost")
+                line.hang_up_nowait(500)
             finally:
-                del self._sessions[facts.call_id]
+                self._sessions.pop(facts.call_id, None)
                 self._endpoint.release(line)
                 if not self._sessions:
                     self._is_idle.set()
                 collect_between_calls()
+
+    async def _run_session(self, line: SipLine, where: Route) -> None:
+        parts = self._parts
+        record = _record_of(line.facts, datetime.now(UTC))
+        bundle = parts.records.open(record)
+        detector = SpeechProbability(parts.detector)
+        session = CallSession(line, bundle, record, detector, parts.metrics, parts.config.sip)
+        self._sessions[line.facts.call_id] = session
+        parts.control.publish(m.CallStarted(call=record.summary()))
+        self._report(await session.run(self._runner, where))
 
     def _report(self, record: CallRecord) -> None:
         log.info(

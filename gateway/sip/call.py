@@ -12,7 +12,7 @@ from gateway.sip import pj
 from gateway.sip.media_port import CallMediaPort
 from gateway.threads import FrameInlet, FrameOutlet
 
-_ANSWER_TIMEOUT_S = 34.0  # RFC 3261 timer H (64*T1) and a little more
+_ACK_TIMEOUT_S = 9.0  # the library's own limit (timer H) and a little more
 _TRANSFER_TIMEOUT_S = 60.0
 _DIGIT_MS = 160
 _LISTENING = (pj.PJMEDIA_DIR_DECODING, pj.PJMEDIA_DIR_ENCODING_DECODING)
@@ -97,12 +97,16 @@ class SipLine:
         """Accept an incoming call and wait for the ACK.
 
         Raises:
-            SipError: the caller went away, or the offer could not be negotiated.
+            SipError: the caller went away or never sent its ACK, or the offer could not be
+                negotiated.
         """
-        if self._confirmed.is_set():
+        if self._confirmed.is_set() and self.ended is None:
             return
         self._answer(200)
-        await self._until_confirmed(_ANSWER_TIMEOUT_S)
+        try:
+            await self._until_confirmed(_ACK_TIMEOUT_S)
+        except TimeoutError:
+            raise CallRejected(408, f"no ACK within {_ACK_TIMEOUT_S:g} s") from None
 
     def ring(self) -> None:
         """Tell the caller that we are working on it (180)."""
@@ -122,16 +126,21 @@ class SipLine:
 
     async def hang_up(self, status: int = 0, reason: str = "") -> None:
         """End the call (BYE, CANCEL or a final response) and wait until it is gone.  Idempotent."""
-        if self.ended is None and self._leg is not None:
-            self._hung_up_by_us = True
-            how = pj.CallOpParam()
-            how.statusCode = status if status >= 300 else 0
-            how.reason = reason
-            try:
-                self._leg.hangup(how)
-            except pj.Error:
-                self.on_disconnected(500, "gone")
+        self.hang_up_nowait(status, reason)
         await self._closed.wait()
+
+    def hang_up_nowait(self, status: int = 0, reason: str = "") -> None:
+        """Do the same without waiting."""
+        if self.ended is not None or self._leg is None:
+            return
+        self._hung_up_by_us = True
+        how = pj.CallOpParam()
+        how.statusCode = status if status >= 300 else 0
+        how.reason = reason
+        try:
+            self._leg.hangup(how)
+        except pj.Error:
+            self.on_disconnected(500, "gone")
 
     async def transfer(self, target: str) -> None:
         """Blind transfer by REFER (RFC 3515), followed to its final NOTIFY.
@@ -140,6 +149,8 @@ class SipLine:
             TransferFailed: refused, failed at the target, or without an outcome for 60 s.
         """
         leg = self._require_leg()
+        if self._transfer is not None:
+            raise TransferFailed(491, "another transfer is in progress")
         self._transfer = asyncio.get_running_loop().create_future()
         try:
             leg.xfer(target, pj.CallOpParam())
