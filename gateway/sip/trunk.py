@@ -95,7 +95,7 @@ class Trunk:
         while True:
             try:
                 found = await self._loop.getaddrinfo(host, int(port or 5060), family=socket.AF_INET)
-            except OSError as error:
+            except (OSError, ValueError) as error:  # ValueError: no host name at all
                 log.warning(
                     "trunk_lookup_failed", trunk=self.config.name, server=host, error=str(error)
                 )
@@ -105,6 +105,7 @@ class Trunk:
 
     def on_registration(self, status: int, reason: str, expires_s: int) -> None:
         """Take the outcome of a REGISTER; schedules the next try after a failure."""
+        self.stop()
         if status // 100 == 2:
             state = "registered" if expires_s > 0 else "unregistered"
             self._publish(TrunkState(self.config.name, state, status, reason, expires_s))
@@ -114,7 +115,6 @@ class Trunk:
         self._publish(
             TrunkState(self.config.name, "failed", status, reason, 0, failures, round(delay_s, 1))
         )
-        self.stop()
         self._retry = self._loop.call_later(delay_s, self._try_again)
 
     def stop(self) -> None:
