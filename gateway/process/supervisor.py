@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 _START_TIMEOUT_S = 120.0
 _RESTART_MIN_S, _RESTART_MAX_S = 0.5, 30.0
+_HEALTHY_S = 60.0
+"""A worker that lived so long was well: the next start is tried at once again."""
 _STOP_TIMEOUT_S = 15.0
 
 
@@ -52,7 +54,9 @@ class WorkerProcess:
             WorkerStartError: it did not even start once (it has said why).
         """
         delay_s = _RESTART_MIN_S
+        loop = asyncio.get_running_loop()
         while True:
+            started_s = loop.time()
             async with self._process(folder / "worker-0.sock") as process:
                 await self._follow(process, folder / "worker-0.sock")
                 code = await process.wait()
@@ -60,6 +64,8 @@ class WorkerProcess:
             if not self.is_ready.is_set():
                 raise WorkerStartError(code)
             self._repair(process.pid)
+            if loop.time() - started_s > _HEALTHY_S:
+                delay_s = _RESTART_MIN_S
             log.error("worker_died", exit_code=code, restart_in_s=delay_s)
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, _RESTART_MAX_S)
