@@ -6,10 +6,8 @@ slow bot, and something between 7 and 250 ms behind it, which sounds hurried or 
 
 from __future__ import annotations
 
-import math
-from collections import deque
-
 import numpy as np
+import numpy.typing as npt
 
 from gateway.audio.format import LINE, SAMPLE_BYTES, AudioFormat
 from gateway.audio.loudness import level_speech
@@ -17,8 +15,8 @@ from gateway.audio.resample import resample_once
 
 LEAD_MS = 15
 """Silence kept in front."""
-_SOFT_LEAD_MS = 40
-"""Most that is kept before the first loud block: a "th" can whisper for 100 ms."""
+_SOFT_LEAD_BLOCKS = 8
+"""40 ms, the most that is kept before the first loud block: a "th" can whisper for 100 ms."""
 _SENTENCE_PAUSE_MS = 120
 _CLAUSE_PAUSE_MS = 60
 _CLAUSE_ENDS = (",", ";", ":", "-", "\N{EN DASH}", "\N{EM DASH}")
@@ -44,9 +42,10 @@ class SpeechTrimmer:
     def __init__(self, audio_format: AudioFormat, *, tail_ms: int) -> None:
         self._block_bytes = audio_format.sample_rate_hz * _BLOCK_MS // 1000 * SAMPLE_BYTES
         self._tail_bytes = audio_format.sample_rate_hz * tail_ms // 1000 * SAMPLE_BYTES
-        self._lead: deque[bytes] = deque(maxlen=_SOFT_LEAD_MS // _BLOCK_MS + 1)
-        self._held: list[bytes] = []
-        """Silent blocks that are a pause if sound follows, else the end."""
+        self._lead = b""
+        """The latest audio before the first loud block."""
+        self._held = b""
+        """Silence that is a pause if sound follows, else the end."""
         self._partial = b""
         self._has_sound = False
 
@@ -55,39 +54,46 @@ class SpeechTrimmer:
         pcm = self._partial + pcm
         whole = len(pcm) - len(pcm) % self._block_bytes
         self._partial = pcm[whole:]
-        starts = range(0, whole, self._block_bytes)
-        return b"".join(self._block(pcm[at : at + self._block_bytes]) for at in starts)
+        return self._blocks(pcm[:whole])
 
     def flush(self) -> bytes:
         """Give the rest and exactly the wanted silence behind it."""
-        rest = self._block(self._partial) if self._partial else b""
-        self._partial = b""
+        rest = b""
+        if self._partial:
+            rest = self._blocks(self._partial.ljust(self._block_bytes, b"\0"))
         if not self._has_sound:
             return b""
-        tail = b"".join(self._held)[: self._tail_bytes]
-        self._held.clear()
-        return rest + tail.ljust(self._tail_bytes, b"\0")
+        return rest + self._held[: self._tail_bytes].ljust(self._tail_bytes, b"\0")
 
-    def _block(self, block: bytes) -> bytes:
+    def _blocks(self, pcm: bytes) -> bytes:
         if not self._has_sound:
-            return self._before_sound(block)
-        self._held.append(block)
-        return self._release() if _rms(block) > _SOUND_RMS else b""
+            pcm = self._opening(pcm)
+        sounds = np.flatnonzero(self._rms(pcm) > _SOUND_RMS)
+        if not len(sounds):
+            self._held += pcm
+            return b""
+        end = (int(sounds[-1]) + 1) * self._block_bytes
+        speech, self._held = self._held + pcm[:end], pcm[end:]
+        return speech
 
-    def _before_sound(self, block: bytes) -> bytes:
-        self._lead.append(block)
-        if _rms(block) <= _LOUD_RMS:
+    def _opening(self, pcm: bytes) -> bytes:
+        """Drop what comes before the speech; empty while it has not begun."""
+        pcm = self._lead + pcm
+        rms = self._rms(pcm)
+        loud = np.flatnonzero(rms > _LOUD_RMS)
+        if not len(loud):
+            self._lead = pcm[-self._block_bytes * _SOFT_LEAD_BLOCKS :]
             return b""
         self._has_sound = True
-        soft = next(at for at, kept in enumerate(self._lead) if _rms(kept) > _SOUND_RMS)
-        self._held.extend(list(self._lead)[max(0, soft - LEAD_MS // _BLOCK_MS) :])
-        self._lead.clear()
-        return self._release()
+        earliest = max(0, int(loud[0]) - _SOFT_LEAD_BLOCKS)
+        soft = earliest + int(np.flatnonzero(rms[earliest:] > _SOUND_RMS)[0])
+        return pcm[max(earliest, soft - LEAD_MS // _BLOCK_MS) * self._block_bytes :]
 
-    def _release(self) -> bytes:
-        speech = b"".join(self._held)
-        self._held.clear()
-        return speech
+    def _rms(self, pcm: bytes) -> npt.NDArray[np.float32]:
+        """Root mean square of each block."""
+        samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
+        blocks = samples.reshape(-1, self._block_bytes // SAMPLE_BYTES)
+        return np.sqrt(np.mean(blocks * blocks, axis=1, dtype=np.float32))
 
 
 def speech_for_line(pcm: bytes, source_hz: int, *, text: str, level_dbfs: float) -> bytes:
@@ -103,8 +109,3 @@ def speech_for_line(pcm: bytes, source_hz: int, *, text: str, level_dbfs: float)
     narrow = resample_once(pcm, source_hz, LINE.sample_rate_hz)
     spoken = trimmer.process(narrow) + trimmer.flush()
     return level_speech(spoken, LINE.sample_rate_hz, level_dbfs)
-
-
-def _rms(block: bytes) -> float:
-    samples = np.frombuffer(block, dtype="<i2").astype(np.float32)
-    return math.sqrt(float(np.dot(samples, samples)) / len(samples))

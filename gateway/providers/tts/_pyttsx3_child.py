@@ -7,8 +7,10 @@ Run as a script; imports nothing of the gateway.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import struct
 import sys
 import tempfile
@@ -16,12 +18,14 @@ import wave
 from pathlib import Path
 from typing import Any, BinaryIO
 
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 FAILED = 0
 """Sample rate of a reply that is an error message."""
 
 
 def main() -> None:
     """Serve requests until stdin ends."""
+    _die_with_parent()
     replies = _claim_stdout()
     settings = json.loads(sys.argv[1])
     try:
@@ -33,6 +37,12 @@ def main() -> None:
         for line in sys.stdin.buffer:
             _serve(engine, json.loads(line), Path(folder, "sentence.wav"), replies)
     return None
+
+
+def _die_with_parent() -> None:
+    """A driver that hangs never sees the end of stdin: let the kernel end it with the gateway."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _claim_stdout() -> BinaryIO:
@@ -58,12 +68,21 @@ def _engine(settings: dict[str, Any]) -> Any:  # noqa: ANN401 - pyttsx3 has no t
     return engine
 
 
+def _settle() -> None:
+    """Wait for espeak's own thread, whose late "end of sentence" would end the next sentence."""
+    if sys.platform == "linux":
+        from pyttsx3.drivers import _espeak  # noqa: PLC0415
+
+        _espeak.dll.espeak_Synchronize()
+
+
 def _serve(engine: Any, text: str, path: Path, replies: BinaryIO) -> None:  # noqa: ANN401
     """Render one text: pyttsx3 renders only the last of several that are queued."""
     try:
         path.unlink(missing_ok=True)
         engine.save_to_file(text, str(path))
         engine.runAndWait()
+        _settle()
         with wave.open(str(path), "rb") as sentence:
             pcm = sentence.readframes(sentence.getnframes())
             _reply(replies, sentence.getframerate(), pcm)

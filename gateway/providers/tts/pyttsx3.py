@@ -30,6 +30,7 @@ from gateway.errors import (
     ProviderUnavailable,
 )
 from gateway.providers.contracts import ProviderSettings, TextToSpeech
+from gateway.threads import BlockingEngine
 
 SUMMARY = "Offline speech by pyttsx3 (the operating system's engine), in a child process."
 
@@ -64,6 +65,7 @@ class Pyttsx3:
         self._cache = SpeechCache(settings.cache_bytes)
         self._child: _Child | None = None
         self._turn = asyncio.Lock()
+        self._finishing = BlockingEngine("pyttsx3")
 
     async def warm_up(self) -> None:
         """Start the child and speak once.  Raises ProviderUnavailable."""
@@ -79,13 +81,16 @@ class Pyttsx3:
             async with self._turn:
                 rate_hz, pcm = await self._rendered(text)
             level_dbfs = self._settings.level_dbfs
-            speech = speech_for_line(pcm, rate_hz, text=text, level_dbfs=level_dbfs)
+            speech = await self._finishing.call(
+                speech_for_line, pcm, rate_hz, text=text, level_dbfs=level_dbfs
+            )
             self._cache.put(text, speech)
         if speech:
             yield speech
 
     async def close(self) -> None:
-        """End the child."""
+        """End the child and the thread."""
+        self._finishing.close()
         await self._end_child(grace_s=_LEAVE_TIMEOUT_S)
 
     async def _rendered(self, text: str) -> tuple[int, bytes]:
