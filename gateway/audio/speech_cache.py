@@ -24,9 +24,9 @@ class SpeechCache:
         return self._sentences.get(text)
 
     def put(self, text: str, pcm: bytes) -> None:
-        """Keep the speech of `text`; a sentence larger than the whole cache is not kept."""
+        """Keep the speech of `text`, unless it is empty or larger than the whole cache."""
         self.size_bytes -= len(self._sentences.pop(text, b""))
-        if len(pcm) > self._max_bytes:
+        if not pcm or len(pcm) > self._max_bytes:
             return
         self._sentences[text] = pcm
         self.size_bytes += len(pcm)
