@@ -12,7 +12,7 @@ from gateway.sip import pj
 from gateway.sip.media_port import CallMediaPort
 from gateway.threads import FrameInlet, FrameOutlet
 
-_ACK_TIMEOUT_S = 9.0  # the library's own limit (timer H) and a little more
+_ACK_TIMEOUT_S = 8.0  # RFC 3261 says 32 s (timer H): too long for one of four slots
 _TRANSFER_TIMEOUT_S = 60.0
 _DIGIT_MS = 160
 _LISTENING = (pj.PJMEDIA_DIR_DECODING, pj.PJMEDIA_DIR_ENCODING_DECODING)

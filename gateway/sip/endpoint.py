@@ -23,12 +23,14 @@ from gateway.sip.call import Leg, SipLine
 from gateway.sip.digest import DigestRealm
 from gateway.sip.media_port import CallMediaPort
 from gateway.sip.message import SipRequest, parse_request, uri_user
-from gateway.sip.native import RequestFilter, quiet_library
+from gateway.sip.native import RequestFilter, limit_transactions, quiet_library
 from gateway.sip.trunk import Trunk, TrunkState
 
 log = structlog.get_logger(__name__)
 
 _PUMP_S = 0.01
+_TRANSACTION_MS = 8000
+"""Five transmissions of a request (0, 0.5, 1.5, 3.5, 7.5 s): then nobody is there."""
 _EVENTS_PER_PUMP = 64
 _LIBRARY_CODECS = {"PCMU": "PCMU/8000/1", "PCMA": "PCMA/8000/1", "G722": "G722/16000/1"}
 
@@ -176,6 +178,7 @@ class SipEndpoint:
         quiet_library()
         self._lib.libCreate()
         self._lib.libInit(self._library_settings())
+        limit_transactions(_TRANSACTION_MS)
         kinds = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP}
         for name in self._config.transports:
             self._lib.transportCreate(kinds[name], self._transport_settings())

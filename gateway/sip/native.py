@@ -63,6 +63,17 @@ def quiet_library() -> None:
     ctypes.CDLL(pj.LIBRARY_PATH).pj_log_set_level(0)
 
 
+def limit_transactions(timeout_ms: int) -> None:
+    """Give up unanswered requests, and 200s without an ACK, after so long.  After `libInit` only.
+
+    Timers B, F and H, which RFC 3261 sets to 64 * T1 = 32 s: for so long one unacknowledged INVITE
+    would hold one of four slots, and its BYE, which nobody answers either, as long again.
+    """
+    lib = ctypes.CDLL(pj.LIBRARY_PATH)
+    lib.pjsip_tsx_set_timers.restype = None
+    lib.pjsip_tsx_set_timers(0, 0, 0, timeout_ms)  # 0 = T1, T2, T4 as they are
+
+
 class RequestFilter:
     """Puts `judge` in front of pjsua.  Lives as long as the endpoint; loop thread only."""
 
