@@ -16,6 +16,12 @@ _OPEN_WORDS = frozenset(
     this those to um uh er erm hmm via want was we were what when where which while who will with
     without would your i i'd i'll i'm i've let's maybe also about around""".split()  # noqa: SIM905
 )
+# Where a question may well end although most sentences go on: "What drinks do you have?"
+_QUESTION_WORDS = frozenset("what where which who whose when why how".split())  # noqa: SIM905
+_QUESTION_ENDS = frozenset(
+    "about at do for from have in is like need on want was were with are to".split()  # noqa: SIM905
+)
+_PRONOUNS = frozenset("you i we they he she it that this those these there".split())  # noqa: SIM905
 _DIGIT_WORDS = frozenset("zero oh one two three four five six seven eight nine".split())  # noqa: SIM905
 _DICTATED = frozenset({"digits", "phone_number", "name"})
 _PHONE_DIGITS = 7
@@ -45,11 +51,28 @@ def look(text: str, choice: str | None, wanted: Wanted) -> Look:
     words = _WORD.findall(text.lower())
     if wanted.kind == "yes_no" and words and words[0] in {"yes", "no", "yeah", "nope", "sure"}:
         return "expected" if len(words) <= 3 and words[-1] not in _OPEN_WORDS else "whole"
-    if not words or words[-1] in _OPEN_WORDS or text.rstrip().endswith((",", "-", "…", "...")):
+    if _goes_on(text, words):
         return "dictating" if wanted.kind in _DICTATED else "unfinished"
     if text.rstrip().endswith((".", "?", "!")):
         return "whole"
     return "unfinished"
+
+
+def _goes_on(text: str, words: list[str]) -> bool:
+    if not words or text.rstrip().endswith((",", "-", "…", "...")):
+        return True
+    return words[-1] in _OPEN_WORDS and not _is_whole_question(text, words)
+
+
+def _is_whole_question(text: str, words: list[str]) -> bool:
+    """Say yes to "Where are you from?" and no to "Where is the?" and "What do you?"."""
+    return (
+        len(words) >= 4
+        and text.rstrip().endswith("?")
+        and words[0] in _QUESTION_WORDS
+        and words[-1] in _QUESTION_ENDS
+        and words[-2] in _PRONOUNS
+    )
 
 
 def digit_count(text: str) -> int:
