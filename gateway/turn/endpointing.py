@@ -89,7 +89,8 @@ class Endpointer:
         if self.phase is Phase.IDLE:
             return
         self._heard = Heard(text.strip(), choice, covers)
-        if self._asked_at is not None and covers >= self._speech_end - _RESAMPLING:
+        is_first = self._asked_at is not None and self._answered_at is None
+        if is_first and covers >= self._speech_end - _RESAMPLING:
             self._answered_at = now
 
     def advance(self, now: int) -> list[TurnEvent]:
