@@ -6,11 +6,13 @@ The path: caller's audio -> PCMU over RTP -> jitter buffer -> voice detection ->
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -29,6 +31,7 @@ from gateway.recognizer.moonshine import MoonshineModel, model_folder
 DATA = Path(__file__).parents[2] / "shared" / "data"
 _VOICES: tuple[voices.Voice, ...] = ("awb", "kal16", "slt")
 _PER_CALL = 12
+_AT_ONCE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,16 @@ class Errors:
 
 
 async def run(*, quick: bool) -> None:
-    async with running_gateway(_listening.AGENT, _listening.FILES) as gateway:
-        utterances = await _utterances(gateway.folder, quick=quick)
+    with TemporaryDirectory(prefix="gateway-bench-") as folder:
+        utterances = await _utterances(Path(folder), quick=quick)
+        progress(f"{len(utterances)} utterances by the recognizer alone")
+        alone = _alone(utterances)
         heard: list[str] = []
-        for start in range(0, len(utterances), _PER_CALL):
-            heard += await _through_path(gateway, utterances[start : start + _PER_CALL])
-            progress(f"{len(heard)} of {len(utterances)} utterances through the path")
-    alone = _alone(utterances)
-    progress("the same by the recognizer alone")
+        batch = _PER_CALL * _AT_ONCE
+        async with running_gateway(_listening.AGENT, _listening.FILES) as gateway:
+            for start in range(0, len(utterances), batch):
+                heard += await _calls(gateway, utterances[start : start + batch])
+                progress(f"{len(heard)} of {len(utterances)} through the path")
     rows, figures = _compare(utterances, alone, heard)
     publish("path_wer", "Word error rate, whole path beside recognizer alone", rows, figures)
 
@@ -90,6 +95,16 @@ def _prompts(limit: int | None) -> list[Utterance]:
     with (DATA / "index.csv").open(newline="", encoding="utf-8") as index:
         rows = [row for row in csv.DictReader(index) if row["kind"] == "prompts" and row["text"]]
     return [Utterance("prompts", row["text"], DATA / row["file"]) for row in rows[:limit]]
+
+
+async def _calls(gateway: Gateway, utterances: Sequence[Utterance]) -> list[str]:
+    """Several calls at once, each with its share of the utterances."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(_through_path(gateway, utterances[start : start + _PER_CALL]))
+            for start in range(0, len(utterances), _PER_CALL)
+        ]
+    return [text for task in tasks for text in task.result()]
 
 
 async def _through_path(gateway: Gateway, utterances: Sequence[Utterance]) -> list[str]:
