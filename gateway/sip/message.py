@@ -14,12 +14,6 @@ _COMPACT = {
     "x": "session-expires", "d": "request-disposition", "j": "reject-contact",
 }  # fmt: skip
 _URI_USER = re.compile(r"sips?:(?:([^@;>\s:]*)(?::[^@>\s]*)?@)?([^;>\s]+)", re.IGNORECASE)
-# A To header with a tag: quoted or plain display name, URI in brackets, parameters; or a bare URI.
-_DIALOG_TO = re.compile(
-    r"""(?:(?:"[^"\\]*"|[^<>";]*)\s*<[^<>"]*>|[^<>"\s;]+)
-    (?P<parameters>(?:\s*;[^<>",;]*)*?)\s*;\s*tag\s*=\s*[^<>",;\s]+(?:\s*;[^<>",;]*)*\s*""",
-    re.VERBOSE | re.IGNORECASE,
-)
 _STATIC_PAYLOADS = {
     "0": "PCMU",
     "3": "GSM",
@@ -53,7 +47,7 @@ class SipRequest:
         and which of several To lines the library believes is not known here.
         """
         values = self.headers.get("to", ())
-        return not values or not all(_DIALOG_TO.fullmatch(value) for value in values)
+        return not values or not all(map(_has_tag, values))
 
     def first_headers(self) -> dict[str, str]:
         """Each header's first value, for the dialplan."""
@@ -89,6 +83,23 @@ def _headers(lines: list[str]) -> dict[str, tuple[str, ...]]:
             key = name.strip().lower()
             headers.setdefault(_COMPACT.get(key, key), []).append(value.strip())
     return {name: tuple(values) for name, values in headers.items()}
+
+
+def _has_tag(to: str) -> bool:
+    """True for `name <uri>;tag=...` and `uri;tag=...` without anything that could be misread."""
+    address, bracket, rest = to.rpartition(">")
+    front, *parameters = rest.split(";")
+    if any(mark in rest for mark in '"<,') or (bracket and front.strip()):
+        return False
+    name, _, uri = address.partition("<")
+    name = name.strip()
+    is_quoted = len(name) > 1 and name[0] == name[-1] == '"'
+    if any(mark in address for mark in "\\>") or any(mark in uri for mark in '"<'):
+        return False
+    if '"' in (name[1:-1] if is_quoted else name):
+        return False
+    pairs = (parameter.partition("=") for parameter in parameters)
+    return any(key.strip().lower() == "tag" and value.strip() for key, _, value in pairs)
 
 
 def uri_user(value: str) -> str:
