@@ -1,0 +1,49 @@
+# `make demo` and `make test` set everything up by themselves; see tools/setup.sh.
+#
+#   make setup PYTHON=python3.12     another interpreter
+#   make test ARGS="-k probe -x"     arguments for pytest
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+export VENV
+ifdef PYTHON
+export PYTHON
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup runtime demo run test unit contract wire integration lint fmt check bench
+
+help:             ## show this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+setup:            ## install all that is needed to work on the gateway
+	@tools/setup.sh dev
+
+runtime:          ## install what the gateway itself needs
+	@tools/setup.sh runtime
+
+demo: runtime     ## hear the gateway answer a real SIP call
+	@$(BIN)/gateway demo $(ARGS)
+
+run: runtime      ## serve calls as gateway.toml says
+	@$(BIN)/gateway run $(ARGS)
+
+test: setup       ## run all tests
+	@$(BIN)/pytest $(ARGS)
+
+unit contract wire integration: setup
+	@$(BIN)/pytest tests/$@ $(ARGS)
+
+lint: setup       ## check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+fmt: setup        ## format the code
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+check: lint test  ## what must pass before a change goes in
+
+bench: setup      ## measure the gateway as callers see it
+	@$(BIN)/python -m benchmarks $(ARGS)
