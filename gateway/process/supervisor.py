@@ -8,14 +8,14 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
 
 from gateway.config.loader import load_config
 from gateway.config.models import GatewayConfig
-from gateway.errors import GatewayError, leaves
+from gateway.errors import CommandError, GatewayError, leaves
 from gateway.http.api import create_app
 from gateway.http.server import bind_http
 from gateway.http.server import serve as serve_http
@@ -78,16 +78,20 @@ class WorkerProcess:
             await asyncio.wait([watch, talk], return_when=asyncio.FIRST_COMPLETED)
             talk.cancel()
             if not watch.done():
-                process.terminate()
+                with suppress(ProcessLookupError):  # it has ended, only nobody has noticed yet
+                    process.terminate()
 
     async def _talk(self, socket: Path) -> None:
-        async with connect(socket, _START_TIMEOUT_S) as client:
-            status = await client.request(m.GetStatus(), m.WorkerStatus)
-            log.debug("worker_connected", pid=status.pid)
-            self._gateway.attach(client)
-            self.is_ready.set()
-            async for event in client.events():
-                log.debug("worker_event", kind=event.event)
+        try:
+            async with connect(socket, _START_TIMEOUT_S) as client:
+                status = await client.request(m.GetStatus(), m.WorkerStatus)
+                log.debug("worker_connected", pid=status.pid)
+                self._gateway.attach(client)
+                self.is_ready.set()
+                async for event in client.events():
+                    log.debug("worker_event", kind=event.event)
+        except CommandError as error:
+            log.warning("worker_not_reached", problem=error.reason)
 
     def _repair(self, dead_pid: int) -> None:
         for call_id in repair(self._records, lambda pid: pid != dead_pid):
@@ -163,7 +167,8 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     """End a child: politely first.  Shielded, because the supervisor is being cancelled itself."""
     if process.returncode is not None:
         return
-    process.terminate()
+    with suppress(ProcessLookupError):
+        process.terminate()
     try:
         async with asyncio.timeout(_STOP_TIMEOUT_S):
             await process.wait()
