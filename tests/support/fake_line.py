@@ -1,0 +1,242 @@
+"""A call without SIP: a line, a caller and engines that follow a script, on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+
+from gateway.audio.format import LINE
+from gateway.audio.level import peak
+from gateway.conversation.line import CallFacts, HungUp, LineEvent
+from gateway.errors import TransferFailed
+from gateway.providers.contracts import Expect, ReplyRequest, Transcript
+from gateway.threads import SILENCE, FrameInlet, FrameOutlet, Tick
+from gateway.turn.vad import CHUNK_SAMPLES
+
+SPEECH = (np.arange(LINE.frame_samples) % 2 * 16000 - 8000).astype("<i2").tobytes()
+TICK_S = LINE.ptime_ms / 1000
+
+
+class FakeLine:
+    """Satisfies `CallLine`; `run` is its clock thread."""
+
+    input_delay_ms = 0.0
+
+    def __init__(self, **facts: Any) -> None:
+        known = {"call_id": "call", "direction": "in", "called": "100", "caller": "200"}
+        self.facts = CallFacts(**(known | facts))
+        self.inlet = FrameInlet(asyncio.get_running_loop())
+        self.outlet = FrameOutlet()
+        self.played: list[bytes] = []
+        """Every frame that was sent, in order."""
+        self.done: list[tuple[str, float, object]] = []
+        """(what, virtual time, with what) of every command."""
+        self.transfer_error: TransferFailed | None = None
+        self.is_held = False
+        self._speaks_until = 0
+        self._events: asyncio.Queue[LineEvent] = asyncio.Queue()
+
+    async def run(self) -> None:
+        """Tick on virtual time, as the media clock does: first what is sent, then both."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        while True:
+            sent = SILENCE if self.is_held else self.outlet.pull()
+            self.played.append(sent)
+            received = SPEECH if len(self.played) <= self._speaks_until else SILENCE
+            at_ns = len(self.played) * LINE.ptime_ms * 1_000_000
+            self.inlet.put(Tick(received, sent, at_ns, not self.is_held))
+            await asyncio.sleep(begun + len(self.played) * TICK_S - loop.time())
+
+    def speak(self, seconds: float) -> None:
+        """The caller speaks from now on."""
+        self._speaks_until = len(self.played) + round(seconds / TICK_S)
+
+    @property
+    def heard_s(self) -> float:
+        """Seconds of bot speech that were sent."""
+        return sum(peak(frame) > 0 for frame in self.played) * TICK_S
+
+    def audible(self) -> list[tuple[float, float]]:
+        """Stretches of bot speech, in seconds of the call."""
+        found: list[tuple[float, float]] = []
+        for number, frame in enumerate(self.played):
+            start, end = round(number * TICK_S, 3), round((number + 1) * TICK_S, 3)
+            if not peak(frame):
+                continue
+            if found and found[-1][1] == start:
+                found[-1] = (found[-1][0], end)
+            else:
+                found.append((start, end))
+        return found
+
+    async def events(self) -> AsyncIterator[LineEvent]:
+        while True:
+            event = await self._events.get()
+            yield event
+            if isinstance(event, HungUp):
+                return
+
+    async def answer(self) -> None:
+        self._did("answer", None)
+
+    async def hang_up(self, status: int = 0, reason: str = "") -> None:
+        self._did("hang_up", status)
+
+    async def transfer(self, target: str) -> None:
+        self._did("transfer", target)
+        if self.transfer_error is not None:
+            raise self.transfer_error
+
+    async def send_digits(self, digits: str) -> None:
+        self._did("digits", digits)
+
+    def _did(self, what: str, how: object) -> None:
+        self.done.append((what, round(len(self.played) * TICK_S, 3), how))
+
+
+class LevelDetector:
+    """Calls every chunk speech that is not silent."""
+
+    def __init__(self) -> None:
+        self._pcm = b""
+        self._end = 0
+
+    def push(self, frame: bytes) -> list[tuple[float, int]]:
+        self._pcm += frame
+        found = []
+        while len(self._pcm) >= CHUNK_SAMPLES * 2:
+            chunk, self._pcm = self._pcm[: CHUNK_SAMPLES * 2], self._pcm[CHUNK_SAMPLES * 2 :]
+            self._end += CHUNK_SAMPLES
+            found.append((0.9 if peak(chunk) else 0.05, self._end))
+        return found
+
+
+class NoteBook:
+    """Satisfies `Recorder`."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, float, dict[str, object]]] = []
+        self.turns: list[Any] = []
+
+    def write_audio(self, received: bytes, sent: bytes) -> None:
+        assert len(received) == len(sent) == LINE.frame_bytes
+
+    def event(self, kind: str, audio_s: float, /, **data: object) -> None:
+        self.events.append((kind, audio_s, data))
+
+    def turn(self, turn: Any, audio_s: float) -> None:
+        self.turns.append(turn)
+
+    def kinds(self) -> list[str]:
+        return [kind for kind, _, _ in self.events]
+
+
+class ScriptedRecognizer:
+    """Knows what each turn says; `None` never answers, an exception fails."""
+
+    input_format = LINE
+
+    def __init__(self, *texts: str | Exception | None, delay_s: float = 0.06) -> None:
+        self.texts = list(texts)
+        self.delay_s = delay_s
+        self.expected: list[Expect] = []
+        self.open = 0
+
+    async def warm_up(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    @asynccontextmanager
+    async def stream(self, expect: Expect) -> AsyncIterator[_Recognition]:
+        self.expected.append(expect)
+        self.open += 1
+        try:
+            yield _Recognition(self.texts.pop(0) if self.texts else "", self.delay_s)
+        finally:
+            self.open -= 1
+
+
+class _Recognition:
+    def __init__(self, text: str | Exception | None, delay_s: float) -> None:
+        self._text = text
+        self._delay_s = delay_s
+        self._samples = 0
+        self._asked: asyncio.Queue[int] = asyncio.Queue()
+
+    def push(self, pcm: bytes) -> None:
+        self._samples += len(pcm) // 2
+
+    def request_transcript(self) -> None:
+        self._asked.put_nowait(self._samples)
+
+    async def __aiter__(self) -> AsyncIterator[Transcript]:
+        while True:
+            samples = await self._asked.get()
+            await asyncio.sleep(self._delay_s)
+            if isinstance(self._text, Exception):
+                raise self._text
+            if self._text is not None:
+                yield Transcript(self._text, samples, requested=True)
+
+
+class ScriptedBrain:
+    """Each reply is a list of events, pauses (seconds) and exceptions."""
+
+    known_texts: Sequence[str] = ()
+
+    def __init__(self, *replies: Sequence[Any]) -> None:
+        self.replies = list(replies)
+        self.requests: list[ReplyRequest] = []
+        self.open = 0
+
+    async def warm_up(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def reply(self, request: ReplyRequest) -> AsyncIterator[Any]:
+        self.requests.append(request)
+        self.open += 1
+        try:
+            for item in self.replies.pop(0) if self.replies else ():
+                if isinstance(item, float):
+                    await asyncio.sleep(item)
+                elif isinstance(item, Exception):
+                    raise item
+                else:
+                    yield item
+        finally:
+            self.open -= 1
+
+
+class ScriptedVoice:
+    """A synthesizer: every letter sounds for 50 ms, the first chunk takes `delay_s`."""
+
+    output_format = LINE
+
+    def __init__(self, fails: Callable[[str], Exception | None] = lambda _: None) -> None:
+        self.fails = fails
+        self.delay_s = 0.1
+        self.texts: list[str] = []
+        self.open = 0
+
+    async def warm_up(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def synthesize(self, text: str) -> AsyncIterator[bytes]:
+        self.texts.append(text)
+        self.open += 1
+        try:
+            await asyncio.sleep(self.delay_s)
+            if (error := self.fails(text)) is not None:
+                raise error
+            for _ in text:
+                yield np.full(LINE.sample_rate_hz // 20, 5000, "<i2").tobytes()
+                await asyncio.sleep(0.001)
+        finally:
+            self.open -= 1

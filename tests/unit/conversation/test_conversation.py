@@ -1,0 +1,487 @@
+"""Whole conversations on virtual time: who speaks when, what is heard, remembered and recorded."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.config.models import AgentConfig, SilenceConfig, TurnConfig
+from gateway.conversation.actions import builtin_tools
+from gateway.conversation.agent import Agent
+from gateway.conversation.conversation import Conversation
+from gateway.conversation.ear import Ear
+from gateway.conversation.line import Digit, Held, Resumed
+from gateway.conversation.live_call import LiveCall, SayRequest
+from gateway.conversation.tools import FunctionTool, ToolBox
+from gateway.conversation.voice import Voice
+from gateway.errors import ProviderUnavailable, TransferFailed
+from gateway.providers.contracts import (
+    AssistantMessage,
+    Expect,
+    TextDelta,
+    ToolCall,
+    ToolResult,
+    UserMessage,
+)
+from gateway.telemetry.metrics import Metrics
+from tests.support.fake_line import (
+    FakeLine,
+    LevelDetector,
+    NoteBook,
+    ScriptedBrain,
+    ScriptedRecognizer,
+    ScriptedVoice,
+)
+from tests.support.virtual_time import run
+
+GREETING = "Hello there."
+LONG = "This is a rather long answer that takes its time. And it has another sentence too."
+DOWN = ProviderUnavailable("acme", "is down")
+
+
+class Scene:
+    """One conversation and everything around it."""
+
+    def __init__(self, brain=(), heard=(), tools=(), voice=None, **config):
+        self.brain = ScriptedBrain(*brain)
+        self.recognizer = ScriptedRecognizer(*heard)
+        self.synthesizer = voice or ScriptedVoice()
+        self.config = AgentConfig(**({"greeting": GREETING} | config))
+        targets = {"sales": "sip:sales@host"}
+        builtins = builtin_tools(("hang_up", "transfer_call", "send_dtmf"), targets)
+        box = ToolBox([FunctionTool.of(tool) for tool in tools], builtins)
+        self.voice = Voice(self.synthesizer)
+        self.agent = Agent("bot", self.config, self.recognizer, self.brain, self.voice, box)
+        self.notes = NoteBook()
+        self.ending = None
+
+    def play(self, script):
+        run(self._play(script))
+        return self
+
+    async def _play(self, script):
+        self.line = line = FakeLine()
+        ear = Ear(line.inlet, LevelDetector(), self.notes.write_audio, lambda _: None)
+        async with asyncio.TaskGroup() as group:
+            self.call = LiveCall(line, ear, self.notes, Metrics(), group)
+            self.talk = Conversation(self.call, self.agent)
+            clock = [group.create_task(line.run()), group.create_task(ear.run())]
+            talking = group.create_task(self.talk.run())
+            scripted = group.create_task(script(self))
+            await asyncio.wait([talking, scripted], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(0.3)
+            if talking.done():
+                self.ending = talking.result()
+            for task in (talking, scripted):
+                task.cancel()
+            await asyncio.wait([talking])
+            ear.settle()
+            for task in clock:
+                task.cancel()
+        assert (self.brain.open, self.synthesizer.open, self.recognizer.open) == (0, 0, 0)
+
+    async def until(self, seconds):
+        await asyncio.sleep(seconds - asyncio.get_running_loop().time())
+
+    async def says(self, at_s, for_s=1.0):
+        await self.until(at_s)
+        self.line.speak(for_s)
+
+    def press(self, digit):
+        self.call.inbox.put_nowait(Digit(digit, "rfc4733"))
+
+    @property
+    def history(self):
+        return self.talk._context.messages()
+
+    def data(self, kind):
+        return [data for found, _, data in self.notes.events if found == kind]
+
+
+def text(*deltas):
+    return [TextDelta(delta) for delta in deltas]
+
+
+async def end_at(scene, seconds):
+    await scene.until(seconds)
+
+
+def test_the_greeting_is_heard_and_remembered():
+    async def script(scene):
+        await scene.until(3)
+
+    scene = Scene().play(script)
+    assert len(scene.line.audible()) == 1
+    assert scene.history == (AssistantMessage(GREETING),)
+    assert scene.notes.turns[0].bot_text_heard == GREETING
+
+
+def test_without_a_greeting_the_brain_speaks_first():
+    async def script(scene):
+        await scene.until(3)
+
+    scene = Scene([text("Good day.")], greeting="").play(script)
+    assert scene.brain.requests[0].messages == ()
+    assert scene.history == (AssistantMessage("Good day."),)
+
+
+def test_a_turn_is_answered_and_its_figures_add_up():
+    async def script(scene):
+        await scene.says(3, 1.0)
+        await scene.until(8)
+
+    scene = Scene([[0.3, *text("Fine.")]], ["How are you?"]).play(script)
+    assert scene.history[1:] == (UserMessage("How are you?"), AssistantMessage("Fine."))
+    turn = scene.notes.turns[1]
+    assert (turn.caller_text, turn.bot_text_heard) == ("How are you?", "Fine.")
+    assert turn.endpointing_ms == pytest.approx(480, abs=40)
+    assert turn.stt_final_ms == pytest.approx(60, abs=20)
+    assert turn.llm_first_token_ms == pytest.approx(300, abs=1)
+    assert turn.tts_first_audio_ms == pytest.approx(100, abs=1)
+    assert turn.playout_start_ms <= 20
+    wire_ms = (scene.line.audible()[1][0] - 4.0) * 1000
+    assert turn.response_gap_ms == pytest.approx(wire_ms, abs=21)
+    assert turn.gateway_share_ms == pytest.approx(turn.response_gap_ms - 400, abs=1)
+    assert not turn.interrupted
+
+
+def test_barge_in_silences_everything_at_once():
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.says(6, 1.0)
+        await scene.until(12)
+
+    stream = [*text("This is a rather long answer that takes its time. "), 60.0, *text("Never.")]
+    scene = Scene([stream, text("Yes.")], ["A question.", "Stop."]).play(script)
+    reply, last = scene.line.audible()[1:]
+    assert 6.0 < reply[1] <= 6.25
+    assert last[0] > 7.4  # nothing of the old reply in between
+    cut = scene.history[2]
+    assert cut.interrupted
+    assert LONG.startswith(cut.text)
+    assert 0 < len(cut.text) < 50
+    turn = scene.notes.turns[1]
+    assert turn.interrupted
+    assert turn.bot_text_heard == cut.text
+    assert 60 <= turn.barge_in_stop_ms <= 250
+    assert scene.history[3:] == (UserMessage("Stop."), AssistantMessage("Yes."))
+
+
+def test_barge_in_while_thinking_joins_the_turns():
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.says(4.2, 0.5)
+        await scene.until(9)
+
+    scene = Scene([[60.0], text("Two sugars then.")], ["Coffee please.", "Two sugars."])
+    scene.play(script)
+    assert scene.history[1:] == (
+        UserMessage("Coffee please. Two sugars."),
+        AssistantMessage("Two sugars then."),
+    )
+    assert len(scene.line.audible()) == 2
+    assert scene.notes.turns[1].barge_in_stop_ms is None
+
+
+def test_a_noise_while_thinking_does_not_cost_the_answer():
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.says(4.2, 0.2)
+        await scene.until(9)
+
+    scene = Scene([[60.0], text("Here it is.")], ["Coffee please.", ""]).play(script)
+    assert scene.history[1:] == (UserMessage("Coffee please."), AssistantMessage("Here it is."))
+    assert scene.notes.turns[-1].caller_text == "Coffee please."
+
+
+def test_an_uninterruptible_bot_finishes():
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.says(4.5, 8.0)
+        await scene.until(16)
+
+    brain = [text(LONG), text("Yes.")]
+    scene = Scene(brain, ["A question.", "Me again."], turn=TurnConfig(barge_in=False))
+    scene.play(script)
+    assert not any(turn.interrupted for turn in scene.notes.turns)
+    assert scene.history[2:] == (
+        AssistantMessage(LONG),
+        UserMessage("Me again."),
+        AssistantMessage("Yes."),
+    )
+
+
+def test_words_said_into_an_uninterruptible_reply_are_ignored():
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.says(4.5, 0.5)
+        await scene.until(10)
+
+    turn = TurnConfig(barge_in=False)
+    scene = Scene([text(LONG)], ["A question.", "Me again."], turn=turn).play(script)
+    assert scene.history[2:] == (AssistantMessage(LONG),)
+    assert "turn_ignored" in scene.notes.kinds()
+
+
+def test_a_key_interrupts_and_is_an_answer():
+    async def script(scene):
+        await scene.until(0.5)
+        scene.press("5")
+        await scene.until(4)
+
+    scene = Scene([text("Five it is.")]).play(script)
+    assert scene.history[-2:] == (UserMessage("5"), AssistantMessage("Five it is."))
+    assert scene.notes.turns[0].interrupted
+
+
+@pytest.mark.parametrize(("keys", "answer"), [("12345", "1234"), ("12#", "12"), ("12", "12")])
+def test_digits_are_collected(keys, answer):
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.until(8)
+        for key in keys[:4]:
+            scene.press(key)
+            await asyncio.sleep(0.3)
+        await asyncio.sleep(4)
+
+    asks = [*text("Your number?"), Expect("digits", digits=4)]
+    scene = Scene([asks, text("Thanks.")], ["Hello."]).play(script)
+    assert UserMessage(answer) in scene.history
+
+
+def test_digits_into_the_question_are_collected():
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.until(4.6)
+        for key in "1234":
+            scene.press(key)
+            await asyncio.sleep(0.3)
+        await asyncio.sleep(3)
+
+    asks = [Expect("digits", digits=4), *text("Please give me your customer number now.")]
+    scene = Scene([asks, text("Thanks.")], ["Hello."]).play(script)
+    assert scene.history[-2:] == (UserMessage("1234"), AssistantMessage("Thanks."))
+
+
+def test_recognition_knows_what_the_question_asked_for_though_it_was_cut():
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.says(5.0, 0.5)
+        await scene.until(9)
+
+    menu = Expect("choice", choices=("tea", "coffee"))
+    scene = Scene([[menu, *text(LONG)], text("Yes.")], ["Hello.", "Tea."]).play(script)
+    assert scene.recognizer.expected == [Expect(), menu]
+
+
+SILENCE = SilenceConfig(reprompt_after_s=3, reprompts=("Anybody?", "Hello?"), goodbye="Bye now.")
+
+
+def test_a_silent_caller_is_asked_twice_then_hung_up():
+    async def script(scene):
+        await scene.until(60)
+
+    scene = Scene(silence=SILENCE).play(script)
+    assert scene.ending.reason == "silence"
+    assert scene.synthesizer.texts == [GREETING, "Anybody?", "Hello?", "Bye now."]
+    starts = [start for start, _ in scene.line.audible()]
+    ends = [end for _, end in scene.line.audible()]
+    assert all(3.0 <= s - e <= 3.3 for s, e in zip(starts[1:], ends, strict=False))
+    assert scene.notes.turns[-1].bot_text_heard == "Bye now."
+
+
+@pytest.mark.parametrize("how", ["speech", "key"])
+def test_a_sign_of_life_during_the_goodbye_keeps_the_call(how):
+    async def script(scene):
+        while "Bye now." not in scene.synthesizer.texts:
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(0.2)
+        if how == "key":
+            scene.press("1")
+        else:
+            scene.line.speak(0.5)
+        await asyncio.sleep(2.5)
+
+    scene = Scene([text("Welcome back.")], ["Wait!"], silence=SILENCE).play(script)
+    assert scene.ending is None
+    assert scene.history[-1] == AssistantMessage("Welcome back.")
+
+
+def test_hold_is_not_silence_and_nobody_is_understood_meanwhile():
+    async def script(scene):
+        await scene.until(2)
+        scene.call.inbox.put_nowait(Held())
+        scene.line.speak(1.0)
+        await scene.until(20)
+        scene.call.inbox.put_nowait(Resumed())
+        await scene.says(21, 0.5)
+        await scene.until(23)
+
+    scene = Scene([text("Yes.")], ["Back again."], silence=SILENCE).play(script)
+    assert scene.synthesizer.texts == [GREETING, "Yes."]
+
+
+def test_the_operator_says_something():
+    async def script(scene):
+        await scene.until(0.4)
+        scene.call.inbox.put_nowait(SayRequest("We close in five minutes."))
+        await scene.until(5)
+
+    scene = Scene().play(script)
+    assert scene.history[-1] == AssistantMessage("We close in five minutes.")
+    assert scene.notes.turns[0].interrupted
+
+
+@pytest.mark.parametrize(
+    "reply", [[DOWN], [*text("One moment please. "), 0.5, DOWN], [15.0]], ids=str
+)
+def test_a_failing_brain_is_apologized_for_then_given_up(reply):
+    async def script(scene):
+        for at in (3, 12, 21):
+            await scene.says(at, 0.5)
+        await scene.until(60)
+
+    silence = SilenceConfig(reprompt_after_s=50)
+    heard = ["One.", "Two.", "Three."]
+    scene = Scene(
+        [reply, reply, reply], heard, fallback="Sorry.", give_up="Enough.", silence=silence,
+        llm_timeout_s=2,
+    ).play(script)  # fmt: skip
+    spoken = [t for t in scene.synthesizer.texts if t in {"Sorry.", "Enough."}]
+    assert spoken == ["Sorry.", "Sorry.", "Enough."]
+    assert scene.ending.reason == "failed"
+    assert len(scene.data("engine_failed")) == 3
+    assert scene.notes.turns[-1].bot_text_heard == "Enough."
+
+
+def test_an_answer_in_between_forgives_failures():
+    async def script(scene):
+        for at in (3, 9, 15, 21, 27):
+            await scene.says(at, 0.5)
+        await scene.until(33)
+
+    brain = [[DOWN], [DOWN], text("Yes."), [DOWN], [DOWN]]
+    scene = Scene(brain, ["Again."] * 5, fallback="Sorry.").play(script)
+    assert scene.ending is None
+
+
+@pytest.mark.parametrize("heard", [DOWN, None], ids=["fails", "stays silent"])
+def test_a_failing_recognizer_is_apologized_for_once_per_turn(heard):
+    async def script(scene):
+        for at in (3, 15, 27):
+            await scene.says(at, 0.5)
+        await scene.until(40)
+
+    silence = SilenceConfig(reprompt_after_s=100)
+    scene = Scene(
+        heard=[heard] * 3, fallback="Sorry.", give_up="Enough.", silence=silence
+    ).play(script)  # fmt: skip
+    assert scene.synthesizer.texts == [GREETING, "Sorry.", "Sorry.", "Enough."]
+    assert scene.ending.reason == "failed"
+
+
+def test_a_failing_synthesizer_ends_the_call_after_three_tries():
+    async def script(scene):
+        await scene.until(60)
+
+    scene = Scene(voice=ScriptedVoice(lambda _: DOWN)).play(script)
+    assert scene.ending.reason == "failed"
+    assert len(scene.data("engine_failed")) == 4
+
+
+def call_of(name, arguments="{}", call_id="c1"):
+    return ToolCall(call_id, name, arguments)
+
+
+def test_tools_run_side_by_side_while_audio_flows():
+    async def slow(minutes: int) -> str:
+        """Look it up."""
+        await asyncio.sleep(2.0)
+        return f"{minutes} done"
+
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.until(12)
+
+    calls = [call_of("slow", '{"minutes": 1}'), call_of("slow", '{"minutes": 2}', "c2")]
+    brain = [[*text("Let me look that up for you. "), *calls], text("Found.")]
+    scene = Scene(brain, ["Look."], tools=[slow]).play(script)
+    assert [t.duration_ms for t in scene.notes.turns[1].tools] == [2000.0, 2000.0]
+    assert scene.history[-1] == AssistantMessage("Found.")
+    start, end = scene.line.audible()[1]
+    assert end - start > 1.3
+    results = [m for m in scene.brain.requests[1].messages if isinstance(m, ToolResult)]
+    assert [r.content for r in results] == ['"1 done"', '"2 done"']
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "done"),
+    [
+        ("hang_up", "{}", None),
+        ("transfer_call", '{"target": "sales"}', ("transfer", "sip:sales@host")),
+        ("send_dtmf", '{"digits": "42"}', ("digits", "42")),
+    ],
+)
+def test_actions_wait_for_the_sentence_before_them(tool, arguments, done):
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.until(12)
+
+    words = text("Certainly, one moment please, I will do that now.")
+    scene = Scene([[*words, call_of(tool, arguments)]], ["Do it."]).play(script)
+    end = scene.line.audible()[1][1]
+    if done:
+        what, at_s, how = scene.line.done[0]
+        assert (what, how) == done
+        assert at_s >= end
+    reason = {"hang_up": "bot_hung_up", "transfer_call": "transferred"}.get(tool)
+    assert (scene.ending.reason if scene.ending else None) == reason
+    assert scene.notes.turns[1].bot_text_heard.endswith("now.")
+
+
+def test_a_refused_transfer_is_told_and_the_talk_goes_on():
+    async def script(scene):
+        scene.line.transfer_error = TransferFailed(486, "busy")
+        await scene.says(3, 0.5)
+        await scene.says(12, 0.5)
+        await scene.until(18)
+
+    goes = [*text("I connect you."), call_of("transfer_call", '{"target": "sales"}')]
+    scene = Scene(
+        [goes, text("Fine.")], ["Sales.", "Never mind."], transfer_failed="Nobody there."
+    ).play(script)  # fmt: skip
+    assert scene.ending is None
+    assert scene.synthesizer.texts[-2:] == ["Nobody there.", "Fine."]
+
+
+def test_a_transfer_that_was_cut_off_is_not_told_as_done():
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.says(5.2, 0.5)
+        await scene.until(10)
+
+    words = text("I will connect you with our sales department right away.")
+    goes = [*words, call_of("transfer_call", '{"target": "sales"}')]
+    scene = Scene([goes, text("As you like.")], ["Sales.", "No, wait."]).play(script)
+    assert scene.line.done == []
+    result = next(m for m in scene.history if isinstance(m, ToolResult))
+    assert result.is_error
+    assert "not done" in result.content
+
+
+def test_a_hang_up_in_mid_reply_leaves_nothing_behind():
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.until(5)
+
+    scene = Scene([[*text(LONG), 60.0]], ["A question."]).play(script)
+    assert scene.notes.turns[-1].interrupted
+    assert scene.history[-1].interrupted
+
+
+def test_the_chain_is_named_for_the_log():
+    async def script(scene):
+        assert "ScriptedRecognizer -> ScriptedBrain" in str(scene.talk)
+
+    Scene().play(script)
