@@ -294,7 +294,7 @@ def test_a_silent_caller_is_asked_twice_then_hung_up():
 @pytest.mark.parametrize("how", ["speech", "key"])
 def test_a_sign_of_life_during_the_goodbye_keeps_the_call(how):
     async def script(scene):
-        while "Bye now." not in scene.synthesizer.texts:
+        while "Bye now." not in scene.synthesizer.texts:  # noqa: ASYNC110 (virtual time)
             await asyncio.sleep(0.1)
         await asyncio.sleep(0.2)
         if how == "key":

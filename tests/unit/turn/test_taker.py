@@ -1,0 +1,170 @@
+"""Turn-taking: frames and transcripts in, events out; tables and invariants."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config.models import TurnConfig
+from gateway.turn.completeness import Wanted
+from gateway.turn.events import (
+    CallerSilent,
+    EagerEnd,
+    TurnDiscarded,
+    TurnEnded,
+    TurnResumed,
+    TurnStarted,
+    milliseconds,
+)
+from gateway.turn.taker import TurnTaker
+
+CHUNK = 256
+
+
+class Run:
+    """Feeds chunks of 32 ms and answers requests for a transcript after some more."""
+
+    def __init__(self, text="Yes please.", lag=2, silence_s=100.0, **config):
+        self.taker = TurnTaker(TurnConfig(**config), silence_s)
+        self.text, self.lag = text, lag
+        self.now = 0
+        self.events = []
+        self.due = []
+
+    def feed(self, pattern):
+        for mark in pattern:
+            self.now += CHUNK
+            for item in [d for d in self.due if d[0] <= self.now]:
+                self.due.remove(item)
+                self.taker.transcript(self.text, None, item[1], self.now)
+            found = self.taker.hear([(0.9 if mark == "x" else 0.05, self.now)], self.now)
+            self.events += found
+            if any(isinstance(e, EagerEnd) for e in found) and self.text is not None:
+                self.due.append((self.now + self.lag * CHUNK, self.now))
+        return self
+
+    @property
+    def kinds(self):
+        return [type(event) for event in self.events]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "evidence", "waited_ms"),
+    [
+        ("Yes please.", Wanted(), "whole", 480),
+        ("I want the", Wanted(), "unfinished", 1000),
+        ("Yes.", Wanted("yes_no"), "expected", 260),
+        ("five five", Wanted("digits", 4), "dictating", 1400),
+    ],
+)
+def test_the_text_decides_how_long_to_wait(text, wanted, evidence, waited_ms):
+    run = Run(text)
+    run.taker.expect(wanted)
+    run.feed("..xxxxx" + "." * 60)
+    assert run.kinds == [TurnStarted, EagerEnd, TurnEnded]
+    ended = run.events[-1]
+    assert (ended.text, ended.evidence) == (text, evidence)
+    assert waited_ms <= ended.waited_ms < waited_ms + 33
+    assert (ended.onset, ended.speech_end) == (2 * CHUNK, 7 * CHUNK)
+    assert ended.stt_ms == 64
+
+
+def test_a_caller_who_goes_on_is_not_cut():
+    run = Run().feed("xxxx" + "." * 8 + "xxxx" + "." * 40)
+    assert run.kinds == [TurnStarted, EagerEnd, TurnResumed, EagerEnd, TurnEnded]
+
+
+def test_a_short_gap_is_no_pause():
+    assert Run().feed("xxxx...xxxx" + "." * 40).kinds == [TurnStarted, EagerEnd, TurnEnded]
+
+
+def test_a_late_answer_to_an_older_question_ends_nothing():
+    run = Run(lag=12).feed("xxxx" + "." * 8 + "xxxx" + "." * 15)
+    assert TurnEnded not in run.kinds
+    assert run.feed("." * 20).kinds[-1] is TurnEnded
+
+
+@pytest.mark.parametrize(("text", "reason"), [("", "no_words"), (None, "no_transcript")])
+def test_a_turn_without_words_is_discarded(text, reason):
+    run = Run(text).feed("xxxx" + "." * 200)
+    assert run.kinds == [TurnStarted, EagerEnd, TurnDiscarded]
+    assert run.events[-1].reason == reason
+    assert not run.taker.in_turn
+
+
+def test_who_talks_without_end_is_understood_all_the_same():
+    run = Run("On and on.", max_turn_s=2.0).feed("x" * 100 + "." * 100)
+    assert run.kinds == [TurnStarted, EagerEnd, TurnEnded]
+    ended = run.events[-1]
+    assert (ended.text, ended.evidence) == ("On and on.", "too_long")
+    assert milliseconds(ended.now) < 2200
+
+
+def test_talk_without_end_and_without_words_is_discarded():
+    run = Run("", max_turn_s=1.0).feed("x" * 50 + "...." + "x" * 3 + "." * 10)
+    assert run.kinds[:3] == [TurnStarted, EagerEnd, TurnDiscarded]
+
+
+def test_speech_during_the_wait_for_an_endless_turn_changes_nothing():
+    run = Run("On.", lag=20, max_turn_s=1.0).feed("x" * 33 + "." * 5 + "x" * 20)
+    assert run.kinds == [TurnStarted, EagerEnd, TurnEnded]
+
+
+@pytest.mark.parametrize(("busy", "barge_in", "yields"), [(0, 1, 0), (1, 1, 1), (1, 0, 0)])
+def test_barge_in(busy, barge_in, yields):
+    run = Run(barge_in=bool(barge_in))
+    run.taker.bot_busy(0, busy=bool(busy))
+    assert run.feed("xx").events[0].is_barge_in is bool(yields)
+
+
+def test_silence_is_counted_between_signs_of_life():
+    run = Run(silence_s=1.0).feed("." * 65)
+    assert [e.times for e in run.events] == [1, 2]
+    run.taker.caller_is_there(run.now)
+    assert run.feed("." * 33).events[-1] == CallerSilent(run.now - CHUNK, 1)
+    run.taker.bot_busy(run.now, busy=True)
+    run.feed("." * 100)
+    run.taker.bot_busy(run.now, busy=False)
+    assert run.feed("." * 33).events[-1].times == 2
+    assert run.feed("xxxx" + "." * 60).events[-1].times == 1
+
+
+def test_a_dropped_turn_leaves_no_trace():
+    run = Run()
+    assert not run.taker.drop_turn()
+    run.feed("xxxx")
+    assert run.taker.drop_turn()
+    run.taker.transcript("Late.", None, run.now, run.now)
+    run.taker.forget_speech()
+    assert run.feed("." * 200).kinds == [TurnStarted]
+    assert run.feed("xx").kinds == [TurnStarted, TurnStarted]
+
+
+PATTERNS = st.text("x.", max_size=30).map(lambda marks: "".join(m * 3 for m in marks))
+TEXTS = st.sampled_from(["Yes.", "and", "", None])
+ORDER = {
+    None: {TurnStarted},
+    TurnStarted: {EagerEnd},
+    EagerEnd: {TurnResumed, TurnEnded, TurnDiscarded},
+    TurnResumed: {EagerEnd},
+    TurnEnded: {TurnStarted},
+    TurnDiscarded: {TurnStarted},
+}
+
+
+@given(PATTERNS, TEXTS, st.integers(0, 40), st.sampled_from([0.5, 2.0, 30.0]))
+def test_every_turn_begins_once_ends_once_and_only_with_words(pattern, text, lag, max_turn_s):
+    run = Run(text, lag, max_turn_s=max_turn_s).feed(pattern + "." * 300)
+    last = None
+    for event in run.events:
+        assert type(event) in ORDER[last]
+        last = type(event)
+        if isinstance(event, TurnEnded):
+            assert event.text == text
+            assert event.onset <= event.speech_end <= event.now
+    assert not run.taker.in_turn
+    times = [event.now for event in run.events]
+    assert times == sorted(times)
+    again = Run(text, lag, max_turn_s=max_turn_s).feed(pattern + "." * 300)
+    assert again.events == run.events
