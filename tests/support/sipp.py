@@ -6,14 +6,22 @@ import asyncio
 import shutil
 import socket
 import tomllib
+import wave
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 SCENARIOS = Path(__file__).parents[2] / "sipp-scenarios"
 _GRACE_S = 2.0
-_KEYWORDS = ("at_least", "contains", "words", "digits", "events", "count")
+_KEYWORDS = (
+    "at_least", "contains", "words", "digits", "events", "count",
+    "bot_silent_between", "bot_audible_after",
+)  # fmt: skip
+_SETTLE_S = 0.2
+_AUDIBLE_RMS = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +223,32 @@ def check_events(expected: Mapping[str, Any], events: Sequence[Mapping[str, Any]
     if digits != expected.get("digits", digits):
         problems.append(f"digits: {digits!r}, expected {expected['digits']!r}")
     return problems
+
+
+def check_bot_audio(
+    expected: Mapping[str, Any], events: Sequence[Mapping[str, Any]], recording: Path
+) -> list[str]:
+    """Listen to the bot's side of `audio.wav` around events, a fifth of a second off them."""
+    at = {str(event["kind"]): float(event["audio_s"]) + _SETTLE_S for event in events}
+    problems: list[str] = []
+    if stretch := expected.get("bot_silent_between"):
+        level = _bot_rms(recording, at[stretch[0]], at[stretch[1]] - 2 * _SETTLE_S)
+        if level > _AUDIBLE_RMS:
+            problems.append(f"the bot is heard between {stretch}: RMS {level:.0f}")
+    if kind := expected.get("bot_audible_after"):
+        level = _bot_rms(recording, at[kind], at["call_ended"])
+        if level <= _AUDIBLE_RMS:
+            problems.append(f"the bot is not heard after {kind}: RMS {level:.0f}")
+    return problems
+
+
+def _bot_rms(recording: Path, start_s: float, end_s: float) -> float:
+    with wave.open(str(recording)) as audio:
+        rate = audio.getframerate()
+        audio.setpos(min(round(start_s * rate), audio.getnframes()))
+        raw = audio.readframes(max(0, round((end_s - start_s) * rate)))
+    right = np.frombuffer(raw, dtype="<i2")[1::2].astype(np.float64)
+    return float(np.sqrt(np.mean(right**2))) if right.size else 0.0
 
 
 def free_port() -> int:

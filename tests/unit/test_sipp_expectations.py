@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import typing
+import wave
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from gateway.config.models import GatewayConfig
 from gateway.records.model import CallRecord, EndReason
 from tests.support.sipp import (
     SippScenario,
+    check_bot_audio,
     check_events,
     check_record,
     check_records,
@@ -23,7 +26,10 @@ KEYS = {
     "summary", "role", "transport", "calls", "rate", "timeout_s", "needs_root", "slow", "gateway",
     "record", "records", "place_call", "place_trunk", "trunk_state",
 }  # fmt: skip
-CHECKS = {"at_least", "contains", "words", "digits", "events", "count"}
+CHECKS = {
+    "at_least", "contains", "words", "digits", "events", "count",
+    "bot_silent_between", "bot_audible_after",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
@@ -41,6 +47,25 @@ def test_a_folder_is_whole(scenario):
     for action in root.iter("exec"):
         if "," in (media := action.get("rtp_stream", "")):
             assert (scenario.folder / media.split(",")[0]).is_file()
+
+
+def test_the_bot_is_listened_to_around_events(tmp_path):
+    second = np.zeros((8000, 2), dtype="<i2")
+    loud = second + np.array([0, 5000], dtype="<i2")
+    path = tmp_path / "audio.wav"
+    with wave.open(str(path), "wb") as audio:
+        audio.setparams((2, 2, 8000, 0, "NONE", ""))
+        audio.writeframes(b"".join(part.tobytes() for part in (loud, second, second, loud)))
+    kinds = ("answered", "held", "quiet", "resumed", "call_ended")
+    events = [{"kind": kind, "audio_s": float(at)} for at, kind in enumerate(kinds)]
+
+    def problems(**expected):
+        return check_bot_audio(expected, events, path)
+
+    assert problems(bot_silent_between=["held", "resumed"], bot_audible_after="resumed") == []
+    assert problems(bot_silent_between=["answered", "held"])
+    assert problems(bot_silent_between=["quiet", "call_ended"])
+    assert problems(bot_audible_after="call_ended")
 
 
 def test_the_command_line_names_every_log(tmp_path):
