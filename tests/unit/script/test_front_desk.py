@@ -242,3 +242,8 @@ def test_the_tools_of_the_example_work() -> None:
     assert (first["minutes"], second["minutes"]) == (7, 30)
     with pytest.raises(ValueError, match="empty"):
         tools.place_order([])
+
+
+def test_a_misheard_wish_never_hangs_up(call: Dialogue) -> None:
+    assert call.say("Can you see that again, please?") == UNKNOWN
+    assert call.calls == []
