@@ -110,6 +110,8 @@ class Reply:
             async for frame in self._voice.frames(piece):
                 if lane.queued == 0 and not lane.closed:
                     self._first_audio()
+                if count == 0:
+                    self._call.note("bot_says", text=piece)
                 await lane.write(frame)
                 count += LINE.frame_samples
                 self._pieces[entry] = (piece, count)
