@@ -1,0 +1,123 @@
+"""Who may call: one table per reason."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from gateway.sip.admission import AdmissionPolicy, Admit, Refuse
+from gateway.sip.digest import DigestRealm
+from gateway.sip.message import parse_request
+from tests.unit.sip.test_digest import client
+
+NOW = 1_700_000_000.0
+SDP = "v=0\r\nm=audio 4000 RTP/AVP 0\r\n"
+REALM = DigestRealm("gw", {"alice": "secret"}, b"key")
+
+
+def policy(**changes):
+    settings = {
+        "networks": (ip_network("10.0.0.0/8"),),
+        "trunk_networks": lambda: [ip_network("192.0.2.1/32")],
+        "realm": None,
+        "codecs": ("PCMU", "PCMA"),
+        "max_calls": 4,
+        "retry_after_s": 7,
+        "active_calls": lambda: 0,
+        "is_draining": lambda: False,
+    }
+    return AdmissionPolicy(**(settings | changes))
+
+
+def invite(method="INVITE", to="<sip:100@gw>", headers="", body=SDP):
+    kind = "Content-Type: application/sdp\r\n" if body else ""
+    return parse_request(f"{method} sip:100@gw SIP/2.0\r\nTo: {to}\r\n{kind}{headers}\r\n{body}")
+
+
+def judged(request, source="10.1.1.1", **changes):
+    found = policy(**changes).decide(request, source, NOW)
+    return (found.rule, found.status) if isinstance(found, Refuse) else found
+
+
+@pytest.mark.parametrize(
+    ("source", "changes", "verdict"),
+    [
+        ("10.1.1.1", {}, Admit()),
+        ("192.0.2.1", {}, Admit()),
+        ("192.0.2.2", {}, ("sip.allow_sources", 403)),
+        ("nonsense", {}, ("sip.allow_sources", 403)),
+        ("::1", {}, ("sip.allow_sources", 403)),
+        ("192.0.2.2", {"realm": REALM}, ("sip.users", 401)),
+        ("10.1.1.1", {"realm": REALM}, Admit()),
+        ("10.1.1.1", {"is_draining": lambda: True}, ("draining", 503)),
+        ("10.1.1.1", {"active_calls": lambda: 4}, ("sip.max_calls", 503)),
+        ("10.1.1.1", {"active_calls": lambda: 3}, Admit()),
+        ("192.0.2.2", {"active_calls": lambda: 4}, ("sip.allow_sources", 403)),
+        ("10.1.1.1", {"codecs": ("G722",)}, ("sip.codecs", 488)),
+    ],
+)
+def test_sources_and_room(source, changes, verdict):
+    assert judged(invite(), source, **changes) == verdict
+
+
+@pytest.mark.parametrize(
+    ("password", "verdict"), [("secret", Admit("alice")), ("wrong", ("sip.users", 403))]
+)
+def test_users(password, verdict):
+    header = client(REALM.challenges(NOW)[0], "alice", password)
+    request = invite(headers=f"Authorization: {header}\r\n")
+    assert judged(request, "192.0.2.2", realm=REALM) == verdict
+
+
+def test_a_challenge_is_no_refusal_yet_and_says_when_it_is_stale():
+    found = policy(realm=REALM).decide(invite(), "192.0.2.2", NOW)
+    assert found.is_challenge
+    assert [name for name, _ in found.headers] == ["WWW-Authenticate"] * 2
+    header = client(REALM.challenges(NOW - 100)[0], "alice", "secret")
+    old = invite(headers=f"Authorization: {header}\r\n")
+    found = policy(realm=REALM).decide(old, "192.0.2.2", NOW)
+    assert "stale=true" in found.headers[0][1]
+
+
+def test_a_full_gateway_says_when_to_try_again():
+    found = policy(active_calls=lambda: 4).decide(invite(), "10.1.1.1", NOW)
+    assert ("Retry-After", "7") in found.headers
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        ("", Admit()),
+        ("v=0\r\nm=audio 4000 RTP/AVP 8 0\r\n", Admit()),
+        ("v=0\r\nm=audio 4000 RTP/AVP 18\r\n", ("sip.codecs", 488)),
+        ("v=0\r\nm=video 4000 RTP/AVP 0\r\n", ("sdp", 488)),
+        ("m=audio x y z\r\n", ("sdp", 400)),
+    ],
+)
+def test_offers(body, verdict):
+    assert judged(invite(body=body)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("method", "to", "verdict"),
+    [
+        ("OPTIONS", "<sip:gw>", Admit()),
+        ("REFER", "<sip:gw>", ("sip.methods", 405)),
+        ("MESSAGE", "<sip:gw>", ("sip.methods", 405)),
+        ("invite", "<sip:gw>", ("sip.methods", 405)),
+        ("REFER", "<sip:gw>;tag=x", Admit()),
+        ("INVITE", "<sip:gw>;tag=x", Admit()),
+        ("INVITE", "<sip:gw;tag=x>", ("sip.allow_sources", 403)),
+        ("ACK", "<sip:gw>", Admit()),
+        ("BYE", "<sip:gw>;tag=x", Admit()),
+    ],
+)
+def test_methods_from_a_stranger(method, to, verdict):
+    assert judged(invite(method, to), "203.0.113.9") == verdict
+
+
+@pytest.mark.parametrize("name", ["Replaces", "REPLACES", "replaces "])
+def test_nobody_takes_over_a_call(name):
+    request = invite(headers=f"{name}: abc;to-tag=1;from-tag=2\r\n")
+    assert judged(request) == ("sip.replaces", 420)
