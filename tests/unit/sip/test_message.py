@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,17 +106,13 @@ MARKS = st.text(st.sampled_from('<>"\\;:,=@\r\n\t tag sip:To0')).map(str)
 @given(st.one_of(st.binary().map(lambda raw: raw.decode("utf-8", "replace")), MARKS))
 def test_nothing_but_value_error_whatever_comes(text):
     for whole in (text, f"INVITE sip:a SIP/2.0\r\nTo: {text}\r\n\r\n{text}"):
-        try:
+        with suppress(ValueError):
             found = parse_request(whole)
             assert found.is_initial in (True, False)
             uri_user(found.header("to"))
             offered_codecs(found.body)
-        except ValueError:
-            pass
-    try:
+    with suppress(ValueError):
         offered_codecs("m=audio " + text)
-    except ValueError:
-        pass
 
 
 @pytest.mark.timeout(5)
