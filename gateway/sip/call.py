@@ -245,6 +245,11 @@ class SipLine:
         self._closed.set()
         self._events.put_nowait(self.ended)
 
+    def drop_ended_leg(self) -> None:
+        """Let go of the library's call if it is over."""
+        if self.ended is not None:
+            self._leg = None
+
     def release(self) -> CallMediaPort | None:
         """Let go of the library's objects; returns the port for the next call."""
         port, self.port = self.port, None

@@ -60,7 +60,7 @@ class SipEndpoint:
         self._loop = asyncio.get_running_loop()
         self._lib = pj.Endpoint()
         self._log = _LibraryLog()
-        self._lines: dict[int, tuple[SipLine, Leg]] = {}
+        self._lines: set[SipLine] = set()
         self._free_ports: list[CallMediaPort] = []
         self._ports: list[CallMediaPort] = []
         self._trunks = {t.name: Trunk(t, self._loop, sink.on_trunk) for t in trunks}
@@ -120,6 +120,7 @@ class SipEndpoint:
             NoCallSlot: all slots are taken.
             SipError: unknown trunk or bad target.
         """
+        self._drop_ended_legs()
         if self.active_calls() >= self._config.max_calls or not self._free_ports:
             raise NoCallSlot(503, f"all {self._config.max_calls} call slots taken")
         if trunk_name and trunk_name not in self._trunks:
@@ -143,14 +144,12 @@ class SipEndpoint:
             line.on_disconnected(500, error.reason)
             self._recycle(line)
             raise CallRejected(500, f"cannot call {uri}: {error.reason}") from error
-        self._lines[leg.getId()] = (line, leg)
+        self._lines.add(line)
         return line
 
     def release(self, line: SipLine) -> None:
         """Forget a call that is over; its slot is free."""
-        for number, (known, _) in list(self._lines.items()):
-            if known is line:
-                del self._lines[number]
+        self._lines.discard(line)
         self._recycle(line)
 
     # --- what can be seen ---
@@ -158,7 +157,7 @@ class SipEndpoint:
     def active_calls(self) -> int:
         """Slots in use."""
         counted = self._filter.active_calls() if self._filter else 0
-        return max(counted, len(self._lines))
+        return max(counted, len(self._ports) - len(self._free_ports))
 
     def dialogs(self) -> int:
         """SIP dialogs alive."""
@@ -269,6 +268,7 @@ class SipEndpoint:
         return handled
 
     def _judge(self, message: bytes, source: str, port: int) -> Decision | None:
+        self._drop_ended_legs()
         try:
             request = parse_request(message.decode("utf-8", "replace"))
         except ValueError:
@@ -278,6 +278,14 @@ class SipEndpoint:
             facts = self._facts(request, f"{source}:{port}", "")
             self._refused_messages.append((facts, decision))
         return decision
+
+    def _drop_ended_legs(self) -> None:
+        """Delete the library's objects of calls that are over, before their numbers are reused.
+
+        A deleted `pj.Call` hangs up whatever call has its number by then.
+        """
+        for line in self._lines:
+            line.drop_ended_leg()
 
     def on_incoming(self, call_number: int, trunk_name: str, rdata: pj.SipRxData) -> None:
         """Make a line of an admitted INVITE.  Called by the library's account callback."""
@@ -291,7 +299,7 @@ class SipEndpoint:
         )
         leg = Leg(account, line, call_number)
         line.bind(leg)
-        self._lines[call_number] = (line, leg)
+        self._lines.add(line)
         self._sink.on_incoming(line)
 
     def on_registration(self, trunk_name: str, status: int, reason: str, expires_s: int) -> None:
@@ -359,10 +367,7 @@ class _Account(pj.Account):
         try:
             self._endpoint.on_incoming(prm.callId, self._trunk_name, prm.rdata)
         except Exception:
-            log.exception("incoming_call_failed")
-            how = pj.CallOpParam()
-            how.statusCode = 500
-            pj.Call(self, prm.callId).hangup(how)
+            log.exception("incoming_call_failed")  # a call without a leg: pjsua2 answers it 500
 
     def onRegState(self, prm: pj.OnRegStateParam) -> None:
         """Pass on."""
