@@ -180,19 +180,12 @@ class CallSession:
         if ended is None:
             failure = next(e for e in found if isinstance(e, SipError))
             return End("failed", str(failure), failure.status)
-        return self._end_by_line(ended)
-
-    def _end_by_line(self, ended: HungUp) -> End:
-        text = f"{ended.status} {ended.reason}"
-        if self._line.is_transferred:
-            return End("transferred", text, ended.status)
-        if self._record.answered_at is not None:
-            return End("caller_hung_up", text, ended.status)
-        if self._line.facts.direction == "in":
-            return End("cancelled", text, ended.status)
-        if ended.status in _BUSY:
-            return End("busy", text, ended.status)
-        return End("no_answer" if ended.status in _NO_ANSWER else "failed", text, ended.status)
+        return end_of_line(
+            ended,
+            is_outgoing=self._line.facts.direction == "out",
+            was_answered=self._record.answered_at is not None,
+            is_transferred=self._line.is_transferred,
+        )
 
     async def _finish(self, end: End) -> CallRecord:
         """Close the line, write the record."""
@@ -222,3 +215,20 @@ class CallSession:
 
 def _end_of(result: CallResult) -> End:
     return End(result.ending.reason, result.ending.text, result.status)
+
+
+def end_of_line(
+    ended: HungUp, *, is_outgoing: bool, was_answered: bool, is_transferred: bool
+) -> End:
+    """Say why a call ended that the line ended.  Pure."""
+    text = f"{ended.status} {ended.reason}"
+    if is_transferred:
+        return End("transferred", text, ended.status)
+    if was_answered:
+        # Other than a BYE: no session refresh came (RFC 4028), or the peer forgot the dialog.
+        return End("caller_hung_up" if ended.status < 300 else "failed", text, ended.status)
+    if not is_outgoing:
+        return End("cancelled", text, ended.status)
+    if ended.status in _BUSY:
+        return End("busy", text, ended.status)
+    return End("no_answer" if ended.status in _NO_ANSWER else "failed", text, ended.status)
