@@ -168,6 +168,8 @@ class Worker:
         agent = command.agent or self._parts.plan.default_agent
         if agent not in self._parts.agents.by_name:
             raise CommandError(422, f"no agent named {agent!r}")
+        if command.trunk and all(t.name != command.trunk for t in self._parts.config.trunks):
+            raise CommandError(422, f"no trunk named {command.trunk!r}")
         line = self._endpoint.place(command.to, command.trunk)
         steps = (Talk(agent=agent),)
         self._group.create_task(self._serve(line, Route("", "", steps, "placed by request")))
@@ -250,9 +252,10 @@ async def serve(config: GatewayConfig, socket: Path, folder: Path) -> None:
     agents = Agents(config.agents, folder)
     control = ControlServer(socket)
     plan = load_dialplan(config)
+    detector = SileroModel()
     try:
         await agents.warm_up()
-        parts = _Parts(config, plan, agents, records, metrics, SileroModel(), control)
+        parts = _Parts(config, plan, agents, records, metrics, detector, control)
         await _serve_until_stopped(parts)
     finally:
         await agents.close()
