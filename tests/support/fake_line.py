@@ -144,6 +144,7 @@ class ScriptedRecognizer:
     def __init__(self, *texts: str | Exception | None, delay_s: float = 0.06) -> None:
         self.texts = list(texts)
         self.delay_s = delay_s
+        self.opens_after_s = 0.0
         self.expected: list[Expect] = []
         self.open = 0
 
@@ -156,6 +157,7 @@ class ScriptedRecognizer:
         self.expected.append(expect)
         self.open += 1
         try:
+            await asyncio.sleep(self.opens_after_s)
             yield _Recognition(self.texts.pop(0) if self.texts else "", self.delay_s)
         finally:
             self.open -= 1

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from gateway.audio.format import AudioFormat
 from gateway.config.models import AgentConfig, SilenceConfig, TurnConfig
 from gateway.conversation.actions import builtin_tools
 from gateway.conversation.agent import Agent
@@ -15,13 +16,15 @@ from gateway.conversation.line import Digit, Held, Resumed
 from gateway.conversation.live_call import LiveCall, SayRequest
 from gateway.conversation.tools import FunctionTool, ToolBox
 from gateway.conversation.voice import Voice
-from gateway.errors import ProviderUnavailable, TransferFailed
+from gateway.errors import ProviderUnavailable, SipError, TransferFailed
 from gateway.providers.contracts import (
     AssistantMessage,
     Expect,
+    Memo,
     TextDelta,
     ToolCall,
     ToolResult,
+    Usage,
     UserMessage,
 )
 from gateway.telemetry.metrics import Metrics
@@ -485,3 +488,89 @@ def test_the_chain_is_named_for_the_log():
         assert "ScriptedRecognizer -> ScriptedBrain" in str(scene.talk)
 
     Scene().play(script)
+
+
+def test_digits_that_cannot_be_sent_do_not_end_the_call():
+    async def script(scene):
+        async def fails(digits):
+            raise SipError(500, "no media")
+
+        scene.line.send_digits = fails
+        await scene.says(3, 0.5)
+        await scene.until(7)
+
+    goes = [*text("Pressing."), call_of("send_dtmf", '{"digits": "1"}')]
+    scene = Scene([goes], ["Press one."]).play(script)
+    assert "digits_not_sent" in scene.notes.kinds()
+    assert scene.ending is None
+
+
+def test_a_brain_that_only_calls_tools_is_stopped():
+    async def look() -> str:
+        """Look it up."""
+        return "nothing"
+
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.until(9)
+
+    scene = Scene([[call_of("look")]] * 20, ["Look."], tools=[look], fallback="Sorry.")
+    scene.play(script)
+    assert len(scene.brain.requests) == 8
+    assert scene.synthesizer.texts[-1] == "Sorry."
+
+
+def test_a_memo_comes_back_and_tokens_are_counted():
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.says(6, 0.5)
+        await scene.until(9)
+
+    brain = [[*text("One."), Memo("state"), Usage(10, 3)], text("Two.")]
+    scene = Scene(brain, ["First.", "Second."]).play(script)
+    assert [request.memo for request in scene.brain.requests] == [None, "state"]
+    tokens = scene.call.metrics.llm_tokens
+    assert tokens.labels("input")._value.get() == 10
+
+
+def test_rendered_sentences_need_no_synthesizer_and_other_rates_fit():
+    async def script(scene):
+        await scene.voice.render_ahead([GREETING, "Sorry."])
+        assert scene.voice.is_rendered(GREETING)
+        scene.synthesizer.fails = lambda _: DOWN
+        await scene.says(3, 0.5)
+        await scene.until(8)
+
+    voice = ScriptedVoice()
+    voice.output_format = AudioFormat(16000)
+    scene = Scene([text("Fails.")], ["Hello."], voice=voice, fallback="Sorry.")
+    scene.play(script)
+    assert scene.notes.turns[-1].bot_text_heard == "Sorry."
+
+
+def test_recognition_at_another_rate_that_opens_late_misses_nothing():
+    async def script(scene):
+        scene.recognizer.input_format = AudioFormat(16000)
+        scene.recognizer.opens_after_s = 1.5
+        await scene.says(3, 0.5)
+        await scene.until(9)
+
+    scene = Scene([text("Yes.")], ["Hello."]).play(script)
+    assert scene.history[-1] == AssistantMessage("Yes.")
+
+
+def test_speech_during_a_transfer_is_not_for_the_bot():
+    async def script(scene):
+        async def slow(target):
+            scene.line.speak(1.0)
+            await asyncio.sleep(5)
+            raise TransferFailed(408, "nobody")
+
+        scene.line.transfer = slow
+        await scene.says(3, 0.5)
+        await scene.until(16)
+
+    goes = [*text("I connect you."), call_of("transfer_call", '{"target": "sales"}')]
+    scene = Scene([goes], ["Sales."], transfer_failed="Nobody there.").play(script)
+    assert scene.notes.turns[-1].bot_text_heard == "Nobody there."
+    assert not scene.notes.turns[-1].interrupted
