@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.errors import SipError
 from gateway.probe import scenario
 from gateway.probe.caller import Call
+from gateway.probe.g711 import Samples
 from gateway.probe.media import RtpPeer
 from gateway.probe.performance import Performance, render_lines, spoken_instants
 from gateway.probe.report import build_report
-from gateway.probe.timeline import Turn, loud_instants, measure_turns
+from gateway.probe.timeline import Turn, frame_gaps_ms, loud_instants, measure_turns
 from gateway.probe.transactions import open_sip_socket
 from gateway.probe.voices import Voice
 from gateway.records.model import TurnRecord
@@ -40,21 +41,49 @@ class CallOutcome:
     """Between two audio packets, in the order they came."""
 
 
-async def make_call(
-    uri: str, script: scenario.Scenario, on_event: Callable[[str], None] = lambda _: None
-) -> CallOutcome:
+@dataclass(frozen=True, slots=True)
+class _Acted:
+    """A call that is over and not yet measured."""
+
+    caller: str
+    call: Call
+    media: RtpPeer
+    performance: Performance
+
+
+async def make_call(uri: str, script: scenario.Scenario) -> CallOutcome:
     """Render the script's lines, then make one call and measure it.
 
     Raises:
         SipError: the call was not answered.
     """
-    speech = await render_lines(script)
+    return _outcome(await _act(uri, script, await render_lines(script)))
+
+
+async def make_calls(uri: str, scripts: Sequence[scenario.Scenario]) -> list[CallOutcome]:
+    """Make several calls at once.
+
+    Rendering comes before the first and measuring after the last: either would hold up the
+    packets of callers who are still talking.
+    """
+    speeches = [await render_lines(script) for script in scripts]
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(_act(uri, script, speech))
+            for script, speech in zip(scripts, speeches, strict=True)
+        ]
+    return [_outcome(task.result()) for task in tasks]
+
+
+async def _act(
+    uri: str, script: scenario.Scenario, speech: Mapping[scenario.Step, Samples]
+) -> _Acted:
     caller = f"bench{os.getpid()}x{next(_numbers)}x"
     media = RtpPeer()
     try:
         async with open_sip_socket() as sip:
             call = Call(sip, media, user=caller, codecs=script.codecs)
-            performance = Performance(call, media, speech, lambda event, _: on_event(event))
+            performance = Performance(call, media, speech, lambda _event, _fields: None)
             try:
                 await call.place(uri)
                 await performance.run(script)
@@ -62,14 +91,7 @@ async def make_call(
                 await call.hang_up()
     finally:
         media.close()
-    return _outcome(caller, call, media, performance)
-
-
-async def make_calls(uri: str, scripts: Sequence[scenario.Scenario]) -> list[CallOutcome]:
-    """Make several calls at once."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(make_call(uri, script)) for script in scripts]
-    return [task.result() for task in tasks]
+    return _Acted(caller, call, media, performance)
 
 
 async def short_call(uri: str) -> CallOutcome:
@@ -126,13 +148,13 @@ def pair_turns(
     ]
 
 
-def _outcome(caller: str, call: Call, media: RtpPeer, performance: Performance) -> CallOutcome:
+def _outcome(acted: _Acted) -> CallOutcome:
+    call, media, performance = acted.call, acted.media, acted.performance
     spoken = [(line.text, spoken_instants(media, line)) for line in performance.lines]
     audible = [(text, instants) for text, instants in spoken if len(instants)]
     audio = [packet.audio for packet in media.received if packet.audio is not None]
     turns = measure_turns([instants for _, instants in audible], loud_instants(audio))
-    instants = [packet.at_ns for packet in media.received if packet.audio is not None]
-    gaps = [(b - a) / 1e6 for a, b in itertools.pairwise(instants)]
+    gaps = [float(gap) for gap in frame_gaps_ms(media.received)]
     texts = [text for text, _ in audible]
     report = build_report(call, media, performance)
-    return CallOutcome(caller, report, call.times.invite_ns or 0, texts, turns, gaps)
+    return CallOutcome(acted.caller, report, call.times.invite_ns or 0, texts, turns, gaps)

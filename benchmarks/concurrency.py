@@ -17,7 +17,7 @@ CALLS = 4
 
 
 async def run(*, quick: bool) -> None:
-    lines = 3 if quick else 11  # about 5.5 s each
+    lines = 3 if quick else 6  # about 10 s each
     async with running_gateway() as gateway:
         progress("one call alone")
         alone = await _talk(gateway, 1, min(lines, 5))

@@ -6,7 +6,6 @@ The path: caller's audio -> PCMU over RTP -> jitter buffer -> voice detection ->
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import wave
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from benchmarks import _listening
-from benchmarks._calls import conversation, make_call, pair_turns
+from benchmarks._calls import conversation, make_calls, pair_turns
 from benchmarks._gateway import Gateway, running_gateway
 from benchmarks._report import Row, progress, publish
 from benchmarks.recognizer_wer import SENTENCES as SPOKEN
@@ -71,7 +70,7 @@ async def run(*, quick: bool) -> None:
         batch = _PER_CALL * _AT_ONCE
         async with running_gateway(_listening.AGENT, _listening.FILES) as gateway:
             for start in range(0, len(utterances), batch):
-                heard += await _calls(gateway, utterances[start : start + batch])
+                heard += await _through_path(gateway, utterances[start : start + batch])
                 progress(f"{len(heard)} of {len(utterances)} through the path")
     rows, figures = _compare(utterances, alone, heard)
     publish("path_wer", "Word error rate, whole path beside recognizer alone", rows, figures)
@@ -97,24 +96,17 @@ def _prompts(limit: int | None) -> list[Utterance]:
     return [Utterance("prompts", row["text"], DATA / row["file"]) for row in rows[:limit]]
 
 
-async def _calls(gateway: Gateway, utterances: Sequence[Utterance]) -> list[str]:
-    """Several calls at once, each with its share of the utterances."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(_through_path(gateway, utterances[start : start + _PER_CALL]))
-            for start in range(0, len(utterances), _PER_CALL)
-        ]
-    return [text for task in tasks for text in task.result()]
-
-
 async def _through_path(gateway: Gateway, utterances: Sequence[Utterance]) -> list[str]:
-    """What `call.json` says that each was; empty for one that made no turn."""
-    lines = [scenario.Play(file=utterance.file) for utterance in utterances]
-    outcome = await make_call(gateway.uri, conversation(lines))
-    record = await gateway.record(outcome.caller)
-    texts = [""] * len(utterances)
-    for index, turns in pair_turns(outcome.turns, record.turns):
-        texts[index] = " ".join(turn.caller_text or "" for turn in turns)
+    """What `call.json` says that each was, by several calls at once; empty = it made no turn."""
+    shares = [utterances[at : at + _PER_CALL] for at in range(0, len(utterances), _PER_CALL)]
+    scripts = [conversation([scenario.Play(file=one.file) for one in share]) for share in shares]
+    texts: list[str] = []
+    for outcome in await make_calls(gateway.uri, scripts):
+        record = await gateway.record(outcome.caller)
+        texts += [
+            " ".join(turn.caller_text or "" for turn in turns)
+            for _, turns in pair_turns(outcome.turns, record.turns)
+        ]
     return texts
 
 
