@@ -13,6 +13,7 @@ _KNOWN = frozenset(
     {"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "PRACK", "INFO", "NOTIFY"}
 )
 _ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, NOTIFY"
+_OFFERING = frozenset({"INVITE", "UPDATE"})
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -63,7 +64,10 @@ class AdmissionPolicy:
         """Judge a request from IP address `source` at wall time `now_s`."""
         if request.method not in _KNOWN and request.is_initial:
             return Refuse("sip.methods", 405, "Method Not Allowed", (("Allow", _ALLOW),))
-        if request.method != "INVITE" or not request.is_initial:
+        if not request.is_initial and request.method in _OFFERING:
+            # The library would answer 500; the call goes on as it was (RFC 3261 section 14.2).
+            return self._media(request) or Admit()
+        if request.method != "INVITE":
             return Admit()
         who = self._authenticate(request, source, now_s)
         if isinstance(who, Refuse):

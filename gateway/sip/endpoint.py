@@ -274,7 +274,9 @@ class SipEndpoint:
         except ValueError:
             return Ignore()
         decision = self._policy.decide(request, source, _wall_s())
-        if isinstance(decision, Refuse) and not decision.is_challenge:
+        if isinstance(decision, Refuse) and not request.is_initial:
+            log.warning("offer_refused", rule=decision.rule, reason=decision.reason, source=source)
+        elif isinstance(decision, Refuse) and not decision.is_challenge:
             facts = self._facts(request, f"{source}:{port}", "")
             self._refused_messages.append((facts, decision))
         return decision

@@ -121,3 +121,19 @@ def test_methods_from_a_stranger(method, to, verdict):
 def test_nobody_takes_over_a_call(name):
     request = invite(headers=f"{name}: abc;to-tag=1;from-tag=2\r\n")
     assert judged(request) == ("sip.replaces", 420)
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "verdict"),
+    [
+        ("INVITE", SDP, Admit()),
+        ("INVITE", "", Admit()),
+        ("INVITE", "v=0\r\nm=audio 4000 RTP/AVP 18\r\n", ("sip.codecs", 488)),
+        ("UPDATE", "v=0\r\nm=audio 4000 RTP/AVP 18\r\n", ("sip.codecs", 488)),
+        ("INVITE", "v=0\r\nm=image 4000 udptl t38\r\n", ("sdp", 488)),
+        ("ACK", "v=0\r\nm=audio 4000 RTP/AVP 18\r\n", Admit()),
+    ],
+)
+def test_offers_within_a_call(method, body, verdict):
+    request = invite(method, to="<sip:100@gw>;tag=1", body=body)
+    assert judged(request, "192.0.2.2", active_calls=lambda: 4) == verdict
