@@ -302,7 +302,11 @@ class SipEndpoint:
         leg = Leg(account, line, call_number)
         line.bind(leg)
         self._lines.add(line)
-        self._sink.on_incoming(line)
+        try:
+            self._sink.on_incoming(line)
+        except BaseException:
+            self.release(line)
+            raise
 
     def on_registration(self, trunk_name: str, status: int, reason: str, expires_s: int) -> None:
         """Pass a REGISTER's outcome to its trunk."""
