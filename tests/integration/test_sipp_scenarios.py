@@ -80,7 +80,7 @@ class Site:
 
 
 class Sites:
-    """Starts the gateway of a group when its first scenario comes; one runs at a time."""
+    """Starts the gateway of a group when its first scenario comes; one has calls at a time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -91,8 +91,10 @@ class Sites:
     def of(self, group: str) -> Site:
         """Give the group's gateway, at rest."""
         if self._site is None or group != self._group:
-            self.close()
-            self._group, self._site = group, self._start(group)
+            with ExitStack() as fresh:
+                site = self._start(group, fresh)
+                self.close()  # only now: the old one's dialogs went away meanwhile
+                self._group, self._site, self._open = group, site, fresh.pop_all()
         return self._site
 
     def close(self) -> None:
@@ -102,14 +104,14 @@ class Sites:
             if site is not None:
                 site.gateway.wait_for_metric("gateway_sip_dialogs", 0, DIALOGS_GONE_S)
 
-    def _start(self, group: str) -> Site:
+    def _start(self, group: str, stack: ExitStack) -> Site:
         port = free_port()
         settings: dict[str, Any] = {"dialplan": {"directory": str(SCENARIOS / "dialplan")}}
         for scenario in ALL:
             if group_of(scenario) == group:
                 settings = united(settings, scenario.gateway(port))
         context = running_gateway(self._folder / group, to_toml(settings))
-        site = Site(self._open.enter_context(context), port)
+        site = Site(stack.enter_context(context), port)
         site.at_rest = site.holds()
         return site
 
