@@ -18,7 +18,7 @@ from gateway.config.models import SipConfig, TrunkConfig
 from gateway.conversation.line import CallFacts
 from gateway.errors import CallRejected, NoCallSlot, SipError
 from gateway.sip import pj
-from gateway.sip.admission import AdmissionPolicy, Decision, Ignore, Network, Refuse
+from gateway.sip.admission import AdmissionPolicy, Admit, Decision, Ignore, Network, Refuse
 from gateway.sip.call import Leg, SipLine
 from gateway.sip.digest import DigestRealm
 from gateway.sip.media_port import CallMediaPort
@@ -32,6 +32,9 @@ _PUMP_S = 0.01
 _TRANSACTION_MS = 8000
 """Five transmissions of a request (0, 0.5, 1.5, 3.5, 7.5 s): then nobody is there."""
 _EVENTS_PER_PUMP = 64
+_NEW_CALLS_PER_S = 16
+"""The library keeps the two RTP handles of an ended call for half a second, and aborts the process
+when more than 64 are in use."""
 _LIBRARY_CODECS = {"PCMU": "PCMU/8000/1", "PCMA": "PCMA/8000/1", "G722": "G722/16000/1"}
 
 
@@ -68,6 +71,7 @@ class SipEndpoint:
         self._filter: RequestFilter | None = None
         self._policy = self._make_policy()
         self._refused_messages: deque[tuple[CallFacts, Refuse]] = deque()
+        self._admitted_s: deque[float] = deque(maxlen=_NEW_CALLS_PER_S)
         self.draining = False
 
     async def __aenter__(self) -> SipEndpoint:
@@ -274,12 +278,23 @@ class SipEndpoint:
         except ValueError:
             return Ignore()
         decision = self._policy.decide(request, source, _wall_s())
+        if isinstance(decision, Admit) and request.is_initial and request.method == "INVITE":
+            decision = self._too_fast() or decision
         if isinstance(decision, Refuse) and not request.is_initial:
             log.warning("offer_refused", rule=decision.rule, reason=decision.reason, source=source)
         elif isinstance(decision, Refuse) and not decision.is_challenge:
             facts = self._facts(request, f"{source}:{port}", "")
             self._refused_messages.append((facts, decision))
         return decision
+
+    def _too_fast(self) -> Refuse | None:
+        """Refuse what is more than the library can clear away."""
+        now_s, times = self._loop.time(), self._admitted_s
+        if len(times) == _NEW_CALLS_PER_S and now_s - times[0] < 1.0:
+            retry = (("Retry-After", str(self._config.retry_after_s)),)
+            return Refuse("sip.call_rate", 503, "Too many calls per second", retry)
+        times.append(now_s)
+        return None
 
     def _drop_ended_legs(self) -> None:
         """Delete the library's objects of calls that are over, before their numbers are reused.
