@@ -31,6 +31,7 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 _VOICES: tuple[voices.Voice, ...] = ("awb", "kal16")
 _PER_CALL = 12
 _AT_ONCE = 4
+_FOREIGN_PERCENT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def _compare(
         reference = words(utterance.text)
         wrong_alone = word_errors(reference, words(by_itself))
         wrong_path = word_errors(reference, words(by_path))
-        for name in (utterance.group, "all"):
+        for name in [utterance.group] + ["all flite"] * utterance.group.startswith("flite"):
             errors = groups.setdefault(name, Errors())
             errors.words += len(reference)
             errors.alone += wrong_alone
@@ -145,6 +146,11 @@ def _compare(
             f"difference {rate['difference_points']:+.1f} points  ({rate['words']:.0f} words)",
         )
         for name, rate in rates.items()
+    ]
+    rows += [
+        (name, "NOT A RECOGNIZER FIGURE: these recordings do not say their text in English")
+        for name, rate in rates.items()
+        if rate["alone_percent"] > _FOREIGN_PERCENT
     ]
     rows += [(group, f"{text!r}: {a!r} -> {b!r}") for group, text, a, b in different]
     return rows, {"groups": rates, "different": different}
