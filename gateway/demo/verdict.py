@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from gateway.demo.timing import TimedTurn
 from gateway.records.model import CallRecord, ToolUse
 
-EXPECTED_ORDER = ["1 small coffee", "1 small tea"]
+EXPECTED_ORDER = ["1 espresso", "1 large tea"]
 """What the caller of call.toml has ordered once the correction is understood."""
 
 
@@ -42,7 +43,11 @@ def _about_the_order(tools: Sequence[ToolUse]) -> list[str]:
     if len(placed) != 1:
         return [f"{len(placed)} orders were placed, not one"]
     items = json.loads(placed[0].arguments)["items"]
-    ordered = sorted(f"{i['quantity']} {i['options'].get('size', '')} {i['item']}" for i in items)
+    ordered = sorted(_in_words(item) for item in items)
     if ordered != EXPECTED_ORDER:
         return [f"the order is {', '.join(ordered)}, not {', '.join(EXPECTED_ORDER)}"]
     return []
+
+
+def _in_words(item: dict[str, Any]) -> str:
+    return " ".join([str(item["quantity"]), *item["options"].values(), item["item"]])

@@ -9,8 +9,8 @@ from gateway.demo.verdict import shortcomings
 from gateway.records.model import CallRecord, ToolUse, TurnRecord
 
 ORDER = (
-    '{"items": [{"item": "tea", "quantity": 1, "options": {"size": "small"}},'
-    ' {"item": "coffee", "quantity": 1, "options": {"size": "small"}}]}'
+    '{"items": [{"item": "tea", "quantity": 1, "options": {"size": "large"}},'
+    ' {"item": "espresso", "quantity": 1, "options": {}}]}'
 )
 PLACED = ToolUse(name="place_order", arguments=ORDER)
 GREETING = TurnRecord(index=0, started_s=0.0, bot_text_heard="Hello.")
@@ -88,7 +88,7 @@ def test_a_call_that_went_as_planned_has_no_shortcomings() -> None:
             SPOKEN,
             [],
             "bot_hung_up",
-            "not 1 small coffee, 1 small tea",
+            "not 1 espresso, 1 large tea",
         ),
     ],
 )
