@@ -75,11 +75,13 @@ class WorkerProcess:
         async with asyncio.TaskGroup() as group:
             watch = group.create_task(process.wait())
             talk = group.create_task(self._talk(socket))
-            await asyncio.wait([watch, talk], return_when=asyncio.FIRST_COMPLETED)
-            talk.cancel()
-            if not watch.done():
-                with suppress(ProcessLookupError):  # it has ended, only nobody has noticed yet
-                    process.terminate()
+            try:
+                await asyncio.wait([watch, talk], return_when=asyncio.FIRST_COMPLETED)
+            finally:  # told before it is left alone
+                if not watch.done():
+                    with suppress(ProcessLookupError):  # it has ended, nobody has noticed yet
+                        process.terminate()
+                talk.cancel()
 
     async def _talk(self, socket: Path) -> None:
         try:

@@ -294,7 +294,8 @@ async def _serve_until_stopped(parts: _Parts) -> None:
 async def _stop_when_abandoned(control: ControlServer, stop: asyncio.Event) -> None:
     """A worker without its supervisor has no future."""
     await control.abandoned()
-    log.warning("supervisor_gone")
+    if not stop.is_set():
+        log.warning("supervisor_gone")
     stop.set()
 
 

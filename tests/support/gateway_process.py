@@ -64,9 +64,9 @@ class GatewayUnderTest:
 
     def calls(self) -> list[dict[str, Any]]:
         """Every finished `call.json`, oldest first."""
-        paths = sorted(self.records.glob("*/*/call.json"), key=lambda path: path.parent.name)
-        found = [json.loads(path.read_bytes()) for path in paths]
-        return [call for call in found if call["state"] == "finished"]
+        found = [json.loads(path.read_bytes()) for path in self.records.glob("*/*/call.json")]
+        finished = [call for call in found if call["state"] == "finished"]
+        return sorted(finished, key=lambda call: str(call["started_at"]))
 
     def wait_for_call(self, timeout_s: float = 30.0, *, after: int = 0) -> dict[str, Any]:
         """Wait for one more finished call than `after`; give the newest."""
