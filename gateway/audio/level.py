@@ -41,6 +41,24 @@ def last_sample_above(pcm: bytes, threshold: int) -> int | None:
     return int(above[-1]) if len(above) else None
 
 
+def audible_span(pcm: bytes, threshold: int, count: int, within: int) -> tuple[int, int] | None:
+    """First and last sample of sound that is more than a crackle.
+
+    Args:
+        pcm: mono s16le.
+        threshold: magnitude that a sample must exceed.
+        count: so many such samples ...
+        within: ... among so many neighbours make it audible.
+    """
+    above = np.flatnonzero(_magnitudes(pcm) > threshold)
+    if len(above) < count:
+        return None
+    starts = np.flatnonzero(above[count - 1 :] - above[: len(above) - count + 1] < within)
+    if not len(starts):
+        return None
+    return int(above[starts[0]]), int(above[starts[-1] + count - 1])
+
+
 def _samples(pcm: bytes) -> npt.NDArray[np.int16]:
     return np.frombuffer(pcm, dtype="<i2")
 

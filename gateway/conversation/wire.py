@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 
 from gateway.audio.format import LINE
-from gateway.audio.level import first_sample_above, last_sample_above
+from gateway.audio.level import audible_span
 
 THRESHOLD = 1000
-"""Absolute sample value that counts as audible (about -30 dBFS peak)."""
+"""Absolute sample value that counts as loud (about -30 dBFS peak)."""
+_LOUD_SAMPLES, _WITHIN_SAMPLES = 4, LINE.sample_rate_hz * 5 // 1000
+"""Audible is what has four loud samples within 5 ms: a single one is a crackle."""
 _MEMORY_FRAMES = 500
 _SLACK = LINE.sample_rate_hz // 10
 
@@ -54,7 +56,6 @@ class WireMeter:
         return self._bot[-1][1] if self._bot else None
 
     def _note(self, track: deque[tuple[int, int]], pcm: bytes) -> None:
-        last = last_sample_above(pcm, THRESHOLD)
-        if last is not None:
-            first = first_sample_above(pcm, THRESHOLD) or 0
-            track.append((self.now + first, self.now + last))
+        span = audible_span(pcm, THRESHOLD, _LOUD_SAMPLES, _WITHIN_SAMPLES)
+        if span is not None:
+            track.append((self.now + span[0], self.now + span[1]))

@@ -34,7 +34,8 @@ class Dialogue:
         self, script: Script, tools: Tools | None = None, listed: Collection[str] | None = None
     ) -> None:
         self.script = script
-        self.tools = {"hang_up": lambda: None, "transfer_call": lambda target: target, **(tools or {})}
+        builtins = {"hang_up": lambda: None, "transfer_call": lambda target: target}
+        self.tools = {**builtins, **(tools or {})}
         self.listed = listed
         self.state: State | None = None
         self.calls: list[tuple[str, dict[str, object]]] = []

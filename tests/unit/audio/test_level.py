@@ -45,3 +45,21 @@ def test_peak_of_the_most_negative_sample():
 def test_edges_of_sound(samples, first, last):
     assert level.first_sample_above(pcm(*samples), 10) == first
     assert level.last_sample_above(pcm(*samples), 10) == last
+
+
+@pytest.mark.parametrize(
+    ("loud", "expected"),
+    [
+        ([], None),
+        ([5], None),
+        ([5, 6, 7], None),
+        ([5, 6, 7, 8], (5, 8)),
+        ([0, 50, 100, 150], None),
+        ([5, 15, 25, 35, 100, 101, 102, 103, 159], (5, 103)),
+        ([3, 20, 21, 22, 23, 158], (3, 23)),
+    ],
+)
+def test_a_crackle_is_not_audible(loud: list[int], expected: tuple[int, int] | None):
+    samples = np.zeros(160, dtype="<i2")
+    samples[loud] = -2000
+    assert level.audible_span(samples.tobytes(), 1000, 4, 40) == expected
