@@ -1,4 +1,4 @@
-# `make demo` and `make test` set everything up by themselves; see tools/setup.sh.
+# `make demo` and `make test` set everything up by themselves; see deploy/setup.sh.
 #
 #   make setup PYTHON=python3.12     another interpreter
 #   make test ARGS="-k probe -x"     arguments for pytest
@@ -17,10 +17,10 @@ help:             ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 setup:            ## install all that is needed to work on the gateway
-	@tools/setup.sh dev
+	@deploy/setup.sh dev
 
 runtime:          ## install what the gateway itself needs
-	@tools/setup.sh runtime
+	@deploy/setup.sh runtime
 
 demo: runtime     ## hear the gateway answer a real SIP call
 	@$(BIN)/gateway demo $(ARGS)

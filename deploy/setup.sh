@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Sets everything up: system packages (apt), a virtual environment, Python packages.
 #
-#   tools/setup.sh runtime    what `gateway run` and `gateway demo` need
-#   tools/setup.sh dev        also what the tests need
+#   deploy/setup.sh runtime    what `gateway run` and `gateway demo` need
+#   deploy/setup.sh dev        also what the tests need
 #
 # PYTHON=python3.12   which interpreter (CPython 3.11 or 3.12; default: the first that fits)
 # VENV=.venv          where the virtual environment goes
@@ -164,7 +164,7 @@ pip_install() {
 }
 
 stamp_text() {
-    sha256sum pyproject.toml tools/setup.sh | sha256sum
+    sha256sum pyproject.toml deploy/setup.sh | sha256sum
     version_of "$VENV/bin/python"
     pwd
 }
@@ -193,7 +193,7 @@ install_python_packages() {
         "\"No matching distribution\" for pjsua2-python: there are wheels for x86_64 Linux, CPython 3.11 and 3.12."
 }
 
-[[ $WANTED == runtime || $WANTED == dev ]] || fail "usage: tools/setup.sh runtime|dev"
+[[ $WANTED == runtime || $WANTED == dev ]] || fail "usage: deploy/setup.sh runtime|dev"
 find_python
 install_packages
 [[ -n $PYTHON ]] || find_python
