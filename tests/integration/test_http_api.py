@@ -34,9 +34,9 @@ def _nothing_is_left(gateway: LiveGateway) -> Iterator[None]:
     asyncio.run(gateway.free())
 
 
-async def place(gateway: LiveGateway, phone: Telephone) -> tuple[str, str]:
+async def place(gateway: LiveGateway, phone: Telephone, user: str = "bob") -> tuple[str, str]:
     """Have the gateway call this telephone, which answers; gives call id and Call-ID."""
-    body = {"to": f"sip:bob@127.0.0.1:{phone.sip.address[1]}"}
+    body = {"to": f"sip:{user}@127.0.0.1:{phone.sip.address[1]}"}
     answer, sip_call_id = await answered_by(phone, gateway.ask_beside("POST", "/v1/calls", body))
     assert answer.status_code == 201, answer.text
     call_id = answer.json()["call_id"]
@@ -141,12 +141,15 @@ def test_after_a_refused_transfer_the_call_goes_on(
     ids=["busy", "declined", "not found", "no answer"],
 )
 def test_a_call_that_nobody_takes(gateway: LiveGateway, policy: CallPolicy, reason: str) -> None:
+    user = f"u{policy.refuse_status}"
+
     async def scenario() -> None:
         async with telephone(policy=policy) as phone:
             with pytest.raises(CallRejected):
-                await place(gateway, phone)
-        calls = (await gateway.ask_beside("GET", "/v1/calls?limit=1")).json()["calls"]
-        record = await ended(gateway, calls[0]["call_id"])
+                await place(gateway, phone, user)
+        calls = (await gateway.ask_beside("GET", "/v1/calls")).json()["calls"]
+        call_id = next(call["call_id"] for call in calls if call["called"] == user)
+        record = await ended(gateway, call_id)
         assert record["end_reason"] == reason, record["end_text"]
         assert record["answered_at"] is None
         assert record["talk_s"] is None
