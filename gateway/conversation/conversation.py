@@ -107,7 +107,7 @@ class Conversation:
         finally:
             forward.cancel()
             self._call.ear.sink = None
-            self._listener.close()
+            self._listener.end()
             await self._floor.interrupt("hang_up")
 
     async def _forward_line_events(self) -> None:

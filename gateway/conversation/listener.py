@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import assert_never
 
 import structlog
@@ -26,6 +27,7 @@ from gateway.turn.events import (
     samples,
 )
 from gateway.turn.taker import TurnTaker
+from gateway.turn.tape import Told
 
 log = structlog.get_logger(__name__)
 
@@ -51,8 +53,11 @@ class Listener:
         self._expect = Expect()
         self._recognition: _Recognition | None = None
         self.taker = TurnTaker(config, silence_s)
+        self.taker.tape = self._tape
         self.muted = False
         """True while nobody is to be understood (hold)."""
+        settings = {"turn": config.model_dump(mode="json"), "silence_s": silence_s}
+        call.note("turn_taking_started", now=call.ear.now, settings=settings)
 
     def expect(self, expect: Expect) -> None:
         """Set what the dialogue expects from the next turn."""
@@ -93,6 +98,14 @@ class Listener:
             self._recognition.stop()
             self._recognition = None
 
+    def end(self) -> None:
+        """Listen no more."""
+        self.close()
+        self._call.note("turn_taking_ended", now=self._call.ear.now)
+
+    def _tape(self, told: Told) -> None:
+        self._call.note("turn_input", input=told.name, heard=told.heard, arguments=told.arguments)
+
     def _follow(self, event: TurnEvent) -> None:
         match event:
             case TurnStarted():
@@ -105,15 +118,13 @@ class Listener:
             case TurnResumed():
                 self._note(event)
             case TurnEnded():
-                self._note(
-                    event, text=event.text, evidence=event.evidence, waited_ms=event.waited_ms
-                )
+                self._note(event)
                 self.close()
             case TurnDiscarded():
-                self._note(event, reason=event.reason)
+                self._note(event)
                 self.close()
             case CallerSilent():
-                self._note(event, times=event.times)
+                self._note(event)
             case _:
                 assert_never(event)
 
@@ -130,17 +141,22 @@ class Listener:
     def _transcribed(self, transcript: Transcript, covers: int) -> None:
         kind = "final_transcript" if transcript.requested else "partial_transcript"
         self._call.note(
-            kind, text=transcript.text, choice=transcript.choice, log_prob=transcript.log_prob
+            kind,
+            text=transcript.text,
+            choice=transcript.choice,
+            log_prob=transcript.log_prob,
+            covers=covers,
         )
         now = self._call.ear.now
         self.taker.transcript(transcript.text, transcript.choice, covers, now)
 
     def _note(self, event: TurnEvent, **data: object) -> None:
-        name = _EVENT_NAMES[type(event)]
+        name = EVENT_NAMES[type(event)]
+        data |= asdict(event)  # positions in samples: a replay compares them
         self._call.recorder.event(name, event.now / LINE.sample_rate_hz, **data)
 
 
-_EVENT_NAMES = {
+EVENT_NAMES = {
     TurnStarted: "turn_started",
     EagerEnd: "eager_end",
     TurnResumed: "turn_resumed",

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.audio.format import LINE
 from gateway.config.models import TurnConfig
 from gateway.turn.completeness import Wanted
 from gateway.turn.endpointing import Endpointer, Phase
 from gateway.turn.events import CallerSilent, TurnEvent, TurnStarted, samples
+from gateway.turn.tape import Tape, Told, no_tape, taped
 from gateway.turn.vad import SpeechDetector, SpeechStarted
 
 
@@ -31,36 +33,46 @@ class TurnTaker:
         self._bot_busy = False
         self._quiet_since = 0
         self._silences = 0
+        self.tape: Tape = no_tape
+        """Gets every input but audio; set it before the first."""
+        self.heard = 0
+        """Audio time up to which the caller was heard."""
 
     @property
     def in_turn(self) -> bool:
         """True while the caller's turn is open."""
         return self._endpointer.phase is not Phase.IDLE
 
+    @taped
     def expect(self, wanted: Wanted) -> None:
         """Set what the dialogue expects from the next turn."""
         self._endpointer.wanted = wanted
 
+    @taped
     def bot_busy(self, now: int, *, busy: bool) -> None:
         """The bot took or gave back the floor (thinking counts)."""
         self._bot_busy = busy
         self._quiet_since = now
 
+    @taped
     def transcript(self, text: str, choice: str | None, covers: int, now: int) -> None:
         """Take news from recognition; `covers` is in audio time of the call."""
         self._endpointer.transcript(text, choice, covers, now)
 
+    @taped
     def drop_turn(self) -> bool:
         """Forget the turn in progress; True when there was one."""
         was_open = self.in_turn
         self._endpointer.reset()
         return was_open
 
+    @taped
     def caller_is_there(self, now: int) -> None:
         """The caller gave a sign of life other than speech: a key, the end of a hold."""
         self._quiet_since = now
         self._silences = 0
 
+    @taped
     def forget_speech(self) -> None:
         """Whoever is speaking is not heard any more (hold)."""
         self._detector.reset()
@@ -72,6 +84,9 @@ class TurnTaker:
             chunks: (speech probability, end position) of the VAD chunks that this frame completed.
             now: audio time at the end of the frame, in samples.
         """
+        if now - self.heard != LINE.frame_samples:
+            self.tape(Told("hear", self.heard, {"now": now}))
+        self.heard = now
         events: list[TurnEvent] = []
         for probability, end in chunks:
             edge = self._detector.update(probability, end)
