@@ -101,7 +101,7 @@ class Listener:
     def end(self) -> None:
         """Listen no more."""
         self.close()
-        self._call.note("turn_taking_ended", now=self._call.ear.now)
+        self._call.note("turn_taking_ended", heard=self.taker.heard)
 
     def _tape(self, told: Told) -> None:
         self._call.note("turn_input", input=told.name, heard=told.heard, arguments=told.arguments)
