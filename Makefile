@@ -2,8 +2,12 @@
 #
 #   make setup PYTHON=python3.12     another interpreter
 #   make test ARGS="-k probe -x"     arguments for pytest
+#   make test WORKERS=0              one test after the other
 
 VENV ?= .venv
+# Most tests wait for a call to be spoken: two files at a time halve that.
+WORKERS ?= 2
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile
 BIN := $(VENV)/bin
 export VENV
 ifdef PYTHON
@@ -29,10 +33,10 @@ run: runtime      ## serve calls as gateway.toml says
 	@$(BIN)/gateway run $(ARGS)
 
 test: setup       ## run all tests
-	@$(BIN)/pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 unit contract wire integration: setup
-	@$(BIN)/pytest tests/$@ $(ARGS)
+	@$(PYTEST) tests/$@ $(ARGS)
 
 lint: setup       ## check style and types
 	@$(BIN)/ruff check .
