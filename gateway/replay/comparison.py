@@ -1,0 +1,213 @@
+"""Comparison: what other decisions would have meant for the caller, turn by turn.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gateway.audio.format import LINE
+from gateway.replay.recording import Decision
+from gateway.replay.what_if import Stretch
+from gateway.turn.events import milliseconds
+
+_BEYOND = 1 << 60
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One caller turn as turn taking saw it; positions in samples."""
+
+    onset: int
+    started: int
+    """When it was noticed."""
+    is_barge_in: bool
+    speech_end: int
+    over: int
+    """When it was decided; far away while it never was."""
+    text: str
+    """Empty = discarded."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that would have been different."""
+
+    at: int
+    """Audio time in samples."""
+    words: str
+
+
+def turns_of(decisions: Sequence[Decision]) -> list[Turn]:
+    """Put decisions together to turns."""
+    found: list[Turn] = []
+    started: Decision | None = None
+    for decision in decisions:
+        if decision.kind == "turn_started":
+            if started is not None:  # dropped meanwhile: a key, a hold
+                found.append(_turn(started, None))
+            started = decision
+        elif decision.kind in {"turn_ended", "turn_discarded"} and started is not None:
+            found.append(_turn(started, decision))
+            started = None
+    if started is not None:
+        found.append(_turn(started, None))
+    return found
+
+
+def compare(
+    before: Sequence[Decision], after: Sequence[Decision], speech: Sequence[Stretch]
+) -> list[Difference]:
+    """Say what would have been different.
+
+    Args:
+        before: the decisions of the call.
+        after: those of other settings.
+        speech: the caller's speech.
+    """
+    old, new = turns_of(before), turns_of(after)
+    found = [*_turn_differences(old, new, speech), *_silence_differences(before, after)]
+    return sorted(found, key=lambda difference: difference.at)
+
+
+def seconds(position: int) -> str:
+    """Give a position as it is shown."""
+    return f"{position / LINE.sample_rate_hz:.1f} s"
+
+
+def _turn(started: Decision, over: Decision | None) -> Turn:
+    fields = over.fields if over is not None else {}
+    return Turn(
+        onset=int(started.fields["onset"]),
+        started=started.now,
+        is_barge_in=bool(started.fields["is_barge_in"]),
+        speech_end=int(fields.get("speech_end", fields.get("now", started.now))),
+        over=_BEYOND if over is None else over.now,
+        text=str(fields.get("text", "")),
+        why=str(fields.get("evidence", fields.get("reason", ""))),
+    )
+
+
+def _turn_differences(
+    old: Sequence[Turn], new: Sequence[Turn], speech: Sequence[Stretch]
+) -> Iterator[Difference]:
+    taken: set[int] = set()
+    for turn in old:
+        mine = [n for n, other in enumerate(new) if n not in taken and _overlap(turn, other)]
+        joined = [other for other in new if other.onset < turn.onset and _overlap(turn, other)]
+        if not mine and joined:
+            yield Difference(
+                turn.onset,
+                f"would have heard {_quoted(turn)} at {seconds(turn.onset)} as a part of the "
+                "turn before",
+            )
+            continue
+        taken.update(mine)
+        yield from _of_one(turn, [new[n] for n in mine], speech)
+    for n, turn in enumerate(new):
+        if n not in taken:
+            yield _invented(turn)
+
+
+def _of_one(turn: Turn, found: Sequence[Turn], speech: Sequence[Stretch]) -> Iterator[Difference]:
+    if not found:
+        what = "been interrupted" if turn.is_barge_in else "noticed the caller"
+        words = f"would not have {what} at {seconds(turn.started)} ({_quoted(turn)})"
+        yield Difference(turn.started, words)
+        return
+    yield from _start(turn, found[0])
+    *pieces, last = found
+    for piece, following in zip(pieces, found[1:], strict=True):
+        yield _piece(piece, following, speech)
+    yield from _end(turn, last, is_whole=not pieces, speech=speech)
+
+
+def _start(turn: Turn, other: Turn) -> Iterator[Difference]:
+    if turn.is_barge_in and not other.is_barge_in:
+        words = f"would not have been interrupted at {seconds(turn.started)} ({_quoted(turn)})"
+        yield Difference(turn.started, words)
+    elif other.is_barge_in and not turn.is_barge_in:
+        words = f"would have been interrupted at {seconds(other.started)} ({_quoted(turn)})"
+        yield Difference(other.started, words)
+    elif turn.is_barge_in and turn.started != other.started:
+        words = f"would have yielded {_sooner(turn.started, other.started)}"
+        yield Difference(turn.started, f"{words} at {seconds(turn.started)}")
+
+
+def _piece(piece: Turn, following: Turn, speech: Sequence[Stretch]) -> Difference:
+    if not piece.text:
+        words = f"would have thrown away what was said until {seconds(piece.speech_end)}"
+        return Difference(piece.over, f"{words} ({_reason(piece)})")
+    return _cut(piece, next((s.start for s in speech if s.start > piece.over), following.onset))
+
+
+def _cut(piece: Turn, went_on: int) -> Difference:
+    later = round(milliseconds(max(0, went_on - piece.over)))
+    words = f"would have cut the caller at {seconds(piece.over)}: speech went on {later} ms later"
+    return Difference(piece.over, f"{words} (after {_quoted(piece)}, {piece.why})")
+
+
+def _end(
+    turn: Turn, other: Turn, *, is_whole: bool, speech: Sequence[Stretch]
+) -> Iterator[Difference]:
+    if turn.text and other.text:
+        went_on = [s.start for s in speech if other.over < s.start < turn.speech_end]
+        if went_on:
+            yield _cut(other, went_on[0])
+        elif other.over != turn.over:
+            words = f"would have answered {_sooner(turn.over, other.over)} at {seconds(turn.over)}"
+            yield Difference(turn.over, f"{words} ({_quoted(other)}, {_whys(turn, other)})")
+        if is_whole and not went_on and other.text != turn.text:
+            words = f"would have understood {_quoted(other)} instead of {_quoted(turn)}"
+            yield Difference(turn.over, f"{words} at {seconds(turn.onset)}")
+    elif turn.text:
+        words = f"would have left {_quoted(turn)} at {seconds(turn.onset)} unanswered"
+        yield Difference(turn.onset, f"{words} ({_reason(other)})")
+    elif other.text:
+        words = f"would have answered {_quoted(other)} at {seconds(other.over)}"
+        yield Difference(other.over, f"{words}, which was not ({_reason(turn)})")
+
+
+def _invented(turn: Turn) -> Difference:
+    if turn.is_barge_in:
+        words = f"would have been interrupted at {seconds(turn.started)} ({_quoted(turn)})"
+    elif turn.text:
+        words = f"would have answered {_quoted(turn)} at {seconds(turn.over)}"
+    else:
+        words = f"would have listened to a sound at {seconds(turn.onset)} ({_reason(turn)})"
+    return Difference(turn.started, words)
+
+
+def _silence_differences(
+    before: Sequence[Decision], after: Sequence[Decision]
+) -> Iterator[Difference]:
+    old = {decision.now for decision in before if decision.kind == "caller_silent"}
+    new = {decision.now for decision in after if decision.kind == "caller_silent"}
+    for now in sorted(old - new):
+        yield Difference(now, f"would not have prompted the silent caller at {seconds(now)}")
+    for now in sorted(new - old):
+        yield Difference(now, f"would have prompted the silent caller at {seconds(now)}")
+
+
+def _overlap(turn: Turn, other: Turn) -> bool:
+    return turn.onset < max(other.speech_end, other.onset + 1) and other.onset < max(
+        turn.speech_end, turn.onset + 1
+    )
+
+
+def _sooner(before: int, after: int) -> str:
+    delta = round(milliseconds(before - after))
+    return f"{delta} ms sooner" if delta > 0 else f"{-delta} ms later"
+
+
+def _quoted(turn: Turn) -> str:
+    text = turn.text if len(turn.text) <= 40 else turn.text[:39].rstrip() + "…"
+    return f'"{text}"' if text else "no words"
+
+
+def _reason(turn: Turn) -> str:
+    return turn.why or "it was dropped"
+
+
+def _whys(turn: Turn, other: Turn) -> str:
+    return other.why if turn.why == other.why else f"{other.why} instead of {turn.why}"

@@ -1,0 +1,194 @@
+"""What if: the same call with other settings.  Pure.
+
+Everybody else does as recorded: the caller speaks, types and holds, the bot speaks, the dialogue
+expects, each at its own audio time.  Only recognition is asked anew whenever the new settings ask,
+and gives what it gave in the call for the same stretch of speech (see `docs/replay.md`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+
+from gateway.config.models import TurnConfig
+from gateway.replay.hearing import Chunks
+from gateway.replay.recording import Answer, Decision, Talk
+from gateway.replay.retelling import Audience, decision
+from gateway.replay.settings import Settings
+from gateway.turn.events import EagerEnd, TurnDiscarded, TurnEnded, TurnEvent, TurnStarted, samples
+from gateway.turn.tape import Told
+from gateway.turn.vad import SpeechDetector, SpeechStarted
+
+_RESAMPLING = samples(30)
+"""What a resampler may have held back of the audio that a transcript covers."""
+_USUAL_LAG = samples(100)
+_YIELDS_WITHIN = samples(300)
+"""A bot that falls silent so soon after a barge-in does so because of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The new settings want a transcript."""
+
+    onset: int
+    speech_end: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Caller speech without a pause, in samples."""
+
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of it."""
+
+    decisions: list[Decision] = field(default_factory=list)
+    guessed: list[Ask] = field(default_factory=list)
+    """Asked where the call has no transcript of just this speech: the next best was taken."""
+    unanswered: list[Ask] = field(default_factory=list)
+    """Asked where the call has no transcript at all."""
+
+
+def speech_of(config: TurnConfig, chunks: Sequence[Chunks]) -> list[Stretch]:
+    """Give the caller's speech as the voice detector's edges tell it."""
+    detector = SpeechDetector(
+        config.start_probability, config.start_chunks, config.stop_probability, config.hangover_ms
+    )
+    found: list[Stretch] = []
+    start: int | None = None
+    last = 0
+    for probability, end in (chunk for frame in chunks for chunk in frame):
+        last = end
+        edge = detector.update(probability, end)
+        if isinstance(edge, SpeechStarted):
+            start = edge.at_sample
+        elif edge is not None and start is not None:
+            found.append(Stretch(start, edge.at_sample))
+            start = None
+    if start is not None:
+        found.append(Stretch(start, last))
+    return found
+
+
+def what_if(
+    talk: Talk,
+    chunks: Sequence[Chunks],
+    settings: Settings,
+    known: dict[Ask, Answer] | None = None,
+) -> Outcome:
+    """Run a conversation with other settings.
+
+    Args:
+        talk: as recorded.
+        chunks: what its ear heard, frame by frame.
+        settings: the new ones.
+        known: transcripts that were made for it; they go before recorded ones.
+    """
+    return _Run(talk, chunks, settings, known or {}).run()
+
+
+class _Run:
+    def __init__(
+        self,
+        talk: Talk,
+        chunks: Sequence[Chunks],
+        settings: Settings,
+        known: dict[Ask, Answer],
+    ) -> None:
+        self._talk = talk
+        self._audience = Audience(settings, chunks)
+        self._known = known
+        self._speech = speech_of(settings.turn, chunks)
+        self._requested = [answer for answer in talk.answers if answer.was_requested]
+        self._asked = {d.now for d in talk.decisions if d.kind == "eager_end"}
+        lags = [answer.lag for answer in self._requested]
+        self._lag = int(median(lags)) if lags else _USUAL_LAG
+        self._answers_asked = {(a.covers, a.arrived) for a in self._requested}
+        self._due: list[tuple[int, Answer]] = []
+        self._barge_ins = [
+            d.now for d in talk.decisions if d.kind == "turn_started" and d.fields["is_barge_in"]
+        ]
+        self._onset = 0
+        self._outcome = Outcome()
+
+    def run(self) -> Outcome:
+        for told in self._talk.told:
+            self._hear_until(told.heard)
+            if self._is_consequence(told):
+                continue
+            if told.name == "drop_turn":
+                self._due.clear()
+            self._audience.tell(told)
+        self._hear_until(self._talk.heard)
+        return self._outcome
+
+    def _is_consequence(self, told: Told) -> bool:
+        """Whether it came of a decision of the call, which now may be another one."""
+        said = told.arguments
+        if told.name == "transcript":
+            return (said["covers"], said["now"]) in self._answers_asked
+        if told.name == "bot_busy" and not said["busy"]:
+            return any(0 <= said["now"] - now <= _YIELDS_WITHIN for now in self._barge_ins)
+        return False
+
+    def _hear_until(self, position: int) -> None:
+        for events in self._audience.hear_until(position):
+            for event in events:
+                self._outcome.decisions.append(decision(event))
+                self._follow(event)
+            self._deliver()
+
+    def _follow(self, event: TurnEvent) -> None:
+        if isinstance(event, TurnStarted):
+            self._onset = event.onset
+            self._due.clear()
+            if event.is_barge_in:
+                self._audience.taker.bot_busy(event.now, busy=False)
+        elif isinstance(event, EagerEnd):
+            self._ask(Ask(self._onset, event.speech_end, event.now))
+        elif isinstance(event, TurnEnded | TurnDiscarded):
+            self._due.clear()
+
+    def _ask(self, ask: Ask) -> None:
+        answer = self._known.get(ask) or self._recorded(ask)
+        if answer is None:
+            self._outcome.unanswered.append(ask)
+            return
+        lag = answer.lag if answer.was_requested else self._lag
+        self._due.append((ask.now + lag, replace(answer, covers=ask.now)))
+
+    def _recorded(self, ask: Ask) -> Answer | None:
+        """Give the transcript of the same speech, else the next best of the same turn."""
+        if ask.now in self._asked:  # the call asked just then, too
+            return next((a for a in self._requested if a.arrived - a.lag == ask.now), None)
+        end = next((s.start for s in self._speech if s.start > ask.speech_end), self._talk.heard)
+        same_turn = [a for a in self._talk.answers if a.covers > ask.onset]
+        fits = [a for a in same_turn if ask.speech_end - _RESAMPLING <= a.covers <= end]
+        if fits:
+            return min(fits, key=lambda answer: abs(answer.covers - ask.now))
+        turn_end = self._end_of_turn(ask)
+        near = [a for a in same_turn if a.covers <= turn_end]
+        if not near:
+            return None
+        self._outcome.guessed.append(ask)
+        return min(near, key=lambda answer: abs(answer.covers - ask.now))
+
+    def _end_of_turn(self, ask: Ask) -> int:
+        """Where the recorded turn that this speech belongs to was over."""
+        over = {d.now for d in self._talk.decisions if d.kind in {"turn_ended", "turn_discarded"}}
+        over |= {told.heard for told in self._talk.told if told.name == "drop_turn"}
+        return min((now for now in over if now > ask.speech_end), default=self._talk.heard)
+
+    def _deliver(self) -> None:
+        now = self._audience.now
+        ready = [answer for due, answer in self._due if due <= now]
+        self._due = [item for item in self._due if item[0] > now]
+        for answer in ready:
+            taker = self._audience.taker
+            taker.transcript(answer.text, answer.choice, answer.covers, now)
