@@ -135,6 +135,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--transfer-status", type=int, default=200, help="outcome reported by NOTIFY")
     add("--loss-percent", type=float, default=0.0, help="packets not sent")
     add("--jitter-ms", type=float, default=0.0, help="packets held back by up to so much")
+    add("--echo-db", type=float, help="what is heard comes back at this level, such as -20")
+    add("--echo-delay-ms", type=float, default=120.0, help="so much later (with --echo-db)")
     return parser
 
 
@@ -153,7 +155,12 @@ def _options(given: argparse.Namespace) -> ProbeOptions:
             answer_delay_s=given.answer_delay_s,
             refuse_status=given.refuse,
         ),
-        impairments=Impairments(given.loss_percent, given.jitter_ms),
+        impairments=Impairments(
+            given.loss_percent,
+            given.jitter_ms,
+            echo_db=given.echo_db,
+            echo_delay_ms=given.echo_delay_ms,
+        ),
         report=given.report,
         record=given.record,
     )

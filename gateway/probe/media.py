@@ -22,6 +22,7 @@ from gateway.probe import g711
 from gateway.probe.rtp import (
     FRAME_SAMPLES,
     PTIME_MS,
+    SAMPLE_RATE_HZ,
     DigitReceiver,
     Fate,
     Fates,
@@ -75,7 +76,9 @@ class RtpPeer:
         self.received: list[Arrival] = []
         self.not_rtp = 0
         """Datagrams that were no RTP."""
-        self._fates = Fates(impairments or Impairments())
+        impairments = impairments or Impairments()
+        self._fates = Fates(impairments)
+        self._echo = None if impairments.echo_db is None else _Echo(impairments)
         self._frames: deque[g711.Samples] = deque()
         self._events: deque[tuple[bytes, bool]] = deque()
         self._digits = DigitReceiver()
@@ -156,6 +159,9 @@ class RtpPeer:
         event = self._events.popleft() if self._events else None
         speech = self._frames.popleft() if self._frames and event is None else None
         samples = next(self._noise) if speech is None else speech
+        own = samples
+        if self._echo is not None:
+            samples = self._echo.added_to(samples)
         fate = self._fates.draw()
         if fate.is_restart:
             self._new_stream()
@@ -165,7 +171,8 @@ class RtpPeer:
         self._sequence += self.remote is not None
         if self.remote is not None and not fate.lost:
             self._emit(packet, fate.delay_s)
-        heard = samples if event is None and self.remote is not None else np.zeros_like(samples)
+        # What the caller says; an echo in it is none of that.
+        heard = own if event is None and self.remote is not None else np.zeros_like(own)
         self.sent.append(Departure(time.monotonic_ns(), heard, late_s * 1000))
 
     def _audio_packet(self, samples: g711.Samples, fate: Fate) -> Packet:
@@ -215,6 +222,8 @@ class RtpPeer:
         if encoding:
             audio = Audio(at_ns, g711.decode(packet.payload, encoding))
             self.received.append(Arrival(at_ns, packet.sequence_number, packet.ssrc, audio))
+            if self._echo is not None:
+                self._echo.hear(audio.samples)
             self.on_audio(audio)
             return
         self.received.append(Arrival(at_ns, packet.sequence_number, packet.ssrc, None))
@@ -226,6 +235,28 @@ class RtpPeer:
         self._ssrc = random.getrandbits(32)
         self._sequence = random.getrandbits(15)
         self._timestamp = random.getrandbits(31)
+
+
+class _Echo:
+    """A bad hybrid or a loudspeaker: what comes in goes out again, late and quieter."""
+
+    def __init__(self, impairments: Impairments) -> None:
+        self._gain = 10 ** ((impairments.echo_db or 0.0) / 20)
+        delay = round(impairments.echo_delay_ms * SAMPLE_RATE_HZ / 1000)
+        self._path = np.zeros(delay, np.int16)
+        self._longest = delay + 10 * FRAME_SAMPLES
+        """More than this has piled up only if our own clock stood still."""
+
+    def hear(self, samples: g711.Samples) -> None:
+        """Take what came in."""
+        self._path = np.concatenate([self._path, samples])[-self._longest :]
+
+    def added_to(self, samples: g711.Samples) -> g711.Samples:
+        """Give one frame with the echo that is due."""
+        due, self._path = self._path[:FRAME_SAMPLES], self._path[FRAME_SAMPLES:]
+        mixed = samples.astype(np.float64)
+        mixed[: len(due)] += due * self._gain
+        return np.clip(mixed.round(), -32768, 32767).astype(np.int16)
 
 
 def _encoding(payload_type: int) -> str:

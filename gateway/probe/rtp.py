@@ -110,6 +110,9 @@ class Impairments:
     wrong_payload_type_percent: float = 0.0
     """So many packets carry payload type 77, which nobody negotiated."""
     seed: int = 1
+    echo_db: float | None = None
+    """Level of what we hear in what we send (negative: quieter); none = no echo."""
+    echo_delay_ms: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)
