@@ -1,0 +1,257 @@
+"""EchoControl: what the caller says, without what the bot says.  One per call, loop thread."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from gateway.audio.echo import EchoCanceller
+from gateway.audio.echo_gate import EchoGate
+from gateway.audio.echo_path import EchoPath, History, Samples
+from gateway.audio.format import LINE
+from gateway.audio.level import FLOOR_DBFS, peak
+
+_MARGIN_SAMPLES = 16 * LINE.sample_rate_hz // 1000
+"""So much of the canceller's tail lies before the echo's peak."""
+_SLIP_SAMPLES = 48 * LINE.sample_rate_hz // 1000
+"""The peak may move so much further in before the reference is laid anew."""
+_AUDIBLE_PEAK = 64
+"""Sent frames that stay below this (-54 dBFS) have no echo worth cancelling."""
+_LESSON_FRAMES = 50
+_LESSON_EVERY_FRAMES = 2
+_LESSONS = 25
+"""After the path is found the canceller hears the last second again, every 40 ms for 1 s: it
+cancels 20-30 dB after one second of bot speech, without that 3-5 dB."""
+_RECENT_SAMPLES = 3 * LINE.frame_samples
+_WENT_SAMPLES = 7 * LINE.frame_samples
+_FLOOR_FRAMES = 100
+_SOUND_ENERGY = 1000.0 * LINE.frame_samples
+"""-60 dBFS."""
+_DOUBT_FRAMES = 6
+"""So long may it take to find the path: the call's first sounds are held back until then."""
+_MIMICRY = 0.6
+"""Audio so like the bot's is the bot's."""
+_FLOOR_RMS = 6.0
+"""-75 dBFS; the voice detector takes what follows digital silence for a voice."""
+_FORGET = 0.5 ** (1 / 250)
+"""Per frame with echo: the figures speak for the last 5 s."""
+_WORTH_ENERGY = 100.0 * LINE.frame_samples
+"""Of a received frame (-70 dBFS)."""
+
+
+class Dry(NamedTuple):
+    """One frame of the caller without the bot's echo."""
+
+    audio: bytes
+    """For recognition."""
+    evidence: bytes
+    """For voice detection: the same, with noise in place of what is still echo."""
+
+
+@dataclass(frozen=True, slots=True)
+class EchoFigures:
+    """What is known about the echo of one call."""
+
+    delay_ms: float
+    return_loss_db: float
+    """ERL: sent level minus echo level."""
+    enhancement_db: float | None
+    """ERLE: what the canceller took away, measured while the caller was silent."""
+
+
+class EchoControl:
+    """Finds the echo path, cancels, and passes audio untouched where there is no echo."""
+
+    def __init__(self, tail_ms: int = 256, max_delay_ms: int = 800) -> None:
+        """Make one for a call.  Raises MediaError without libspeexdsp."""
+        self._canceller = EchoCanceller(tail_ms)
+        self._path = EchoPath(max_delay_ms)
+        delay_frames = max_delay_ms // LINE.ptime_ms
+        self._reach_frames = delay_frames + tail_ms // LINE.ptime_ms + 1
+        length = (delay_frames + _LESSON_FRAMES + 1) * LINE.frame_samples
+        self._sent = History(length)
+        self._received = History(_LESSON_FRAMES * LINE.frame_samples)
+        self._cancelled = History(_LESSON_FRAMES * LINE.frame_samples)
+        self._frames_left = 0
+        self._shift = 0
+        self._frames_until_lesson = 0
+        self._lessons_left = 0
+        self._tally = _Tally()
+        self._gate = EchoGate()
+        self._noise = _Noise()
+
+    @property
+    def is_found(self) -> bool:
+        """True while an echo is known."""
+        return self._path.delay_samples is not None
+
+    def push(self, received: bytes, sent: bytes, *, is_speech: bool = False) -> Dry:
+        """Take one tick.
+
+        Args:
+            received: 160 samples from the caller.
+            sent: the 160 samples handed to RTP in the same tick.
+            is_speech: whether somebody was heard in the frames before (for the figures only).
+
+        Returns:
+            The caller's frame without echo; in both parts `received` itself while the bot is
+            silent and in calls without echo.
+        """
+        if peak(sent) > _AUDIBLE_PEAK:
+            self._frames_left = self._reach_frames
+        elif self._frames_left == 0:
+            return Dry(received, received)
+        self._frames_left -= 1
+        mine = _samples(received)
+        self._received.push(mine)
+        self._sent.push(_samples(sent))
+        self._noise.hear(mine)
+        self._path.follow(mine, _samples(sent))
+        self._align()
+        cancelled = self._canceller.process(received, self._reference(0))
+        self._cancelled.push(_samples(cancelled))
+        self._learn()
+        return self._chosen(received, cancelled, is_speech=is_speech)
+
+    def figures(self) -> EchoFigures | None:
+        """Give what was measured; None when no echo was found."""
+        if self._tally.delay_samples is None:
+            return None
+        return self._tally.figures()
+
+    def close(self) -> None:
+        """Give the canceller's memory back."""
+        self._canceller.close()
+
+    def _align(self) -> None:
+        """Lay the reference so that the echo falls into the beginning of the tail."""
+        delay = self._path.delay_samples
+        if delay is None:
+            return
+        is_new = self._tally.delay_samples is None
+        if not is_new and 0 <= delay - self._shift <= _MARGIN_SAMPLES + _SLIP_SAMPLES:
+            return
+        self._shift = max(0, delay - _MARGIN_SAMPLES)
+        self._canceller.reset()
+        self._gate = EchoGate()
+        self._lessons_left = _LESSONS
+        self._frames_until_lesson = 0
+
+    def _learn(self) -> None:
+        if not self._lessons_left:
+            return
+        self._frames_until_lesson -= 1
+        if self._frames_until_lesson > 0:
+            return
+        self._frames_until_lesson = _LESSON_EVERY_FRAMES
+        self._lessons_left -= 1
+        received = self._received.latest().astype("<i2").tobytes()
+        size = LINE.frame_bytes
+        for age in range(_LESSON_FRAMES - 1, -1, -1):
+            at = len(received) - (age + 1) * size
+            self._canceller.process(received[at : at + size], self._reference(age))
+
+    def _reference(self, age_frames: int) -> bytes:
+        """The frame whose echo came `age_frames` ago."""
+        end = age_frames * LINE.frame_samples + self._shift
+        recent = self._sent.latest(end + LINE.frame_samples)[: LINE.frame_samples]
+        return recent.astype("<i2").tobytes()
+
+    def _chosen(self, received: bytes, cancelled: bytes, *, is_speech: bool) -> Dry:
+        delay = self._path.delay_samples
+        if delay is None:
+            return Dry(received, self._noise.frame() if self._is_suspect() else received)
+        self._tally.add(self._received, self._cancelled, self._sent, delay, is_speech=is_speech)
+        return Dry(cancelled, self._noise.frame() if self._is_echo(delay) else cancelled)
+
+    def _is_suspect(self) -> bool:
+        """True for what may be the first echo of the call, until it is found or is none."""
+        if not self._path.is_trial:
+            return False
+        return self._noise.sound_frames < _DOUBT_FRAMES or self._path.resemblance > _MIMICRY
+
+    def _is_echo(self, delay: int) -> bool:
+        """True when what the canceller leaves is still the bot."""
+        left = self._cancelled.latest(_RECENT_SAMPLES)
+        if not self._gate.is_open:
+            came = self._received.latest(_RECENT_SAMPLES)
+            went = self._sent.latest(max(delay + _WENT_SAMPLES // 2, _WENT_SAMPLES))
+            went = went[:_WENT_SAMPLES]
+            if self._gate.hides(came, left, went):
+                return True
+        if float(left @ left) < 3 * _WORTH_ENERGY:
+            return False
+        return self._path.likeness(left) > _MIMICRY
+
+
+class _Tally:
+    """Energies of the call's echo, newer frames weighing more."""
+
+    def __init__(self) -> None:
+        self.delay_samples: int | None = None
+        self._sent = self._echo = 0.0
+        self._received = self._left = 0.0
+
+    def add(
+        self, received: History, cancelled: History, sent: History, delay: int, *, is_speech: bool
+    ) -> None:
+        """Take the latest frame."""
+        self.delay_samples = delay
+        count = LINE.frame_samples
+        came, left = received.latest(count), cancelled.latest(count)
+        went = sent.latest(delay + count)[:count]
+        echo = came - left
+        if float(went @ went) < _WORTH_ENERGY:
+            return
+        self._sent = _FORGET * self._sent + float(went @ went)
+        self._echo = _FORGET * self._echo + float(echo @ echo)
+        if is_speech or float(came @ came) < _WORTH_ENERGY:
+            return
+        self._received = _FORGET * self._received + float(came @ came)
+        self._left = _FORGET * self._left + float(left @ left)
+
+    def figures(self) -> EchoFigures:
+        """Give them in decibels."""
+        return EchoFigures(
+            delay_ms=(self.delay_samples or 0) * 1000 / LINE.sample_rate_hz,
+            return_loss_db=_ratio_db(self._sent, self._echo),
+            enhancement_db=_ratio_db(self._received, self._left) if self._received else None,
+        )
+
+
+def _ratio_db(above: float, below: float) -> float:
+    if above <= 0 or below <= 0:
+        return -FLOOR_DBFS
+    return round(float(10 * np.log10(above / below)), 1)
+
+
+def _samples(frame: bytes) -> Samples:
+    return np.frombuffer(frame, dtype="<i2").astype(np.float64)
+
+
+class _Noise:
+    """Noise as on the caller's line when nobody speaks; it takes the place of echo."""
+
+    def __init__(self) -> None:
+        self._energies: deque[float] = deque(maxlen=_FLOOR_FRAMES)
+        self._white = np.random.default_rng(0).standard_normal(50 * LINE.frame_samples)
+        self._at = 0
+        self.sound_frames = 0
+        """Frames since the line was last as quiet as that."""
+
+    def hear(self, frame: Samples) -> None:
+        """Take one received frame."""
+        energy = float(frame @ frame)
+        self._energies.append(energy)
+        is_sound = energy > _SOUND_ENERGY and energy > 4 * min(self._energies)
+        self.sound_frames = self.sound_frames + 1 if is_sound else 0
+
+    def frame(self) -> bytes:
+        """Make one frame."""
+        rms = max(_FLOOR_RMS, (min(self._energies) / LINE.frame_samples) ** 0.5)
+        self._at = (self._at + LINE.frame_samples) % len(self._white)
+        noise = rms * self._white[self._at : self._at + LINE.frame_samples]
+        return bytes(noise.astype("<i2"))
