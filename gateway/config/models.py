@@ -68,6 +68,16 @@ class WorkersConfig(Table):
     edge: Literal["none"] = "none"
 
 
+class MediaConfig(Table):
+    """`[media]`: the audio of every call."""
+
+    echo_cancel: bool = True
+    """Take the bot's own echo out of what turn-taking and recognition hear."""
+    echo_tail_ms: Annotated[int, Field(ge=32, le=512)] = 256
+    """How long an echo may ring; the delay before it is found by itself."""
+    max_echo_delay_ms: Annotated[int, Field(ge=50, le=2000)] = 800
+
+
 class RecordsConfig(Table):
     """`[records]`: the bundle of every call."""
 
@@ -187,6 +197,7 @@ class GatewayConfig(Table):
     http: HttpConfig = HttpConfig()
     workers: WorkersConfig = WorkersConfig()
     records: RecordsConfig = RecordsConfig()
+    media: MediaConfig = MediaConfig()
     log: LogConfig = LogConfig()
     trunks: tuple[TrunkConfig, ...] = ()
     agents: dict[str, AgentConfig] = {"front-desk": AgentConfig()}

@@ -6,14 +6,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.audio.echo_control import Dry, EchoControl
 from gateway.audio.format import LINE
 from gateway.conversation.wire import WireMeter
 from gateway.threads import FrameInlet, Tick
 
 FrameSink = Callable[[bytes, list[tuple[float, int]], int], None]
-"""(caller frame, VAD chunks that it completed, audio time at its end)."""
+"""(caller frame without echo, VAD chunks that it completed, audio time at its end)."""
 
 _PREROLL_FRAMES = 50
+_SPEECH_PROBABILITY = 0.35
 
 
 class VoiceDetector(Protocol):
@@ -32,11 +34,14 @@ class Ear:
         detector: VoiceDetector,
         record: Callable[[bytes, bytes], None],
         observe_gap_s: Callable[[float], None],
+        echo: EchoControl | None = None,
     ) -> None:
         self._inlet = inlet
         self._detector = detector
         self._record = record
         self._observe_gap_s = observe_gap_s
+        self._echo = echo
+        self._is_speech = False
         self._recent: deque[bytes] = deque(maxlen=_PREROLL_FRAMES)
         self._due: list[tuple[int, Callable[[], None]]] = []
         self._last_at_ns = 0
@@ -60,7 +65,7 @@ class Ear:
             self._take(tick)
 
     def recent(self, samples: int) -> tuple[bytes, int]:
-        """Caller audio that has just passed.
+        """Caller audio that has just passed, without echo.
 
         Returns:
             The frames that cover at least the last `samples` samples, as far as they are kept,
@@ -82,16 +87,24 @@ class Ear:
 
     def _take(self, tick: Tick) -> None:
         self._record(tick.received, tick.sent)
-        self.meter.feed(tick.received, tick.sent)
-        self._recent.append(tick.received)
+        caller = self._without_echo(tick)
+        self.meter.feed(caller.audio, tick.sent)
+        self._recent.append(caller.audio)
         if self._last_at_ns:
             self._observe_gap_s((tick.at_ns - self._last_at_ns) / 1e9)
         self._last_at_ns = tick.at_ns
-        chunks = self._detector.push(tick.received)
+        chunks = self._detector.push(caller.evidence)
+        if chunks:
+            self._is_speech = chunks[-1][0] > _SPEECH_PROBABILITY
         if self.sink is not None:
-            self.sink(tick.received, chunks, self.now)
+            self.sink(caller.audio, chunks, self.now)
         if self._due:
             self._run_due()
+
+    def _without_echo(self, tick: Tick) -> Dry:
+        if self._echo is None:
+            return Dry(tick.received, tick.received)
+        return self._echo.push(tick.received, tick.sent, is_speech=self._is_speech)
 
     def _run_due(self) -> None:
         now = self.now

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from gateway.audio.echo_control import EchoControl
 from gateway.config.models import SipConfig
 from gateway.conversation.ear import Ear, VoiceDetector
 from gateway.conversation.line import Answered, HungUp
@@ -17,7 +18,7 @@ from gateway.dialplan.router import Route
 from gateway.dialplan.runner import CallResult, Runner
 from gateway.errors import SipError, leaves
 from gateway.records.bundle import CallBundle
-from gateway.records.model import CallRecord, EndReason, RtpStatistics
+from gateway.records.model import CallRecord, EchoRecord, EndReason, RtpStatistics
 from gateway.sip.call import SipLine
 from gateway.telemetry.metrics import Metrics
 
@@ -62,14 +63,16 @@ class CallSession:
         detector: VoiceDetector,
         metrics: Metrics,
         limits: SipConfig,
+        echo: EchoControl | None = None,
     ) -> None:
         self._line = line
         self._bundle = bundle
         self._record = record
         self._metrics = metrics
         self._limits = limits
+        self._echo = echo
         self._ear = Ear(
-            line.inlet, detector, bundle.write_audio, metrics.outbound_frame_gap.observe
+            line.inlet, detector, bundle.write_audio, metrics.outbound_frame_gap.observe, echo
         )
         self._live: LiveCall | None = None
         self.wanted_end: End | None = None
@@ -201,10 +204,21 @@ class CallSession:
         codec = rtp.pop("codec")
         self._metrics.inlet_dropped_frames.inc(self._line.inlet.dropped_frames)
         self._bundle.event("call_ended", self._ear.now_s, reason=end.reason, text=end.text)
-        record = self.record.model_copy(
-            update={"rtp": RtpStatistics.model_validate(rtp), "codec": codec or self._record.codec}
-        )
+        update = {
+            "rtp": RtpStatistics.model_validate(rtp),
+            "codec": codec or self._record.codec,
+            "echo": self._close_echo(),
+        }
+        record = self.record.model_copy(update=update)
         return self._bundle.finish(record.ended(datetime.now(UTC), end.reason, end.text, status))
+
+    def _close_echo(self) -> EchoRecord | None:
+        """Free the canceller and say what it found."""
+        if self._echo is None:
+            return None
+        self._echo.close()
+        figures = self._echo.figures()
+        return EchoRecord.model_validate(asdict(figures)) if figures else None
 
     def _final_status(self, end: End) -> int:
         """What the INVITE was answered with at last; 200 for a call that was up."""

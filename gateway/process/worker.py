@@ -12,6 +12,8 @@ from pathlib import Path
 import structlog
 from pydantic import BaseModel
 
+from gateway.audio import echo
+from gateway.audio.echo_control import EchoControl
 from gateway.config.dialplans import Dialplan, Talk
 from gateway.config.loader import load_config, load_dialplan
 from gateway.config.models import GatewayConfig
@@ -198,10 +200,18 @@ class Worker:
         record = _record_of(line.facts, datetime.now(UTC))
         bundle = parts.records.open(record)
         detector = SpeechProbability(parts.detector)
-        session = CallSession(line, bundle, record, detector, parts.metrics, parts.config.sip)
+        session = CallSession(
+            line, bundle, record, detector, parts.metrics, parts.config.sip, self._echo_control()
+        )
         self._sessions[line.facts.call_id] = session
         parts.control.publish(m.CallStarted(call=record.summary()))
         self._report(await session.run(self._runner, where))
+
+    def _echo_control(self) -> EchoControl | None:
+        media = self._parts.config.media
+        if not media.echo_cancel or echo.probe():
+            return None
+        return EchoControl(media.echo_tail_ms, media.max_echo_delay_ms)
 
     def _report(self, record: CallRecord) -> None:
         log.info(
@@ -245,6 +255,8 @@ async def serve(config: GatewayConfig, socket: Path, folder: Path) -> None:
         GatewayError: something that it needs does not work.
     """
     metrics = Metrics()
+    if config.media.echo_cancel and (hint := echo.probe()):
+        log.warning("echo_cancelling_off", hint=hint)
     records = CallRecords(
         config.records.directory, audio=config.records.audio, on_error=metrics.records_errors.inc
     )

@@ -129,6 +129,17 @@ class RtpStatistics(Entry):
     """host:port that RTP came from."""
 
 
+class EchoRecord(Entry):
+    """What came back of the bot's own sound."""
+
+    delay_ms: Milliseconds
+    """From being handed to RTP to being received."""
+    return_loss_db: float
+    """How much quieter the echo is than what was sent."""
+    enhancement_db: float | None = None
+    """How much more the canceller took out of it; None when nothing was measured."""
+
+
 class CallSummary(Entry):
     """A call without its turns: what a list of calls shows."""
 
@@ -163,6 +174,8 @@ class CallRecord(CallSummary):
     """All of `call.json`."""
 
     rtp: RtpStatistics | None = None
+    echo: EchoRecord | None = None
+    """None: no echo was found, or echo cancelling is off."""
     turns: tuple[TurnRecord, ...] = ()
     transcript: tuple[TranscriptLine, ...] = ()
     audio_s: float | None = None
