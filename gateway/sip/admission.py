@@ -57,6 +57,7 @@ class AdmissionPolicy:
     codecs: tuple[str, ...]
     max_calls: int
     retry_after_s: int
+    session_min_s: int
     active_calls: Callable[[], int]
     is_draining: Callable[[], bool]
 
@@ -72,7 +73,13 @@ class AdmissionPolicy:
         who = self._authenticate(request, source, now_s)
         if isinstance(who, Refuse):
             return who
-        return _takeover(request) or self._room() or self._media(request) or who
+        return (
+            _takeover(request)
+            or self._room()
+            or self._session(request)
+            or self._media(request)
+            or who
+        )
 
     def _authenticate(self, request: SipRequest, source: str, now_s: float) -> Admit | Refuse:
         if self._is_known(source):
@@ -105,6 +112,16 @@ class AdmissionPolicy:
         if self.active_calls() >= self.max_calls:
             return Refuse("sip.max_calls", 503, f"All {self.max_calls} call slots taken", retry)
         return None
+
+    def _session(self, request: SipRequest) -> Refuse | None:
+        """Refuse session timers that would refresh all the time (RFC 4028 section 9)."""
+        wanted = request.header("session-expires").partition(";")[0].strip()
+        if not wanted.isdecimal() or "timer" not in request.header("supported").lower():
+            return None
+        if len(wanted) > 9 or int(wanted) >= self.session_min_s:
+            return None
+        headers = (("Min-SE", str(self.session_min_s)),)
+        return Refuse("sip.session_min_s", 422, "Session Interval Too Small", headers)
 
     def _media(self, request: SipRequest) -> Refuse | None:
         if not request.body.strip() or "sdp" not in request.header("content-type").lower():

@@ -365,6 +365,7 @@ class SipEndpoint:
             codecs=config.codecs,
             max_calls=config.max_calls,
             retry_after_s=config.retry_after_s,
+            session_min_s=config.session_min_s,
             active_calls=self.active_calls,
             is_draining=lambda: self.draining,
         )

@@ -365,7 +365,7 @@ def test_socket_comes_from_the_environment(socket, monkeypatch):
     asyncio.run(run())
 
 
-def test_killed_recognizer_costs_one_turn_and_comes_back(monkeypatch):
+def test_killed_recognizer_costs_not_even_the_turn(monkeypatch):
     monkeypatch.delenv("GATEWAY_RECOGNIZER_SOCKET", raising=False)
     pcm = speak(SENTENCE)
 
@@ -378,16 +378,33 @@ def test_killed_recognizer_costs_one_turn_and_comes_back(monkeypatch):
                 stream.push(pcm)
                 os.kill(process.pid, signal.SIGKILL)
                 stream.request_transcript()
-                with pytest.raises(ProviderUnavailable, match="lost"):
-                    await all_of(stream)
-            seen = await recognize(provider, pcm)
+                seen = await anext(t async for t in stream if t.requested)
             assert process.restarts == 1
             await provider.close()
         assert process.pid is None
         assert not process.socket.parent.exists()
         return seen
 
-    assert "coffee" in asyncio.run(run())[-1].text
+    assert "coffee" in asyncio.run(run()).text
+
+
+def test_recognizer_that_stays_away_is_an_error(monkeypatch):
+    monkeypatch.delenv("GATEWAY_RECOGNIZER_SOCKET", raising=False)
+
+    async def run():
+        async with RecognizerProcess() as process:
+            settings = moonshine.Settings(socket=str(process.socket), connect_timeout_s=0.1)
+            provider = moonshine.create(settings)
+            await provider.warm_up()
+            async with provider.stream(Expect()) as stream:
+                stream.push(speak(SENTENCE))
+                os.kill(process.pid, signal.SIGKILL)
+                stream.request_transcript()
+                with pytest.raises(ProviderUnavailable):
+                    await all_of(stream)
+            await provider.close()
+
+    asyncio.run(run())
 
 
 def test_provider_without_socket_owns_a_process(monkeypatch):

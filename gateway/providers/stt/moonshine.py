@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +46,7 @@ class Settings(ProviderSettings):
     """Unix socket of a running recognizer; empty = environment, else an own process."""
     partial_ms: Annotated[int, Field(ge=100)] = 500
     """New audio after which a partial transcript is asked for."""
-    connect_timeout_s: Annotated[float, Field(gt=0)] = 2.0
+    connect_timeout_s: Annotated[float, Field(gt=0)] = 4.0
     """How long a caller turn waits for a recognizer that is just starting again."""
 
 
@@ -90,8 +91,10 @@ class Moonshine:
         """Open recognition of one caller turn.  Raises ProviderUnavailable."""
         await self.warm_up()
         assert self._client is not None  # noqa: S101 - warm_up sets it or raises
-        requests = await self._client.open_stream(self._settings.connect_timeout_s)
-        stream = MoonshineStream(requests, expect, self._settings.partial_ms)
+        open_requests = partial(self._client.open_stream, self._settings.connect_timeout_s)
+        stream = MoonshineStream(
+            await open_requests(), expect, self._settings.partial_ms, open_requests
+        )
         try:
             yield stream
         finally:
@@ -120,8 +123,17 @@ class Moonshine:
 class MoonshineStream:
     """Satisfies `contracts.SttStream`.  Lives on the loop; nothing but iteration waits."""
 
-    def __init__(self, requests: RecognizerStream, expect: Expect, partial_ms: int) -> None:
+    def __init__(
+        self,
+        requests: RecognizerStream,
+        expect: Expect,
+        partial_ms: int,
+        reopen: Callable[[], Awaitable[RecognizerStream]],
+    ) -> None:
         self._requests = requests
+        self._reopen = reopen
+        self._has_reopened = False
+        self._is_final_wanted = False
         self._choices = expect.choices
         self._partial_samples = partial_ms * LINE.sample_rate_hz // 1000
         self._pcm = bytearray()
@@ -144,16 +156,25 @@ class MoonshineStream:
     def request_transcript(self) -> None:
         """Ask for a transcript of all audio so far; partials give way to it."""
         if not self._is_closed:
+            self._is_final_wanted = True
             self._ask(final=True)
 
     async def __aiter__(self) -> AsyncIterator[Transcript]:
-        """Yield transcripts until the stream is closed.  Raises ProviderUnavailable."""
+        """Yield transcripts until the stream is closed.
+
+        The audio of the turn is still here when the recognizer dies: once per turn, its successor
+        is asked for all of it.
+
+        Raises:
+            ProviderUnavailable: there is none.
+        """
         while True:
             while self._results:
                 result = self._results.popleft()
                 if isinstance(result, ProviderError):
-                    raise result
-                yield result
+                    await self._ask_again(result)
+                else:
+                    yield result
             if self._is_closed:
                 return
             self._awake.clear()
@@ -164,6 +185,17 @@ class MoonshineStream:
         self._is_closed = True
         self._requests.close()
         self._awake.set()
+
+    async def _ask_again(self, error: ProviderError) -> None:
+        if self._has_reopened or not isinstance(error, ProviderUnavailable):
+            raise error
+        self._has_reopened = True
+        self._requests.close()
+        self._requests = await self._reopen()
+        self._results.clear()
+        self._partial_in_flight = False
+        if self._is_final_wanted:
+            self._ask(final=True)
 
     @property
     def _samples(self) -> int:
@@ -190,6 +222,8 @@ class MoonshineStream:
         elif isinstance(reply, ProviderError):
             self._give(reply)
         else:
+            if final:
+                self._is_final_wanted = False
             is_phantom = looks_phantom(reply.text, reply.log_prob, pcm)
             text = "" if is_phantom and reply.choice is None else reply.text
             self._give(Transcript(text, covered, final, reply.log_prob, reply.choice))

@@ -78,12 +78,10 @@ class Pyttsx3:
             return
         speech = self._cache.get(text)
         if speech is None:
-            async with self._turn:
-                rate_hz, pcm = await self._rendered(text)
-            level_dbfs = self._settings.level_dbfs
-            speech = await self._finishing.call(
-                speech_for_line, pcm, rate_hz, text=text, level_dbfs=level_dbfs
-            )
+            speech = await self._spoken(text)
+            if not speech and any(map(str.isalnum, text)):
+                # espeak now and then reports the end of a sentence before it has begun.
+                speech = await self._spoken(text)
             self._cache.put(text, speech)
         if speech:
             yield speech
@@ -92,6 +90,14 @@ class Pyttsx3:
         """End the child and the thread."""
         self._finishing.close()
         await self._end_child(grace_s=_LEAVE_TIMEOUT_S)
+
+    async def _spoken(self, text: str) -> bytes:
+        async with self._turn:
+            rate_hz, pcm = await self._rendered(text)
+        level_dbfs = self._settings.level_dbfs
+        return await self._finishing.call(
+            speech_for_line, pcm, rate_hz, text=text, level_dbfs=level_dbfs
+        )
 
     async def _rendered(self, text: str) -> tuple[int, bytes]:
         """Ask the child; one that had died in the meantime is replaced."""

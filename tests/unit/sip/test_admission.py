@@ -24,6 +24,7 @@ def policy(**changes):
         "codecs": ("PCMU", "PCMA"),
         "max_calls": 4,
         "retry_after_s": 7,
+        "session_min_s": 90,
         "active_calls": lambda: 0,
         "is_draining": lambda: False,
     }
@@ -137,3 +138,21 @@ def test_nobody_takes_over_a_call(name):
 def test_offers_within_a_call(method, body, verdict):
     request = invite(method, to="<sip:100@gw>;tag=1", body=body)
     assert judged(request, "192.0.2.2", active_calls=lambda: 4) == verdict
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ("Session-Expires: 30\r\nSupported: timer\r\n", 422),
+        ("x: 89;refresher=uac\r\nk: 100rel, timer\r\n", 422),
+        ("Session-Expires: 90\r\nSupported: timer\r\n", None),
+        ("Session-Expires: 30\r\n", None),
+        ("Session-Expires: soon\r\nSupported: timer\r\n", None),
+        ("Session-Expires: 99999999999999999999\r\nSupported: timer\r\n", None),
+    ],
+)
+def test_session_timers_that_are_too_short_are_refused(headers, status):
+    found = policy().decide(invite(headers=headers), "10.1.1.1", NOW)
+    assert (found.status if isinstance(found, Refuse) else None) == status
+    if status:
+        assert ("Min-SE", "90") in found.headers
