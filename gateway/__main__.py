@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     providers = commands.add_parser("providers", help="list engines and what they need")
     providers.set_defaults(command=_providers)
 
+    _add_replay(commands)
     _add_route_test(commands)
     _add_worker(commands)
     return parser
@@ -95,6 +96,27 @@ def _add_route_test(
     )
     _add_config(test)
     test.set_defaults(command=_route_test)
+
+
+def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    replay = commands.add_parser("replay", help="run recorded calls through turn taking again")
+    replay.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE", help="folder of a call")
+    replay.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a turn setting and say what would have been different (repeatable)",
+    )
+    replay.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the call")
+    replay.add_argument(
+        "--recognize",
+        action="store_true",
+        help="run the recognizer where the call has no transcript that fits the changed settings",
+    )
+    replay.add_argument("--decisions", action="store_true", help="print every decision")
+    _add_config(replay)
+    replay.set_defaults(command=_replay)
 
 
 def _add_worker(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -142,6 +164,11 @@ def _route_test(args: argparse.Namespace) -> int:
     return _hand_over(
         "gateway.cli.route_test", _config(args), args.to, args.caller, args.trunk, args.header
     )
+
+
+def _replay(args: argparse.Namespace) -> int:
+    args.config = _config(args)
+    return _hand_over("gateway.cli.replay", args)
 
 
 def _config(args: argparse.Namespace) -> Path | None:

@@ -67,6 +67,7 @@ class EchoControl:
 
     def __init__(self, tail_ms: int = 256, max_delay_ms: int = 800) -> None:
         """Make one for a call.  Raises MediaError without libspeexdsp."""
+        self.tail_ms, self.max_delay_ms = tail_ms, max_delay_ms
         self._canceller = EchoCanceller(tail_ms)
         self._path = EchoPath(max_delay_ms)
         delay_frames = max_delay_ms // LINE.ptime_ms

@@ -62,6 +62,7 @@ class Listener:
     def expect(self, expect: Expect) -> None:
         """Set what the dialogue expects from the next turn."""
         self._expect = expect
+        self._call.note("expects", now=self._call.ear.now, expect=expect)
         self.taker.expect(Wanted(expect.kind, expect.digits))
 
     def on_frame(self, pcm: bytes, chunks: list[tuple[float, int]], now: int) -> None:

@@ -74,6 +74,8 @@ class CallSession:
         self._ear = Ear(
             line.inlet, detector, bundle.write_audio, metrics.outbound_frame_gap.observe, echo
         )
+        settings = echo and {"tail_ms": echo.tail_ms, "max_delay_ms": echo.max_delay_ms}
+        bundle.event("listening", 0.0, echo=settings)
         self._live: LiveCall | None = None
         self.wanted_end: End | None = None
         """Why this call is about to be ended from outside."""

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from gateway.audio.format import LINE
 from gateway.conversation.listener import EVENT_NAMES
 from gateway.errors import GatewayError
+from gateway.providers.contracts import Expect
 from gateway.records.files import AUDIO_FILE, CALL_FILE, EVENTS_FILE, read_call, read_events
 from gateway.records.model import CallRecord
 from gateway.replay.settings import Settings, settings_of
 from gateway.replay.stereo import Stereo, read_stereo
 from gateway.turn.tape import Told
 
+_EXPECT = TypeAdapter(Expect)
 _DECISIONS = frozenset(EVENT_NAMES.values())
 _NO_PART_OF_IT = frozenset({"at", "audio_s", "kind", "onset_s"})
 
@@ -64,6 +68,8 @@ class Talk:
     decisions: tuple[Decision, ...]
     heard: int
     """Audio time up to which it heard the caller, in samples."""
+    expected: tuple[tuple[int, Expect], ...] = ()
+    """(since when, what the dialogue expected)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +168,11 @@ def _talk(events: list[dict[str, Any]], audio: Stereo) -> Talk:
             answers=tuple(_answers(events)),
             decisions=tuple(d for d in map(decision_of, events) if d is not None and d.now <= end),
             heard=end,
+            expected=tuple(
+                (int(event["now"]), _EXPECT.validate_python(event["expect"]))
+                for event in events
+                if event["kind"] == "expects"
+            ),
         )
     except (KeyError, TypeError, ValueError) as error:
         text = f"{EVENTS_FILE}: turn taking is not recorded as expected: {error!r}"

@@ -93,6 +93,12 @@ def what_if(
     return _Run(talk, chunks, settings, known or {}).run()
 
 
+def usual_lag(talk: Talk) -> int:
+    """How long recognition took in the call to answer a request, in samples."""
+    lags = [answer.lag for answer in talk.answers if answer.was_requested]
+    return int(median(lags)) if lags else _USUAL_LAG
+
+
 class _Run:
     def __init__(
         self,
@@ -107,8 +113,7 @@ class _Run:
         self._speech = speech_of(settings.turn, chunks)
         self._requested = [answer for answer in talk.answers if answer.was_requested]
         self._asked = {d.now for d in talk.decisions if d.kind == "eager_end"}
-        lags = [answer.lag for answer in self._requested]
-        self._lag = int(median(lags)) if lags else _USUAL_LAG
+        self._lag = usual_lag(talk)
         self._answers_asked = {(a.covers, a.arrived) for a in self._requested}
         self._due: list[tuple[int, Answer]] = []
         self._barge_ins = [

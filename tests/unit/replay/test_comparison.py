@@ -7,7 +7,7 @@ import pytest
 from gateway.config.models import SilenceConfig, TurnConfig
 from gateway.providers.contracts import TextDelta
 from gateway.replay.comparison import compare
-from gateway.replay.hearing import hearing_with, listen
+from gateway.replay.hearing import chunks_of, listen
 from gateway.replay.recording import read_recording
 from gateway.replay.settings import changed
 from gateway.replay.what_if import speech_of, what_if
@@ -21,7 +21,7 @@ def told(folder, *changes):
     """What would have been different, in words; the figures in it are left alone."""
     recording = read_recording(folder)
     (talk,) = recording.talks
-    chunks = listen(recording.audio, hearing_with(LevelDetector()))
+    chunks = chunks_of(listen(recording.audio, LevelDetector(), None))
     settings = changed(talk.settings, changes)
     outcome = what_if(talk, chunks, settings)
     speech = speech_of(settings.turn, chunks)

@@ -10,7 +10,7 @@ from gateway.config.models import SilenceConfig, TurnConfig
 from gateway.conversation.listener import EVENT_NAMES
 from gateway.errors import ProviderUnavailable
 from gateway.providers.contracts import Expect, TextDelta
-from gateway.replay.hearing import hearing_with, listen
+from gateway.replay.hearing import chunks_of, listen
 from gateway.replay.recording import read_recording
 from gateway.replay.retelling import decide_again, first_difference
 from gateway.replay.what_if import what_if
@@ -23,7 +23,7 @@ QUIET = SilenceConfig(reprompt_after_s=2.0)
 
 
 def heard_by(recording):
-    return listen(recording.audio, hearing_with(LevelDetector()))
+    return chunks_of(listen(recording.audio, LevelDetector(), None))
 
 
 def check(folder):
