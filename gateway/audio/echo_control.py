@@ -9,7 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from gateway.audio.echo import EchoCanceller
-from gateway.audio.echo_gate import EchoGate
+from gateway.audio.echo_gate import (
+    BEFORE_SAMPLES,
+    WENT_SAMPLES,
+    WINDOW_SAMPLES,
+    EchoGate,
+)
 from gateway.audio.echo_path import EchoPath, History, Samples
 from gateway.audio.format import LINE
 from gateway.audio.level import FLOOR_DBFS, peak
@@ -25,8 +30,6 @@ _LESSON_EVERY_FRAMES = 2
 _LESSONS = 25
 """After the path is found the canceller hears the last second again, every 40 ms for 1 s: it
 cancels 20-30 dB after one second of bot speech, without that 3-5 dB."""
-_RECENT_SAMPLES = 3 * LINE.frame_samples
-_WENT_SAMPLES = 7 * LINE.frame_samples
 _FLOOR_FRAMES = 100
 _SOUND_ENERGY = 1000.0 * LINE.frame_samples
 """-60 dBFS."""
@@ -111,11 +114,15 @@ class EchoControl:
         self._sent.push(_samples(sent))
         self._noise.hear(mine)
         self._path.follow(mine, _samples(sent))
-        self._align()
+        delay = self._path.delay_samples
+        if delay is None:
+            return Dry(received, self._noise.frame() if self._is_suspect() else received)
+        self._align(delay)
         cancelled = self._canceller.process(received, self._reference(0))
         self._cancelled.push(_samples(cancelled))
         self._learn()
-        return self._chosen(received, cancelled, is_speech=is_speech)
+        self._tally.add(self._received, self._cancelled, self._sent, delay, is_speech=is_speech)
+        return Dry(cancelled, self._noise.frame() if self._is_echo(delay) else cancelled)
 
     def figures(self) -> EchoFigures | None:
         """Give what was measured; None when no echo was found."""
@@ -127,11 +134,8 @@ class EchoControl:
         """Give the canceller's memory back."""
         self._canceller.close()
 
-    def _align(self) -> None:
+    def _align(self, delay: int) -> None:
         """Lay the reference so that the echo falls into the beginning of the tail."""
-        delay = self._path.delay_samples
-        if delay is None:
-            return
         is_new = self._tally.delay_samples is None
         if not is_new and 0 <= delay - self._shift <= _MARGIN_SAMPLES + _SLIP_SAMPLES:
             return
@@ -161,28 +165,19 @@ class EchoControl:
         recent = self._sent.latest(end + LINE.frame_samples)[: LINE.frame_samples]
         return recent.astype("<i2").tobytes()
 
-    def _chosen(self, received: bytes, cancelled: bytes, *, is_speech: bool) -> Dry:
-        delay = self._path.delay_samples
-        if delay is None:
-            return Dry(received, self._noise.frame() if self._is_suspect() else received)
-        self._tally.add(self._received, self._cancelled, self._sent, delay, is_speech=is_speech)
-        return Dry(cancelled, self._noise.frame() if self._is_echo(delay) else cancelled)
-
     def _is_suspect(self) -> bool:
         """True for what may be the first echo of the call, until it is found or is none."""
         if not self._path.is_trial:
             return False
-        return self._noise.sound_frames < _DOUBT_FRAMES or self._path.resemblance > _MIMICRY
+        is_new_sound = 0 < self._noise.sound_frames < _DOUBT_FRAMES
+        return is_new_sound or self._path.resemblance > _MIMICRY
 
     def _is_echo(self, delay: int) -> bool:
         """True when what the canceller leaves is still the bot."""
-        left = self._cancelled.latest(_RECENT_SAMPLES)
-        if not self._gate.is_open:
-            came = self._received.latest(_RECENT_SAMPLES)
-            went = self._sent.latest(max(delay + _WENT_SAMPLES // 2, _WENT_SAMPLES))
-            went = went[:_WENT_SAMPLES]
-            if self._gate.hides(came, left, went):
-                return True
+        came, left = self._received.latest(WINDOW_SAMPLES), self._cancelled.latest(WINDOW_SAMPLES)
+        went = self._sent.latest(max(0, delay - BEFORE_SAMPLES) + WENT_SAMPLES)[:WENT_SAMPLES]
+        if self._gate.hides(came, left, went):
+            return True
         if float(left @ left) < 3 * _WORTH_ENERGY:
             return False
         return self._path.likeness(left) > _MIMICRY

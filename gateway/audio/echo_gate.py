@@ -1,38 +1,34 @@
-"""EchoGate: tells echo from caller by level, until the canceller has learned the path.  Pure."""
+"""EchoGate: tells what the canceller leaves of an echo from a caller, by level.  Pure."""
 
 from __future__ import annotations
 
 from gateway.audio.echo_path import Samples
 from gateway.audio.format import LINE
 
-_WINDOW_SAMPLES = 3 * LINE.frame_samples
-_ABOVE = 4.0
-"""A caller counts as heard at 6 dB above the loudest echo that is to be expected."""
-_LOUD_ENERGY = 1000.0 * _WINDOW_SAMPLES
+WINDOW_SAMPLES = 3 * LINE.frame_samples
+BEFORE_SAMPLES = 2 * LINE.frame_samples
+AFTER_SAMPLES = 6 * LINE.frame_samples
+"""An echo may begin so much before its peak and ring so long after it."""
+WENT_SAMPLES = BEFORE_SAMPLES + WINDOW_SAMPLES + AFTER_SAMPLES
+_ABOVE_AT_FIRST, _ABOVE = 4.0, 6.0
+"""A caller counts as heard at 6 dB (8 dB once little is left) above what may be left."""
+_FIRST_FRAMES = 50
+_LOUD_ENERGY = 1000.0 * WINDOW_SAMPLES
 """Of the sent audio whose echo is due (-60 dBFS): less teaches nothing."""
-_SMOOTHING = 0.1
-_LEARNED_FRAMES = 40
-_LEARNED_RATIO = 100.0
-"""The canceller takes 20 dB away ..."""
-_LEARNED_ENERGY = 3400.0 * _WINDOW_SAMPLES
-"""... or leaves less than -55 dBFS."""
-_PATIENCE_FRAMES = 100
-"""After 2 s of echo it has learned, or never will."""
+_SMOOTHING, _UNSURE = 0.1, 0.002
+"""The expectation follows what is left, hardly so when that may be a caller."""
 
 
 class EchoGate:
-    """The first half second of the first echo: nothing is cancelled yet.
+    """Knows which share of the bot's energy is still heard: much at first, next to nothing later.
 
-    Only what is clearly louder than the echo can be is let through; for that moment a quiet
-    caller is not heard.
+    A caller has to be louder than that.  So in the first half second of a call's first echo, when
+    nothing is cancelled yet, one who is quieter than the echo is not heard.
     """
 
     def __init__(self) -> None:
+        self._left = self._due = 0.0
         self._frames = 0
-        self._came = self._went = 0.0
-        self._came_now = self._left_now = 0.0
-        self.is_open = False
-        """True once the canceller is to be trusted."""
 
     def hides(self, came: Samples, left: Samples, went: Samples) -> bool:
         """Judge one frame.
@@ -40,30 +36,29 @@ class EchoGate:
         Args:
             came: the latest 60 ms received.
             left: what the canceller left of them.
-            went: what was sent around the time that their echo is of; that time in the middle.
+            went: `WENT_SAMPLES` that were sent around the time that their echo is of.
 
         Returns:
-            True when all that is heard may be echo.
+            True when all that is left may be echo.
         """
-        middle = (len(went) - len(came)) // 2
-        due = went[middle : middle + len(came)]
-        if float(due @ due) > _LOUD_ENERGY:
-            self._learn(came, left, due)
-        loudest = max(
-            float(part @ part)
-            for end in range(_WINDOW_SAMPLES, len(went) + 1, LINE.frame_samples)
-            if len(part := went[end - _WINDOW_SAMPLES : end])
-        )
-        coupling = self._came / self._went if self._went else 1.0
-        return float(came @ came) < _ABOVE * coupling * loudest
+        due = went[AFTER_SAMPLES : AFTER_SAMPLES + WINDOW_SAMPLES]
+        due_energy, left_energy = float(due @ due), float(left @ left)
+        is_loud = due_energy > _LOUD_ENERGY
+        if is_loud and not self._due:
+            self._left, self._due = float(came @ came), due_energy
+        share = self._left / self._due if self._due else 1.0
+        above = _ABOVE if self._frames > _FIRST_FRAMES else _ABOVE_AT_FIRST
+        is_hidden = left_energy < above * share * _loudest(went)
+        if is_loud:
+            self._frames += 1
+            weight = _SMOOTHING if is_hidden else _UNSURE
+            self._left += weight * (left_energy - self._left)
+            self._due += weight * (due_energy - self._due)
+        return is_hidden
 
-    def _learn(self, came: Samples, left: Samples, went: Samples) -> None:
-        self._frames += 1
-        self._came += float(came @ came)
-        self._went += float(went @ went)
-        self._came_now += _SMOOTHING * (float(came @ came) - self._came_now)
-        self._left_now += _SMOOTHING * (float(left @ left) - self._left_now)
-        enough = max(_LEARNED_ENERGY, self._came_now / _LEARNED_RATIO)
-        has_learned = self._left_now < enough
-        if self._frames >= (_LEARNED_FRAMES if has_learned else _PATIENCE_FRAMES):
-            self.is_open = True
+
+def _loudest(samples: Samples) -> float:
+    """Energy of the loudest window."""
+    frames = samples.reshape(-1, LINE.frame_samples)
+    energies = (frames**2).sum(axis=1)
+    return float((energies[:-2] + energies[1:-1] + energies[2:]).max())
