@@ -114,6 +114,9 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action="store_true",
         help="run the recognizer where the call has no transcript that fits the changed settings",
     )
+    replay.add_argument(
+        "--accept", action="store_true", help="keep what is decided now as what is expected"
+    )
     replay.add_argument("--decisions", action="store_true", help="print every decision")
     _add_config(replay)
     replay.set_defaults(command=_replay)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from gateway.config.loader import load_config
 from gateway.errors import GatewayError
 from gateway.replay import report
+from gateway.replay.accepted import read_accepted, write_accepted
 from gateway.replay.comparison import compare
 from gateway.replay.hearing import Heard, chunks_of, listen_as_recorded
 from gateway.replay.recognition import recognize, stt_of
-from gateway.replay.recording import NotReplayable, Recording, Talk, read_recording
+from gateway.replay.recording import Decision, NotReplayable, Recording, Talk, read_recording
 from gateway.replay.retelling import decide_again, first_difference
 from gateway.replay.settings import Settings, changed, differences
 from gateway.replay.waterfall import draw
@@ -28,7 +30,7 @@ def run(args: Namespace) -> int:
 
     Args:
         args: `bundles` (paths), `set` ("key=value"), `plot` (path or None), `recognize`,
-            `decisions` (print each), `config` (path or None: names the recognizer).
+            `decisions` (print each), `accept`, `config` (path or None: names the recognizer).
 
     Returns:
         0; 3 when unchanged settings did not decide as recorded.
@@ -40,23 +42,25 @@ def run(args: Namespace) -> int:
     same = True
     for path in args.bundles:
         recording = read_recording(path)
-        heard = listen_as_recorded(recording.audio, recording.events)
         _say(report.heading(recording))
-        if args.plot is not None:
-            _plot(args.plot, recording, heard)
         if not recording.talks:
             _without_talks(recording, is_plotted=args.plot is not None)
-        for talk in recording.talks:
-            if args.set:
+        heard = listen_as_recorded(recording.audio, recording.events)
+        if args.plot is not None:
+            _plot(args.plot, recording, heard)
+        if args.set:
+            for talk in recording.talks:
                 _what_if(recording, talk, heard, args)
-            else:
-                same &= _again(talk, heard, with_decisions=args.decisions)
+        else:
+            same &= _again(recording, heard, args)
     return 0 if same else NOT_AS_RECORDED
 
 
 def _check(args: Namespace) -> None:
     if args.recognize and not args.set:
         raise GatewayError("--recognize needs --set: as recorded nothing has to be recognized")
+    if args.accept and args.set:
+        raise GatewayError("--accept goes without --set: what is accepted are the own settings")
     if args.plot is None:
         return
     if len(args.bundles) > 1:
@@ -78,13 +82,24 @@ def _without_talks(recording: Recording, *, is_plotted: bool) -> None:
     _say([f"  note: {text}"])
 
 
-def _again(talk: Talk, heard: Sequence[Heard], *, with_decisions: bool) -> bool:
-    again = decide_again(talk, chunks_of(heard))
-    difference = first_difference(talk.decisions, again)
-    if with_decisions:
-        _say(map(report.decision_line, again))
-    _say(report.unchanged(len(again), difference))
-    return difference is None
+def _again(recording: Recording, heard: Sequence[Heard], args: Namespace) -> bool:
+    found = [decide_again(talk, chunks_of(heard)) for talk in recording.talks]
+    if args.decisions:
+        _say(report.decision_line(decision) for talk in found for decision in talk)
+    if args.accept:
+        write_accepted(recording.folder, found)
+        _say([f"  accepted: {sum(map(len, found))} decisions"])
+        return True
+    accepted = read_accepted(recording.folder)
+    source = "recorded" if accepted is None else "accepted"
+    expected = accepted or [list(talk.decisions) for talk in recording.talks]
+    nothing: list[Decision] = []
+    same = True
+    for before, after in zip_longest(expected, found, fillvalue=nothing):
+        difference = first_difference(before, after)
+        _say(report.unchanged(len(after), difference, source))
+        same &= difference is None
+    return same
 
 
 def _what_if(recording: Recording, talk: Talk, heard: Sequence[Heard], args: Namespace) -> None:
@@ -118,6 +133,6 @@ def _plot(path: Path, recording: Recording, heard: Sequence[Heard]) -> None:
     _say([f"  picture: {path}"])
 
 
-def _say(lines: Iterator[str] | Sequence[str]) -> None:
+def _say(lines: Iterable[str]) -> None:
     for line in lines:
         sys.stdout.write(f"{line}\n")

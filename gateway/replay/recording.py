@@ -157,10 +157,10 @@ def _talk(events: list[dict[str, Any]], audio: Stereo) -> Talk:
     """Read one conversation; a line that is not what it should be makes it not replayable."""
     started = events[0]
     ended = next((e for e in events if e["kind"] == "turn_taking_ended"), None)
-    end = audio.samples if ended is None else min(audio.samples, int(ended["heard"]))
     if ended is not None:
         events = events[: events.index(ended)]
     try:
+        end = audio.samples if ended is None else min(audio.samples, int(ended["heard"]))
         told = [_told(event) for event in events if event["kind"] == "turn_input"]
         return Talk(
             settings=settings_of(started["settings"]),

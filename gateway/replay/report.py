@@ -31,15 +31,15 @@ def decision_line(decision: Decision) -> str:
 
 
 def unchanged(
-    count: int, difference: tuple[Decision | None, Decision | None] | None
+    count: int, difference: tuple[Decision | None, Decision | None] | None, source: str
 ) -> Iterator[str]:
-    """Say whether the same decisions came out."""
+    """Say whether the same decisions came out; `source` is `recorded` or `accepted`."""
     if difference is None:
-        yield f"  {count} decisions, all as recorded"
+        yield f"  {count} decisions, all as {source}"
         return
     before, after = difference
-    yield "  the decisions are not those of the call; the first that differs:"
-    yield f"    recorded: {decision_line(before).strip() if before else 'none any more'}"
+    yield f"  the decisions are not as {source}; the first that differs:"
+    yield f"    {source}: {decision_line(before).strip() if before else 'none any more'}"
     yield f"    now:      {decision_line(after).strip() if after else 'none any more'}"
 
 
