@@ -17,7 +17,7 @@ from gateway.conversation.live_call import LiveCall
 from gateway.conversation.tools import ToolBox
 from gateway.conversation.voice import Voice
 from gateway.records.bundle import CallBundle
-from gateway.records.model import CallRecord
+from gateway.records.model import CallRecord, TurnRecord
 from gateway.telemetry.metrics import Metrics
 from tests.support.fake_line import (
     FakeLine,
@@ -75,14 +75,15 @@ def record_call(
     recognizer = ScriptedRecognizer(*heard, delay_s=lag_s)
     voice = Voice(ScriptedVoice())
     agent = Agent("bot", settings, recognizer, ScriptedBrain(*replies), voice, ToolBox([], ()))
-    run(_call(bundle, agent, script))
+    turns = run(_call(bundle, agent, script))
+    record = record.model_copy(update={"turns": tuple(turns)})
     bundle.finish(record.ended(STARTED, "caller_hung_up"))
     return bundle.folder
 
 
 async def _call(
     bundle: CallBundle, agent: Agent, script: Callable[[Stage], Awaitable[None]]
-) -> None:
+) -> list[TurnRecord]:
     line = FakeLine()
     ear = Ear(line.inlet, LevelDetector(), bundle.write_audio, lambda _: None)
     async with asyncio.TaskGroup() as group:
@@ -97,6 +98,7 @@ async def _call(
         ear.settle()
         for task in tasks:
             task.cancel()
+    return call.turns
 
 
 async def _as_coroutine(awaitable: Awaitable[None]) -> None:
