@@ -19,7 +19,7 @@ from gateway.audio.echo_path import EchoPath, History, Samples
 from gateway.audio.format import LINE
 from gateway.audio.level import FLOOR_DBFS, peak
 
-_MARGIN_SAMPLES = 16 * LINE.sample_rate_hz // 1000
+_MARGIN_SAMPLES = 40 * LINE.sample_rate_hz // 1000
 """So much of the canceller's tail lies before the echo's peak."""
 _SLIP_SAMPLES = 48 * LINE.sample_rate_hz // 1000
 """The peak may move so much further in before the reference is laid anew."""
@@ -36,7 +36,10 @@ _SOUND_ENERGY = 1000.0 * LINE.frame_samples
 _DOUBT_FRAMES = 6
 """So long may it take to find the path: the call's first sounds are held back until then."""
 _MIMICRY = 0.6
-"""Audio so like the bot's is the bot's."""
+"""Audio so like the bot's is the bot's ..."""
+_HOLD_FRAMES = 5
+"""... and so is what follows within 100 ms."""
+_MOVED_FRAMES = 3
 _FLOOR_RMS = 6.0
 """-75 dBFS; the voice detector takes what follows digital silence for a voice."""
 _FORGET = 0.5 ** (1 / 250)
@@ -73,6 +76,7 @@ class EchoControl:
         self.tail_ms, self.max_delay_ms = tail_ms, max_delay_ms
         self._canceller = EchoCanceller(tail_ms)
         self._path = EchoPath(max_delay_ms)
+        self._tail_samples = tail_ms * LINE.sample_rate_hz // 1000
         delay_frames = max_delay_ms // LINE.ptime_ms
         self._reach_frames = delay_frames + tail_ms // LINE.ptime_ms + 1
         length = (delay_frames + _LESSON_FRAMES + 1) * LINE.frame_samples
@@ -83,6 +87,9 @@ class EchoControl:
         self._shift = 0
         self._frames_until_lesson = 0
         self._lessons_left = 0
+        self._lesson_frames = 0
+        self._mimicry_frames = 0
+        self._hold_frames = 0
         self._tally = _Tally()
         self._gate = EchoGate()
         self._noise = _Noise()
@@ -118,6 +125,8 @@ class EchoControl:
         if delay is None:
             return Dry(received, self._noise.frame() if self._is_suspect() else received)
         self._align(delay)
+        if self._has_died_away():
+            return Dry(received, received)
         cancelled = self._canceller.process(received, self._reference(0))
         self._cancelled.push(_samples(cancelled))
         self._learn()
@@ -134,20 +143,31 @@ class EchoControl:
         """Give the canceller's memory back."""
         self._canceller.close()
 
+    def _has_died_away(self) -> bool:
+        """True when the bot has been silent for longer than its echo lasts."""
+        silent_frames = self._reach_frames - self._frames_left
+        return silent_frames * LINE.frame_samples > self._shift + self._tail_samples
+
     def _align(self, delay: int) -> None:
         """Lay the reference so that the echo falls into the beginning of the tail."""
         is_new = self._tally.delay_samples is None
         if not is_new and 0 <= delay - self._shift <= _MARGIN_SAMPLES + _SLIP_SAMPLES:
             return
         self._shift = max(0, delay - _MARGIN_SAMPLES)
+        self._start_over(_LESSON_FRAMES)
+
+    def _start_over(self, frames: int) -> None:
+        """Learn the path anew, from the last `frames` frames on."""
         self._canceller.reset()
         self._gate = EchoGate()
         self._lessons_left = _LESSONS
+        self._lesson_frames = frames
         self._frames_until_lesson = 0
 
     def _learn(self) -> None:
         if not self._lessons_left:
             return
+        self._lesson_frames = min(_LESSON_FRAMES, self._lesson_frames + 1)
         self._frames_until_lesson -= 1
         if self._frames_until_lesson > 0:
             return
@@ -155,7 +175,7 @@ class EchoControl:
         self._lessons_left -= 1
         received = self._received.latest().astype("<i2").tobytes()
         size = LINE.frame_bytes
-        for age in range(_LESSON_FRAMES - 1, -1, -1):
+        for age in range(self._lesson_frames - 1, -1, -1):
             at = len(received) - (age + 1) * size
             self._canceller.process(received[at : at + size], self._reference(age))
 
@@ -178,9 +198,28 @@ class EchoControl:
         went = self._sent.latest(max(0, delay - BEFORE_SAMPLES) + WENT_SAMPLES)[:WENT_SAMPLES]
         if self._gate.hides(came, left, went):
             return True
-        if float(left @ left) < 3 * _WORTH_ENERGY:
+        if self._is_mimicry(came, left):
+            self._notice_mimicry()
+        else:
+            self._mimicry_frames = 0
+            self._hold_frames -= 1
+        return self._hold_frames > 0
+
+    def _is_mimicry(self, came: Samples, left: Samples) -> bool:
+        """True when the bot's voice is in what is left: the canceller does not know this path."""
+        left_energy = float(left @ left)
+        if left_energy < 3 * _WORTH_ENERGY:
             return False
-        return self._path.likeness(left) > _MIMICRY
+        if self._path.likeness(left) > _MIMICRY:
+            return True
+        return left_energy > 0.5 * float(came @ came) and self._path.likeness(came) > _MIMICRY
+
+    def _notice_mimicry(self) -> None:
+        """The path has moved: most likely a jitter buffer slipped."""
+        self._hold_frames = _HOLD_FRAMES
+        self._mimicry_frames += 1
+        if self._mimicry_frames == _MOVED_FRAMES and not self._lessons_left:
+            self._start_over(_MOVED_FRAMES)
 
 
 class _Tally:

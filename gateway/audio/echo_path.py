@@ -29,7 +29,8 @@ _SAME_SAMPLES = 16
 _QUIET_SHARE = 0.02
 """Pauses of the bot count as so much of its loudest: what is next to nothing proves nothing."""
 _FAINT_GAIN = 10 ** (-50 / 20)
-_NEAR_SAMPLES = 24
+_NEAR_SAMPLES = 24 * LINE.sample_rate_hz // 1000
+"""A jitter buffer that slips by a packet moves the echo by less than this."""
 _RECENT_SAMPLES = 480
 
 

@@ -126,6 +126,16 @@ def test_a_path_that_moves_is_found_again():
     assert level_db(section(received, 22, 28)) - level_db(section(audio, 22, 28)) > 10
 
 
+@pytest.mark.parametrize("slip_ms", [-20, 2, 20])
+def test_a_jitter_buffer_that_slips_is_learned_at_once(model, slip_ms):
+    sent = bot_speech()
+    before, after = echo_of(sent, -15, 120), echo_of(sent, -15, 120 + slip_ms)
+    at = 9 * RATE
+    received = on_the_line(np.concatenate([before[:at], after[at:]]))
+    _, evidence, _ = run(received, pcm(sent))
+    assert [s for s in starts_s(model, evidence) if not 9.0 < s < 9.2] == []
+
+
 def test_a_silent_bot_costs_and_changes_nothing():
     words = on_the_line(at_level(speech("Is anybody there?", "awb"), -26.0))
     words = words[: len(words) // 320 * 320]
