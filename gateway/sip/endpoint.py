@@ -13,7 +13,6 @@ from typing import Protocol
 
 import structlog
 
-from gateway import __version__
 from gateway.config.models import SipConfig, TrunkConfig
 from gateway.conversation.line import CallFacts
 from gateway.errors import CallRejected, NoCallSlot, SipError
@@ -21,6 +20,13 @@ from gateway.sip import pj
 from gateway.sip.admission import AdmissionPolicy, Admit, Decision, Ignore, Network, Refuse
 from gateway.sip.call import Leg, SipLine
 from gateway.sip.digest import DigestRealm
+from gateway.sip.library import (
+    LibraryLog,
+    account_settings,
+    library_settings,
+    set_codecs,
+    transport_settings,
+)
 from gateway.sip.media_port import CallMediaPort
 from gateway.sip.message import SipRequest, parse_request, uri_user
 from gateway.sip.native import RequestFilter, limit_transactions, quiet_library
@@ -35,7 +41,6 @@ _EVENTS_PER_PUMP = 64
 _NEW_CALLS_PER_S = 16
 """The library keeps the two RTP handles of an ended call for half a second, and aborts the process
 when more than 64 are in use."""
-_LIBRARY_CODECS = {"PCMU": "PCMU/8000/1", "PCMA": "PCMA/8000/1", "G722": "G722/16000/1"}
 
 
 class CallSink(Protocol):
@@ -62,8 +67,10 @@ class SipEndpoint:
         self._sink = sink
         self._loop = asyncio.get_running_loop()
         self._lib = pj.Endpoint()
-        self._log = _LibraryLog()
+        self._log = LibraryLog()
         self._lines: set[SipLine] = set()
+        self._address = ""
+        """host:port that others reach us at."""
         self._free_ports: list[CallMediaPort] = []
         self._ports: list[CallMediaPort] = []
         self._trunks = {t.name: Trunk(t, self._loop, sink.on_trunk) for t in trunks}
@@ -180,12 +187,13 @@ class SipEndpoint:
     def _start(self) -> None:
         quiet_library()
         self._lib.libCreate()
-        self._lib.libInit(self._library_settings())
+        self._lib.libInit(library_settings(self._config, self._log))
         limit_transactions(_TRANSACTION_MS)
         kinds = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP}
         for name in self._config.transports:
-            self._lib.transportCreate(kinds[name], self._transport_settings())
-        self._set_codecs()
+            number = self._lib.transportCreate(kinds[name], transport_settings(self._config))
+            self._address = self._lib.transportGetInfo(number).localName
+        set_codecs(self._lib, self._config.codecs)
         self._lib.libStart()
         self._lib.audDevManager().setNullDev()
         self._filter = RequestFilter(self._judge)
@@ -203,60 +211,14 @@ class SipEndpoint:
         self._ports.clear()
         self._lib.libDestroy()
 
-    def _library_settings(self) -> pj.EpConfig:
-        settings = pj.EpConfig()
-        settings.uaConfig.threadCnt = 0  # signalling is pumped from the loop
-        settings.uaConfig.mainThreadOnly = True  # DTMF callbacks too
-        settings.uaConfig.maxCalls = self._config.max_calls
-        settings.uaConfig.userAgent = f"voice-gateway/{__version__}"
-        settings.medConfig.clockRate = 8000
-        settings.medConfig.sndClockRate = 8000
-        settings.medConfig.audioFramePtime = 20
-        settings.medConfig.channelCount = 1
-        settings.medConfig.noVad = True
-        settings.medConfig.ecTailLen = 0
-        settings.medConfig.threadCnt = 1
-        settings.logConfig.msgLogging = 1 if self._config.log_messages else 0
-        settings.logConfig.level = 5 if self._config.log_messages else 2
-        settings.logConfig.consoleLevel = settings.logConfig.level
-        settings.logConfig.writer = self._log
-        return settings
-
-    def _transport_settings(self) -> pj.TransportConfig:
-        settings = pj.TransportConfig()
-        settings.port = self._config.port
-        settings.boundAddress = "" if self._config.bind == "0.0.0.0" else self._config.bind  # noqa: S104 (compared)
-        settings.publicAddress = self._config.public_address
-        return settings
-
-    def _account_settings(self) -> pj.AccountConfig:
-        config = self._config
-        settings = pj.AccountConfig()
-        rtp = settings.mediaConfig.transportConfig
-        low, high = config.rtp_ports
-        rtp.port, rtp.portRange = low, high - low
-        rtp.boundAddress = "" if config.bind == "0.0.0.0" else config.bind  # noqa: S104 (compared)
-        rtp.publicAddress = config.public_address
-        settings.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
-        settings.callConfig.timerMinSESec = config.session_min_s
-        settings.callConfig.timerSessExpiresSec = config.session_expires_s
-        settings.natConfig.iceEnabled = False
-        return settings
-
     def _open_accounts(self) -> None:
-        local = self._account_settings()
-        host = self._config.public_address or self._config.bind
-        local.idUri = f"sip:voice-gateway@{host}:{self._config.port}"
+        local = account_settings(self._config)
+        local.idUri = f"sip:voice-gateway@{self._address}"
         self._accounts[""] = _Account(self, "", local)
         for name, trunk in self._trunks.items():
-            account = _Account(self, name, trunk.account_settings(self._account_settings()))
+            account = _Account(self, name, trunk.account_settings(account_settings(self._config)))
             self._accounts[name] = account
             trunk.attach(account)
-
-    def _set_codecs(self) -> None:
-        wanted = {_LIBRARY_CODECS[name]: 250 - i for i, name in enumerate(self._config.codecs)}
-        for codec in self._lib.codecEnum2():
-            self._lib.codecSetPriority(codec.codecId, wanted.get(codec.codecId, 0))
 
     # --- events ---
 
@@ -394,25 +356,6 @@ class _Account(pj.Account):
     def onRegState(self, prm: pj.OnRegStateParam) -> None:
         """Pass on."""
         self._endpoint.on_registration(self._trunk_name, prm.code, prm.reason, prm.expiration)
-
-
-class _LibraryLog(pj.LogWriter):
-    """Collects the library's own messages; they come from any of its threads."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lines: deque[tuple[int, str]] = deque(maxlen=500)
-
-    def write(self, entry: pj.LogEntry) -> None:
-        """Keep one message.  Any thread."""
-        self._lines.append((entry.level, entry.msg.strip()))
-
-    def drain(self) -> list[tuple[int, str]]:
-        """Take what has come."""
-        taken = []
-        while self._lines:
-            taken.append(self._lines.popleft())
-        return taken
 
 
 def _wall_s() -> float:

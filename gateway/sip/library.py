@@ -1,0 +1,89 @@
+"""How the SIP library is set up: one function per settings object, and its log."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from gateway import __version__
+from gateway.audio.format import LINE
+from gateway.config.models import SipConfig
+from gateway.sip import pj
+
+_CODECS = {"PCMU": "PCMU/8000/1", "PCMA": "PCMA/8000/1", "G722": "G722/16000/1"}
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 (the operator's choice, compared here only)
+
+
+def library_settings(config: SipConfig, log: LibraryLog) -> pj.EpConfig:
+    """Signalling on the loop thread, one media thread, no sound device, no silence suppression."""
+    settings = pj.EpConfig()
+    settings.uaConfig.threadCnt = 0  # signalling is pumped from the loop
+    settings.uaConfig.mainThreadOnly = True  # DTMF callbacks too
+    settings.uaConfig.maxCalls = config.max_calls
+    settings.uaConfig.userAgent = f"voice-gateway/{__version__}"
+    settings.medConfig.clockRate = LINE.sample_rate_hz
+    settings.medConfig.sndClockRate = LINE.sample_rate_hz
+    settings.medConfig.audioFramePtime = LINE.ptime_ms
+    settings.medConfig.channelCount = 1
+    settings.medConfig.noVad = True
+    settings.medConfig.ecTailLen = 0
+    settings.medConfig.threadCnt = 1
+    settings.logConfig.msgLogging = 1 if config.log_messages else 0
+    settings.logConfig.level = 5 if config.log_messages else 2
+    settings.logConfig.consoleLevel = settings.logConfig.level
+    settings.logConfig.writer = log
+    return settings
+
+
+def transport_settings(config: SipConfig) -> pj.TransportConfig:
+    """One SIP port on the bind address."""
+    settings = pj.TransportConfig()
+    settings.port = config.port
+    settings.boundAddress = _bound(config)
+    settings.publicAddress = config.public_address
+    return settings
+
+
+def account_settings(config: SipConfig) -> pj.AccountConfig:
+    """RTP ports, session timers; identity and registration are the caller's business."""
+    settings = pj.AccountConfig()
+    rtp = settings.mediaConfig.transportConfig
+    low, high = config.rtp_ports
+    rtp.port, rtp.portRange = low, high - low
+    rtp.boundAddress = _bound(config)
+    rtp.publicAddress = config.public_address
+    settings.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
+    settings.callConfig.timerMinSESec = config.session_min_s
+    settings.callConfig.timerSessExpiresSec = config.session_expires_s
+    settings.natConfig.iceEnabled = False
+    return settings
+
+
+def set_codecs(library: pj.Endpoint, names: Sequence[str]) -> None:
+    """Offer and accept these codecs in this order, no other."""
+    wanted = {_CODECS[name]: 250 - place for place, name in enumerate(names)}
+    for codec in library.codecEnum2():
+        library.codecSetPriority(codec.codecId, wanted.get(codec.codecId, 0))
+
+
+class LibraryLog(pj.LogWriter):
+    """Collects the library's own messages; they come from any of its threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: deque[tuple[int, str]] = deque(maxlen=500)
+
+    def write(self, entry: pj.LogEntry) -> None:
+        """Keep one message.  Any thread."""
+        self._lines.append((entry.level, entry.msg.strip()))
+
+    def drain(self) -> list[tuple[int, str]]:
+        """Take what has come."""
+        taken = []
+        while self._lines:
+            taken.append(self._lines.popleft())
+        return taken
+
+
+def _bound(config: SipConfig) -> str:
+    return "" if config.bind == _EVERYWHERE else config.bind
