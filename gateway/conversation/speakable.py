@@ -54,6 +54,12 @@ _MONEY_BEFORE = re.compile(
 _MONEY_AFTER = re.compile(r"(?<![\d.])(\d+)(?:[.,](\d\d))? ?([€£¥])")
 _CLOCK = r"\b([01]?\d|2[0-4]):([0-5]\d)(?![:\d])"
 
+# "am" is a word too: it belongs to a time only behind one.
+_HOUR = (
+    r"(\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+    r"|fifteen|thirty|forty-five))"
+)
+
 _ENGLISH: tuple[_Rule, ...] = (
     (re.compile(r"(?<=\d),(?=\d{3}(?!\d))"), ""),
     (_MONEY_BEFORE, lambda m: _money(m[1], m[2], m[3], m[4])),
@@ -62,8 +68,9 @@ _ENGLISH: tuple[_Rule, ...] = (
     (re.compile(r"(?<=[\d%])(?:[\u2013-]| [\u2013-] )(?=\d)"), " to "),
     (re.compile(_CLOCK + r"(?! ?[ap]\.?m)"), lambda m: _clock(m, " o'clock")),
     (re.compile(_CLOCK), lambda m: _clock(m, "")),
-    (re.compile(r"(?<![a-zA-Z])([ap])\.m\.(?=\s*$)", re.IGNORECASE), r" \1 m."),
-    (re.compile(r"(?<![a-zA-Z])([ap])(?:\.m\.|m\b)", re.IGNORECASE), r" \1 m"),
+    (re.compile(r"(?<![^\W\d_])([ap])\.m\.(?=\s*$)", re.IGNORECASE), r" \1 m."),
+    (re.compile(r"(?<![^\W\d_])([ap])\.m\.", re.IGNORECASE), r" \1 m"),
+    (re.compile(_HOUR + r" ?([ap])m\b", re.IGNORECASE), r"\1 \2 m"),
     (re.compile(r"(?<= m) ?[\u2013-] ?(?=\d)"), " to "),
     (re.compile(r"\be\.g\.,?"), "for example"),
     (re.compile(r"\bi\.e\.,?"), "that is"),

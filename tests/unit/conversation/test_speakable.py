@@ -122,3 +122,20 @@ def test_it_is_always_one_clean_line(text: str):
 @given(st.lists(st.text("abcdefghijklmnopqrstuvwxyzäöüß", min_size=3, max_size=9), max_size=20))
 def test_plain_words_are_left_alone(words: list[str]):
     assert speakable(" ".join(words)) == " ".join(words)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("I am here", "I am here"),
+        ("Am I late? I am.", "Am I late? I am."),
+        ("at 9am", "at 9 a m"),
+        ("at 9 am", "at 9 a m"),
+        ("at nine PM sharp", "at nine P m sharp"),
+        ("We open at 7 a.m.", "We open at 7 a m."),
+        ("between 7 a.m. and 6 p.m. daily", "between 7 a m and 6 p m daily"),
+        ("The team had ham", "The team had ham"),
+    ],
+)
+def test_am_is_a_word_unless_it_follows_a_time(text: str, said: str):
+    assert speakable(text) == said
