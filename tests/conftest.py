@@ -16,6 +16,17 @@ def default_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gatewa
         yield gateway
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give calls in real time a second try, which the summary counts.
+
+    They speak to a real recognizer on machines that others use too: a caller whose own clock was
+    late for a moment says nothing about the gateway.  What is wrong fails twice.
+    """
+    for item in items:
+        if "integration" in item.path.parts or "wire" in item.path.parts:
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
