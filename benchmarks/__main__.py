@@ -14,13 +14,14 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from benchmarks import barge_in, clock, concurrency, path_wer, response, sequence, setup
+from benchmarks import barge_in, clock, concurrency, echo, path_wer, response, sequence, setup
 from gateway.probe.__main__ import precise_loop
 
 BENCHMARKS: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
     "setup": setup.run,
     "response": response.run,
     "barge_in": barge_in.run,
+    "echo": echo.run,
     "concurrency": concurrency.run,
     "clock": clock.run,
     "path_wer": path_wer.run,

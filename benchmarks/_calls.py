@@ -16,6 +16,7 @@ from gateway.probe.g711 import Samples
 from gateway.probe.media import RtpPeer
 from gateway.probe.performance import Performance, render_lines, spoken_instants
 from gateway.probe.report import build_report
+from gateway.probe.rtp import Impairments
 from gateway.probe.timeline import Turn, frame_gaps_ms, loud_instants, measure_turns
 from gateway.probe.transactions import open_sip_socket
 from gateway.probe.voices import Voice
@@ -60,7 +61,9 @@ async def make_call(uri: str, script: scenario.Scenario) -> CallOutcome:
     return _outcome(await _act(uri, script, await render_lines(script)))
 
 
-async def make_calls(uri: str, scripts: Sequence[scenario.Scenario]) -> list[CallOutcome]:
+async def make_calls(
+    uri: str, scripts: Sequence[scenario.Scenario], impairments: Impairments | None = None
+) -> list[CallOutcome]:
     """Make several calls at once.
 
     Rendering comes before the first and measuring after the last: either would hold up the
@@ -69,17 +72,20 @@ async def make_calls(uri: str, scripts: Sequence[scenario.Scenario]) -> list[Cal
     speeches = [await render_lines(script) for script in scripts]
     async with asyncio.TaskGroup() as group:
         tasks = [
-            group.create_task(_act(uri, script, speech))
+            group.create_task(_act(uri, script, speech, impairments))
             for script, speech in zip(scripts, speeches, strict=True)
         ]
     return [_outcome(task.result()) for task in tasks]
 
 
 async def _act(
-    uri: str, script: scenario.Scenario, speech: Mapping[scenario.Step, Samples]
+    uri: str,
+    script: scenario.Scenario,
+    speech: Mapping[scenario.Step, Samples],
+    impairments: Impairments | None = None,
 ) -> _Acted:
     caller = f"bench{os.getpid()}x{next(_numbers)}x"
-    media = RtpPeer()
+    media = RtpPeer(impairments=impairments)
     try:
         async with open_sip_socket() as sip:
             call = Call(sip, media, user=caller, codecs=script.codecs)
