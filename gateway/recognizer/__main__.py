@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from gateway.errors import ProviderError
+from gateway.errors import ProviderError, leaves
 from gateway.recognizer.moonshine import SOURCE_HZ, MoonshineModel, model_folder
 from gateway.recognizer.queue import DecodeQueue
 from gateway.recognizer.server import RecognizerServer
@@ -62,10 +62,11 @@ async def _run(options: argparse.Namespace) -> None:
             serving.add_done_callback(lambda _: done.set())
             await done.wait()
             serving.cancel()
-    except* OSError as group:
-        raise group.exceptions[0] from None
-    except* ProviderError as group:
-        raise group.exceptions[0] from None
+    except BaseExceptionGroup as group:
+        known = [e for e in leaves(group) if isinstance(e, OSError | ProviderError)]
+        if not known:
+            raise
+        raise known[0] from None
     finally:
         engine.close()
 
