@@ -120,6 +120,11 @@ class Moonshine:
         return client
 
 
+_REOPENINGS = 3
+_REOPEN_AFTER_S = 0.1
+"""A process that is being killed still accepts connections for a moment."""
+
+
 class MoonshineStream:
     """Satisfies `contracts.SttStream`.  Lives on the loop; nothing but iteration waits."""
 
@@ -132,7 +137,7 @@ class MoonshineStream:
     ) -> None:
         self._requests = requests
         self._reopen = reopen
-        self._has_reopened = False
+        self._reopenings = 0
         self._is_final_wanted = False
         self._choices = expect.choices
         self._partial_samples = partial_ms * LINE.sample_rate_hz // 1000
@@ -162,8 +167,8 @@ class MoonshineStream:
     async def __aiter__(self) -> AsyncIterator[Transcript]:
         """Yield transcripts until the stream is closed.
 
-        The audio of the turn is still here when the recognizer dies: once per turn, its successor
-        is asked for all of it.
+        The audio of the turn is still here when the recognizer dies: its successor is asked for
+        all of it, a few times at most.
 
         Raises:
             ProviderUnavailable: there is none.
@@ -187,10 +192,11 @@ class MoonshineStream:
         self._awake.set()
 
     async def _ask_again(self, error: ProviderError) -> None:
-        if self._has_reopened or not isinstance(error, ProviderUnavailable):
+        if self._reopenings >= _REOPENINGS or not isinstance(error, ProviderUnavailable):
             raise error
-        self._has_reopened = True
+        self._reopenings += 1
         self._requests.close()
+        await asyncio.sleep(_REOPEN_AFTER_S)
         self._requests = await self._reopen()
         self._results.clear()
         self._partial_in_flight = False
