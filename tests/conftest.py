@@ -17,13 +17,13 @@ def default_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gatewa
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give calls in real time a second try, which the summary counts.
+    """Give what runs in real time and real processes a second try, which the summary counts.
 
-    They speak to a real recognizer on machines that others use too: a caller whose own clock was
-    late for a moment says nothing about the gateway.  What is wrong fails twice.
+    Machines are shared: a caller whose own clock was late for a moment says nothing about the
+    gateway.  What is wrong fails twice; a test that needs its second try often is to be mended.
     """
     for item in items:
-        if "integration" in item.path.parts or "wire" in item.path.parts:
+        if {"contract", "integration", "wire"} & set(item.path.parts):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
