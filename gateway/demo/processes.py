@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.errors import GatewayError
+from gateway.process.children import end_child
 
 _READY_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 20.0
@@ -88,21 +89,7 @@ async def _process(
     try:
         yield process
     finally:
-        await _end(process)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a child, politely first."""
-    if process.returncode is not None:
-        return
-    with suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        async with asyncio.timeout(_STOP_TIMEOUT_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+        await end_child(process, _STOP_TIMEOUT_S)
 
 
 async def _until_ready(

@@ -20,6 +20,7 @@ from gateway.http.api import create_app
 from gateway.http.server import bind_http
 from gateway.http.server import serve as serve_http
 from gateway.process import messages as m
+from gateway.process.children import end_child
 from gateway.process.control_client import connect
 from gateway.process.remote import RemoteGateway
 from gateway.recognizer.process import RecognizerProcess
@@ -109,7 +110,8 @@ class WorkerProcess:
         try:
             yield process
         finally:
-            await _stop(process)
+            if not await end_child(process, _STOP_TIMEOUT_S):
+                log.warning("worker_killed", reason="it did not end by itself")
 
 
 class WorkerStartError(GatewayError):
@@ -163,21 +165,6 @@ def _needs_recognizer(config: GatewayConfig) -> bool:
         agent.stt.get("provider") == "moonshine" and not agent.stt.get("socket")
         for agent in config.agents.values()
     )
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    """End a child: politely first.  Shielded, because the supervisor is being cancelled itself."""
-    if process.returncode is not None:
-        return
-    with suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        async with asyncio.timeout(_STOP_TIMEOUT_S):
-            await process.wait()
-    except TimeoutError:
-        log.warning("worker_killed", reason="it did not end by itself")
-        process.kill()
-        await process.wait()
 
 
 def run(config_path: Path | None) -> int:

@@ -108,10 +108,6 @@ class SipLine:
         except TimeoutError:
             raise CallRejected(408, f"no ACK within {_ACK_TIMEOUT_S:g} s") from None
 
-    def ring(self) -> None:
-        """Tell the caller that we are working on it (180)."""
-        self._answer(180)
-
     async def wait_answered(self, timeout_s: float) -> None:
         """Wait until an outgoing call is answered; a call that rings longer is cancelled.
 

@@ -178,10 +178,6 @@ class SipEndpoint:
         """State of every trunk."""
         return [trunk.state for trunk in self._trunks.values()]
 
-    def trunk_context(self, name: str) -> str:
-        """Dialplan context of a trunk's calls."""
-        return self._trunks[name].config.context if name in self._trunks else "default"
-
     # --- start and end ---
 
     def _start(self) -> None:
