@@ -9,7 +9,7 @@ whole_ms = 900
 expected_ms = 900
 unfinished_ms = 1300
 dictation_ms = 1300
-barge_in = false
+barge_in = { interruptible = false }
 [agents.listener.silence]
 reprompt_after_s = 600.0
 """

@@ -114,6 +114,21 @@ class TrunkConfig(Table):
     """Dialplan context of its incoming calls."""
 
 
+class BargeInConfig(Table):
+    """`[agents.NAME.turn.barge_in]`: what the caller must do to make the bot stop."""
+
+    interruptible: bool = True
+    """False = the bot finishes whatever the caller says; what was said is answered then."""
+    protect_s: Annotated[float, Field(ge=0)] = 0.0
+    """So much of the call's first bot speech cannot be interrupted (legal notices)."""
+    digits: bool = True
+    """A key interrupts."""
+    pause_probability: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """Speech probability of one 32 ms chunk at which the bot holds its breath."""
+    verdict_ms: Annotated[int, Field(ge=100, le=2000)] = 400
+    """Within so much it stops for good or goes on."""
+
+
 class TurnConfig(Table):
     """`[agents.NAME.turn]`: when the caller's turn starts and ends, all in audio time."""
 
@@ -137,9 +152,14 @@ class TurnConfig(Table):
     dictation_ms: Annotated[int, Field(ge=0)] = 1400
     """Silence that ends an incomplete number, name or the like that the dialogue expects."""
     max_turn_s: Annotated[float, Field(gt=0)] = 30.0
-    barge_in: bool = True
-    """False = the bot finishes its sentence whatever the caller says."""
-    barge_in_chunks: Annotated[int, Field(ge=1)] = 2
+    eagerness: Literal["low", "medium", "high", "auto"] = "medium"
+    """low = rather wait, high = rather answer, auto = learn from the caller's own pauses."""
+    reopen_ms: Annotated[int, Field(ge=0)] = 1500
+    """A caller who goes on within so much of the reply continues the turn: the answer is taken
+    back and the next one covers the whole."""
+    sure_ms: Annotated[int, Field(ge=0)] = 1000
+    """Silence after which a turn is surely over: no tool with side effects starts before."""
+    barge_in: BargeInConfig = BargeInConfig()
 
 
 class SilenceConfig(Table):
@@ -151,6 +171,33 @@ class SilenceConfig(Table):
         "I cannot hear you. Is there anything I can do?",
     )
     goodbye: str = "I have not heard anything, so I will hang up now. Goodbye."
+
+
+class SpeculationConfig(Table):
+    """`[agents.NAME.speculation]`: replies that are prepared while the caller may go on."""
+
+    enabled: bool = True
+    max_wasted_tokens: Annotated[int, Field(ge=0)] = 20000
+    """So many tokens of dropped replies per call (partly estimated) end it."""
+
+
+class FillerConfig(Table):
+    """`[agents.NAME.filler]`: what is said while a tool or the model is slow."""
+
+    after_ms: Annotated[int, Field(ge=0)] = 1500
+    """Silence, from the caller's last word, that is really noticed; 0 = no fillers."""
+    every_ms: Annotated[int, Field(ge=1000)] = 6000
+    """Silence after a filler before the next."""
+    first: tuple[str, ...] = ("One moment, please.", "Let me see.", "Just a second.")
+    """Short words for the first wait; they take turns."""
+    later: tuple[str, ...] = (
+        "I am still on it.",
+        "Thank you for waiting, it should not be long now.",
+        "This takes longer than usual, please stay on the line.",
+    )
+    """One after the other while it lasts."""
+    give_up_s: Annotated[float, Field(gt=0)] = 30.0
+    """Without a word of the reply for so long, it has failed."""
 
 
 class AgentConfig(Table):
@@ -181,6 +228,8 @@ class AgentConfig(Table):
     """Spoken when a transfer was refused or failed."""
     turn: TurnConfig = TurnConfig()
     silence: SilenceConfig = SilenceConfig()
+    speculation: SpeculationConfig = SpeculationConfig()
+    filler: FillerConfig = FillerConfig()
 
 
 class DialplanConfig(Table):

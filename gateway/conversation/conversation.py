@@ -25,14 +25,19 @@ from gateway.errors import ProviderError, ProviderTimeout, SipError
 from gateway.providers.contracts import Expect
 from gateway.turn.digits import DigitCollector
 from gateway.turn.events import (
+    BargeInConfirmed,
+    BargeInRejected,
+    BargeInSuspected,
     CallerSilent,
     EagerEnd,
+    TranscriptWanted,
     TurnDiscarded,
     TurnEnded,
     TurnResumed,
     TurnStarted,
 )
 from gateway.turn.state import Move
+from gateway.turn.vad import Chunk
 
 log = structlog.get_logger(__name__)
 
@@ -114,7 +119,7 @@ class Conversation:
         while True:
             self._events.put_nowait(await self._call.inbox.get())
 
-    def _on_frame(self, pcm: bytes, chunks: list[tuple[float, int]], now: int) -> None:
+    def _on_frame(self, pcm: bytes, chunks: list[Chunk], now: int) -> None:
         expects = self._floor.expects
         if expects is not None and expects is not self._expect:
             self._set_expectation(expects)
@@ -145,7 +150,9 @@ class Conversation:
             case Resumed():
                 self._listener.unmute()
                 self._call.note("resumed")
-            case EagerEnd() | TurnResumed() | HungUp() | Answered():
+            case TranscriptWanted() | EagerEnd() | TurnResumed() | HungUp() | Answered():
+                pass
+            case BargeInSuspected() | BargeInConfirmed() | BargeInRejected():
                 pass
 
     async def _turn_event(self, event: TurnStarted | TurnEnded | TurnDiscarded) -> None:
@@ -192,7 +199,9 @@ class Conversation:
     async def _turn_started(self, event: TurnStarted) -> None:
         self._caller_is_there()
         self._unheard = None
-        if self._agent.config.turn.barge_in:  # even a reply that began after the event
+        if (
+            self._agent.config.turn.barge_in.interruptible
+        ):  # even a reply that began after the event
             self._unheard = await self._floor.interrupt("speech", event)
         if not self._floor.is_bots:
             self._floor.move(Move.SPEECH_STARTED)
@@ -232,7 +241,7 @@ class Conversation:
         if self._ending is not None:
             return
         if self._floor.is_bots:
-            if not self._agent.config.turn.barge_in:
+            if not self._agent.config.turn.barge_in.interruptible:
                 self._call.note("turn_ignored", text=event.text, reason="barge_in is off")
                 return
             await self._floor.interrupt("speech")

@@ -10,8 +10,9 @@ from gateway.audio.echo_control import Dry, EchoControl
 from gateway.audio.format import LINE
 from gateway.conversation.wire import WireMeter
 from gateway.threads import FrameInlet, Tick
+from gateway.turn.vad import Chunk
 
-FrameSink = Callable[[bytes, list[tuple[float, int]], int], None]
+FrameSink = Callable[[bytes, list[Chunk], int], None]
 """(caller frame without echo, VAD chunks that it completed, audio time at its end)."""
 
 _PREROLL_FRAMES = 50
@@ -21,8 +22,8 @@ _SPEECH_PROBABILITY = 0.35
 class VoiceDetector(Protocol):
     """Speech probabilities of one call."""
 
-    def push(self, frame: bytes) -> list[tuple[float, int]]:
-        """Take a frame; return (probability, end sample) of each chunk that is whole now."""
+    def push(self, frame: bytes) -> list[Chunk]:
+        """Take a frame; return the chunks that are whole now."""
 
 
 class Ear:
@@ -95,7 +96,7 @@ class Ear:
         self._last_at_ns = tick.at_ns
         chunks = self._detector.push(caller.evidence)
         if chunks:
-            self._is_speech = chunks[-1][0] > _SPEECH_PROBABILITY
+            self._is_speech = chunks[-1].probability > _SPEECH_PROBABILITY
         if self.sink is not None:
             self.sink(caller.audio, chunks, self.now)
         if self._due:

@@ -17,8 +17,12 @@ from gateway.errors import ProviderError
 from gateway.providers.contracts import Expect, SpeechToText, SttStream, Transcript
 from gateway.turn.completeness import Wanted
 from gateway.turn.events import (
+    BargeInConfirmed,
+    BargeInRejected,
+    BargeInSuspected,
     CallerSilent,
     EagerEnd,
+    TranscriptWanted,
     TurnDiscarded,
     TurnEnded,
     TurnEvent,
@@ -28,6 +32,7 @@ from gateway.turn.events import (
 )
 from gateway.turn.taker import TurnTaker
 from gateway.turn.tape import Told
+from gateway.turn.vad import Chunk
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +70,7 @@ class Listener:
         self._call.note("expects", now=self._call.ear.now, expect=expect)
         self.taker.expect(Wanted(expect.kind, expect.digits))
 
-    def on_frame(self, pcm: bytes, chunks: list[tuple[float, int]], now: int) -> None:
+    def on_frame(self, pcm: bytes, chunks: list[Chunk], now: int) -> None:
         """Take one frame (the ear's sink)."""
         if self.muted:
             return
@@ -111,13 +116,17 @@ class Listener:
         match event:
             case TurnStarted():
                 self._note(event, onset_s=event.onset / LINE.sample_rate_hz)
-                self._start_recognition(event.onset)
-            case EagerEnd():
+                if self._recognition is None:  # else a barge-in was suspected before
+                    self._start_recognition(event.onset)
+            case TranscriptWanted():
                 self._note(event)
                 if self._recognition is not None:
                     self._recognition.request()
-            case TurnResumed():
+            case EagerEnd() | TurnResumed() | BargeInConfirmed() | BargeInRejected():
                 self._note(event)
+            case BargeInSuspected():
+                self._note(event)
+                self._start_recognition(event.onset)
             case TurnEnded():
                 self._note(event)
                 self.close()
@@ -146,10 +155,18 @@ class Listener:
             text=transcript.text,
             choice=transcript.choice,
             log_prob=transcript.log_prob,
+            end_of_turn=transcript.end_of_turn,
             covers=covers,
         )
         now = self._call.ear.now
-        self.taker.transcript(transcript.text, transcript.choice, covers, now)
+        self.taker.transcript(
+            transcript.text,
+            transcript.choice,
+            covers,
+            now,
+            transcript.end_of_turn,
+            transcript.log_prob,
+        )
 
     def _note(self, event: TurnEvent, **data: object) -> None:
         name = EVENT_NAMES[type(event)]
@@ -159,10 +176,14 @@ class Listener:
 
 EVENT_NAMES = {
     TurnStarted: "turn_started",
+    TranscriptWanted: "transcript_wanted",
     EagerEnd: "eager_end",
     TurnResumed: "turn_resumed",
     TurnEnded: "turn_ended",
     TurnDiscarded: "turn_discarded",
+    BargeInSuspected: "barge_in_suspected",
+    BargeInConfirmed: "barge_in_confirmed",
+    BargeInRejected: "barge_in_rejected",
     CallerSilent: "caller_silent",
 }
 

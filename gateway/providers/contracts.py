@@ -25,7 +25,16 @@ class ProviderSettings(BaseModel):
 # --- what the dialogue expects the caller to say next -----------------------------------------
 
 ExpectKind = Literal[
-    "free", "yes_no", "choice", "digits", "phone_number", "time", "quantity", "name"
+    "free",
+    "yes_no",
+    "choice",
+    "digits",
+    "phone_number",
+    "time",
+    "quantity",
+    "name",
+    "spelling",
+    "email",
 ]
 
 
@@ -58,6 +67,8 @@ class Transcript:
     """Mean log-probability per token, where known (speech: about -0.1, noise below -0.6)."""
     choice: str | None = None
     """The expected phrase that forced choice picked, where `Expect.choices` was given."""
+    end_of_turn: float | None = None
+    """Probability that the caller's turn is over where the audio ends, where known."""
 
 
 class SttStream(Protocol):

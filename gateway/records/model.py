@@ -74,6 +74,26 @@ class ToolUse(Entry):
     duration_ms: Milliseconds | None = None
 
 
+class HeldBreath(Entry):
+    """The bot fell silent for a sound that turned out to be no interruption."""
+
+    at_s: float
+    """Audio time at which it was suspected."""
+    evidence: Text
+    """Why it went on: `noise`, `backchannel`, `echo` or `no_words`."""
+    silent_ms: Milliseconds
+
+
+class SpeculationRecord(Entry):
+    """Replies that were prepared before the caller's turn was surely over."""
+
+    started: int = 0
+    released: int = 0
+    dropped: int = 0
+    wasted_tokens: int = 0
+    """Of the dropped ones; estimated where the model did not say."""
+
+
 class TurnRecord(Entry):
     """One caller turn and the bot's reply; the greeting is a turn without caller text."""
 
@@ -95,6 +115,15 @@ class TurnRecord(Entry):
     llm_first_sentence_ms: Milliseconds | None = None
     tts_first_audio_ms: Milliseconds | None = None
     playout_start_ms: Milliseconds | None = None
+    slowest_stage: Text | None = None
+    """The stage that took the largest part of `response_gap_ms`, by its field name."""
+    speculative: bool = False
+    """The reply was prepared before the turn was over."""
+    reopened: bool = False
+    """The caller went on: the reply was taken back, the next turn holds all the words."""
+    held_breaths: tuple[HeldBreath, ...] = ()
+    fillers: tuple[Text, ...] = ()
+    """What was said to bridge a long wait; not in `bot_text_heard`."""
     tools: tuple[ToolUse, ...] = ()
     error: Text | None = None
 
@@ -176,6 +205,7 @@ class CallRecord(CallSummary):
     rtp: RtpStatistics | None = None
     echo: EchoRecord | None = None
     """None: no echo was found, or echo cancelling is off."""
+    speculation: SpeculationRecord = SpeculationRecord()
     turns: tuple[TurnRecord, ...] = ()
     transcript: tuple[TranscriptLine, ...] = ()
     audio_s: float | None = None

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple, Protocol
 from gateway.audio.echo_control import Dry, EchoControl
 from gateway.conversation.ear import VoiceDetector
 from gateway.replay.stereo import Stereo
+from gateway.turn.vad import Chunk
 
-Chunks = list[tuple[float, int]]
-"""(speech probability, end position) of the VAD chunks that one frame completed."""
+Chunks = list[Chunk]
+"""The VAD chunks that one frame completed."""
 
 
 class Echoless(Protocol):

@@ -189,7 +189,7 @@ def _answers(events: Iterable[dict[str, Any]]) -> Iterator[Answer]:
     for event in events:
         if event["kind"] in {"final_transcript", "partial_transcript"}:
             was_requested = event["kind"] == "final_transcript"
-        elif event["kind"] == "eager_end":
+        elif event["kind"] == "transcript_wanted":
             asked.append(event["now"])
         elif event["kind"] == "turn_input" and event["input"] == "transcript":
             yield _answer(event["arguments"], asked, was_requested=was_requested)

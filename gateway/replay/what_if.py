@@ -16,7 +16,14 @@ from gateway.replay.hearing import Chunks
 from gateway.replay.recording import Answer, Decision, Talk
 from gateway.replay.retelling import Audience, decision
 from gateway.replay.settings import Settings
-from gateway.turn.events import EagerEnd, TurnDiscarded, TurnEnded, TurnEvent, TurnStarted, samples
+from gateway.turn.events import (
+    TranscriptWanted,
+    TurnDiscarded,
+    TurnEnded,
+    TurnEvent,
+    TurnStarted,
+    samples,
+)
 from gateway.turn.tape import Told
 from gateway.turn.vad import SpeechDetector, SpeechStarted
 
@@ -63,9 +70,9 @@ def speech_of(config: TurnConfig, chunks: Sequence[Chunks]) -> list[Stretch]:
     found: list[Stretch] = []
     start: int | None = None
     last = 0
-    for probability, end in (chunk for frame in chunks for chunk in frame):
-        last = end
-        edge = detector.update(probability, end)
+    for chunk in (chunk for frame in chunks for chunk in frame):
+        last = chunk.end
+        edge = detector.update(chunk.probability, chunk.end)
         if isinstance(edge, SpeechStarted):
             start = edge.at_sample
         elif edge is not None and start is not None:
@@ -112,7 +119,7 @@ class _Run:
         self._known = known
         self._speech = speech_of(settings.turn, chunks)
         self._requested = [answer for answer in talk.answers if answer.was_requested]
-        self._asked = {d.now for d in talk.decisions if d.kind == "eager_end"}
+        self._asked = {d.now for d in talk.decisions if d.kind == "transcript_wanted"}
         self._lag = usual_lag(talk)
         self._answers_asked = {(a.covers, a.arrived) for a in self._requested}
         self._due: list[tuple[int, Answer]] = []
@@ -155,7 +162,7 @@ class _Run:
             self._due.clear()
             if event.is_barge_in:
                 self._audience.taker.bot_busy(event.now, busy=False)
-        elif isinstance(event, EagerEnd):
+        elif isinstance(event, TranscriptWanted):
             self._ask(Ask(self._onset, event.speech_end, event.now))
         elif isinstance(event, TurnEnded | TurnDiscarded):
             self._due.clear()

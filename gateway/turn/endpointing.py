@@ -9,6 +9,7 @@ from gateway.config.models import TurnConfig
 from gateway.turn.completeness import Wanted, look
 from gateway.turn.events import (
     EagerEnd,
+    TranscriptWanted,
     TurnDiscarded,
     TurnEnded,
     TurnEvent,
@@ -39,6 +40,8 @@ class Heard:
     choice: str | None
     covers: int
     """Audio time up to which it holds."""
+    end_of_turn: float | None = None
+    """Probability that the turn is over, by its sound."""
 
 
 class Endpointer:
@@ -58,6 +61,7 @@ class Endpointer:
         self._asked_at: int | None = None
         self._answered_at: int | None = None
         self._heard: Heard | None = None
+        self._eager_text: str | None = None
 
     @property
     def onset(self) -> int:
@@ -74,7 +78,7 @@ class Endpointer:
             return []  # over already, only its text is awaited
         was_asked = self.phase is Phase.PAUSED and self._asked_at is not None
         self.phase = Phase.SPEAKING
-        self._asked_at = None
+        self._asked_at = self._eager_text = None
         return [TurnResumed(now)] if was_asked else []
 
     def speech_stopped(self, speech_end: int) -> None:
@@ -84,11 +88,18 @@ class Endpointer:
             self._speech_end = speech_end
             self._asked_at = None
 
-    def transcript(self, text: str, choice: str | None, covers: int, now: int) -> None:
-        """Take news from recognition."""
+    def transcript(
+        self,
+        text: str,
+        choice: str | None,
+        covers: int,
+        now: int,
+        end_of_turn: float | None = None,
+    ) -> None:
+        """Take news from recognition; `end_of_turn` is its own opinion, 0..1, where it has one."""
         if self.phase is Phase.IDLE:
             return
-        self._heard = Heard(text.strip(), choice, covers)
+        self._heard = Heard(text.strip(), choice, covers, end_of_turn)
         is_first = self._asked_at is not None and self._answered_at is None
         if is_first and covers >= self._speech_end - _RESAMPLING:
             self._answered_at = now
@@ -113,7 +124,7 @@ class Endpointer:
     def _ask(self, now: int, speech_end: int) -> list[TurnEvent]:
         self._speech_end = speech_end
         self._asked_at, self._answered_at = now, None
-        return [EagerEnd(now, speech_end)]
+        return [TranscriptWanted(now, speech_end)]
 
     def _judge(self, now: int, silence_ms: float) -> list[TurnEvent]:
         heard = self._heard
@@ -126,7 +137,14 @@ class Endpointer:
         if not heard.text:
             return self._discard(now, "no_words") if silence_ms >= self._config.whole_ms else []
         evidence = look(heard.text, heard.choice, self.wanted)
-        return self._end(now, evidence) if silence_ms >= self.patience_ms(evidence) else []
+        eager: list[TurnEvent] = []
+        if heard.text != self._eager_text:
+            self._eager_text = heard.text
+            end = self._speech_end
+            eager = [EagerEnd(now, self._onset, end, heard.text, heard.choice, evidence)]
+        if silence_ms >= self.patience_ms(evidence):
+            return [*eager, *self._end(now, evidence)]
+        return eager
 
     def patience_ms(self, evidence: str) -> int:
         """Silence that ends a turn of this look."""

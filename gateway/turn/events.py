@@ -19,7 +19,7 @@ def milliseconds(count: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
-    """The caller began to speak."""
+    """The caller took the floor."""
 
     now: int
     onset: int
@@ -29,11 +29,65 @@ class TurnStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class EagerEnd:
-    """The caller may be done: time to ask for the transcript."""
+class TranscriptWanted:
+    """A decision needs to know what was said so far."""
 
     now: int
     speech_end: int
+    """End of the latest speech; equal to `now` while the caller speaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class EagerEnd:
+    """The caller may be done: a reply to `text` may be prepared, but not be heard.
+
+    Followed by `TurnResumed`, `TurnEnded`, `TurnDiscarded`, or by another of other text.
+    """
+
+    now: int
+    onset: int
+    speech_end: int
+    text: str
+    choice: str | None
+    evidence: str
+    """What the text looks like, as in `TurnEnded`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BargeInSuspected:
+    """The caller probably speaks while the bot has the floor: it must hold its breath.
+
+    A verdict follows within `verdict_ms`: `BargeInConfirmed` or `BargeInRejected`.
+    """
+
+    now: int
+    onset: int
+
+
+@dataclass(frozen=True, slots=True)
+class BargeInConfirmed:
+    """The caller wants the floor: the bot's turn is over.  `TurnStarted` follows at once.
+
+    It may also come after `BargeInRejected`, when the caller went on.
+    """
+
+    now: int
+    onset: int
+    evidence: str
+    """`words`, `command` ("wait", "stop"), `goes_on` (speech without end) or `resumes` (the caller
+    takes up the turn that the bot has just begun to answer)."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BargeInRejected:
+    """The caller does not want the floor: the bot goes on as if nothing had been."""
+
+    now: int
+    onset: int
+    evidence: str
+    """`noise`, `backchannel`, `echo` or `no_words`."""
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +121,8 @@ class TurnDiscarded:
     now: int
     onset: int
     reason: str
-    """`no_words`, `no_transcript`, `replaced` (by a key), `failed` (recognition) or `held`."""
+    """`no_words`, `no_transcript`, `replaced` (by a key), `failed` (recognition), `held`, or why
+    a barge-in was rejected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +134,15 @@ class CallerSilent:
     """How often in a row, from 1."""
 
 
-TurnEvent = TurnStarted | EagerEnd | TurnResumed | TurnEnded | TurnDiscarded | CallerSilent
+TurnEvent = (
+    TurnStarted
+    | TranscriptWanted
+    | EagerEnd
+    | TurnResumed
+    | TurnEnded
+    | TurnDiscarded
+    | BargeInSuspected
+    | BargeInConfirmed
+    | BargeInRejected
+    | CallerSilent
+)

@@ -7,6 +7,7 @@ be replayed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from gateway.audio.format import LINE
 from gateway.config.models import TurnConfig
@@ -14,7 +15,9 @@ from gateway.turn.completeness import Wanted
 from gateway.turn.endpointing import Endpointer, Phase
 from gateway.turn.events import CallerSilent, TurnEvent, TurnStarted, samples
 from gateway.turn.tape import Tape, Told, no_tape, taped
-from gateway.turn.vad import SpeechDetector, SpeechStarted
+from gateway.turn.vad import Chunk, SpeechDetector, SpeechStarted
+
+Eagerness = Literal["low", "medium", "high", "auto"]
 
 
 class TurnTaker:
@@ -55,9 +58,34 @@ class TurnTaker:
         self._quiet_since = now
 
     @taped
-    def transcript(self, text: str, choice: str | None, covers: int, now: int) -> None:
-        """Take news from recognition; `covers` is in audio time of the call."""
-        self._endpointer.transcript(text, choice, covers, now)
+    def bot_says(self, text: str, now: int) -> None:
+        """The bot begins to be heard with these words; the first of a reply make it audible."""
+
+    @taped
+    def set_eagerness(self, eagerness: Eagerness) -> None:
+        """Answer sooner or later from now on."""
+
+    @taped
+    def transcript(
+        self,
+        text: str,
+        choice: str | None,
+        covers: int,
+        now: int,
+        end_of_turn: float | None = None,
+        log_prob: float | None = None,
+    ) -> None:
+        """Take news from recognition.
+
+        Args:
+            text: all of the utterance so far.
+            choice: the expected phrase that it surely is.
+            covers: audio time of the call up to which it holds.
+            now: audio time.
+            end_of_turn: probability that the turn is over, where recognition has an opinion.
+            log_prob: mean log-probability per token, where known.
+        """
+        self._endpointer.transcript(text, choice, covers, now, end_of_turn)
 
     @taped
     def drop_turn(self) -> bool:
@@ -77,19 +105,19 @@ class TurnTaker:
         """Whoever is speaking is not heard any more (hold)."""
         self._detector.reset()
 
-    def hear(self, chunks: Sequence[tuple[float, int]], now: int) -> list[TurnEvent]:
+    def hear(self, chunks: Sequence[Chunk], now: int) -> list[TurnEvent]:
         """Let one frame of audio time pass.
 
         Args:
-            chunks: (speech probability, end position) of the VAD chunks that this frame completed.
+            chunks: the VAD chunks that this frame completed.
             now: audio time at the end of the frame, in samples.
         """
         if now - self.heard != LINE.frame_samples:
             self.tape(Told("hear", self.heard, {"now": now}))
         self.heard = now
         events: list[TurnEvent] = []
-        for probability, end in chunks:
-            edge = self._detector.update(probability, end)
+        for chunk in chunks:
+            edge = self._detector.update(chunk.probability, chunk.end)
             if isinstance(edge, SpeechStarted):
                 events += self._speech_started(edge.at_sample, now)
             elif edge is not None:
@@ -108,6 +136,6 @@ class TurnTaker:
         begins = not self.in_turn
         events = self._endpointer.speech_started(onset, now)
         if begins:
-            yields = self._bot_busy and self._config.barge_in
+            yields = self._bot_busy and self._config.barge_in.interruptible
             return [TurnStarted(now, onset, yields)]
         return events

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,9 @@ import numpy.typing as npt
 import onnxruntime
 
 from gateway.errors import ProviderUnavailable
+from gateway.turn.vad import CHUNK_SAMPLES, Chunk
 
 SUMMARY = "Silero v6 voice detector, native 8 kHz, about 65 us of CPU per 20 ms frame"
-CHUNK_SAMPLES = 256
-"""The network judges 32 ms at a time."""
 INSTALL = "pip install --no-deps silero-vad"
 _CONTEXT_SAMPLES = 32
 _MODEL_FILE = "silero_vad/data/silero_vad.onnx"
@@ -79,13 +79,8 @@ class SpeechProbability:
         self._line = np.zeros(_CONTEXT_SAMPLES, np.float32)
         self._end_sample = first_sample
 
-    def push(self, frame: bytes) -> list[tuple[float, int]]:
-        """Take mono s16le at 8000 Hz.
-
-        Returns:
-            For each chunk that is whole now its speech probability and the index of the sample
-            after its last, counted from the call's first.
-        """
+    def push(self, frame: bytes) -> list[Chunk]:
+        """Take mono s16le at 8000 Hz; return each chunk that is whole now."""
         new = np.frombuffer(frame, dtype="<i2").astype(np.float32) / np.float32(32768)
         self._line = np.concatenate([self._line, new])
         judged = []
@@ -94,8 +89,13 @@ class SpeechProbability:
             probability, self._state = self._model.run(window, self._state)
             self._line = self._line[CHUNK_SAMPLES:]
             self._end_sample += CHUNK_SAMPLES
-            judged.append((probability, self._end_sample))
+            judged.append(Chunk(probability, self._end_sample, _level_dbfs(window)))
         return judged
+
+
+def _level_dbfs(window: _Float32) -> float:
+    new = window[_CONTEXT_SAMPLES:]
+    return round(10 * math.log10(float(new @ new) / CHUNK_SAMPLES + 1e-10), 1)
 
 
 def _model_path() -> Path:

@@ -112,7 +112,7 @@ SETTINGS = Settings(TurnConfig(), 8.0)
 
 
 def test_settings_are_changed():
-    changes = ["whole_ms=300", "turn.barge_in=false", "reprompt_after_s=4"]
+    changes = ["whole_ms=300", "turn.barge_in.interruptible=false", "reprompt_after_s=4"]
     settings = changed(SETTINGS, changes)
     assert settings.turn == TurnConfig(whole_ms=300, barge_in=False)
     assert settings.silence_s == 4.0
