@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from gateway.config.models import TurnConfig
 from gateway.turn.completeness import Wanted, look
@@ -17,6 +18,8 @@ from gateway.turn.events import (
     milliseconds,
     samples,
 )
+
+Eagerness = Literal["low", "medium", "high", "auto"]
 
 _TRANSCRIPT_PATIENCE_MS = 4000
 """Silence after which a turn without any answer from recognition is given up."""
@@ -49,8 +52,13 @@ class Endpointer:
 
     def __init__(self, config: TurnConfig) -> None:
         self._config = config
+        self._eagerness = config.eagerness
         self.wanted = Wanted()
         self.reset()
+
+    def set_eagerness(self, eagerness: Eagerness) -> None:
+        """Answer sooner or later from now on."""
+        self._eagerness = eagerness
 
     def reset(self) -> None:
         """Forget the turn in progress."""

@@ -64,6 +64,7 @@ class TurnTaker:
     @taped
     def set_eagerness(self, eagerness: Eagerness) -> None:
         """Answer sooner or later from now on."""
+        self._endpointer.set_eagerness(eagerness)
 
     @taped
     def transcript(
