@@ -19,6 +19,7 @@ from typing import NamedTuple, ParamSpec, TypeVar
 import numpy as np
 
 from gateway.audio.format import LINE
+from gateway.audio.seam import REACH_FRAMES, rewind_frames
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,16 +47,34 @@ class FrameOutlet:
     def __init__(self) -> None:
         self._lane = Lane()
         self._cut: Lane | None = None
+        self._sounding: Lane | None = None
+        """Whose frame the latest `pull` gave as it was.  Clock thread writes."""
+        self._faded: Lane | None = None
+        """Whose speech a pause broke off.  Clock thread writes."""
+        self.is_paused = False
+        """Loop thread writes."""
         self.last = SILENCE
         """What the latest `pull` returned.  Clock thread writes."""
 
-    def open(self) -> Lane:
-        """Start a new stretch of speech; audio of the old one that is not yet sent is dropped."""
+    def open(self, lane: Lane | None = None) -> Lane:
+        """Start a stretch of speech; audio of the old one that is not yet sent is dropped.
+
+        Args:
+            lane: one that was made and perhaps filled before; a new one without it.  Nothing of a
+                lane that was closed meanwhile is played.
+        """
         self.clear()
+        if lane is not None:
+            if lane.closed:
+                lane.frames.clear()
+            self._lane = lane
         return self._lane
 
     def clear(self) -> Lane:
-        """Fall silent: at most one more frame is sent, ramped down.  Returns the ended lane."""
+        """Fall silent: at most one more frame is sent, ramped down.  Returns the ended lane.
+
+        Ends a pause; nothing more is sent then.
+        """
         old = self._lane
         old.closed = True
         # The cut is set first: a `pull` in between must find one or the other.  A cut that was not
@@ -63,31 +82,60 @@ class FrameOutlet:
         if old.frames and self._cut is None:
             self._cut = old
         self._lane = Lane()
+        self.is_paused = False  # last: until here a `pull` must not go on with the old lane
         return old
+
+    def pause(self) -> None:
+        """Fall silent within one ramped frame and keep everything that is queued.  Idempotent."""
+        self.is_paused = True
+
+    def resume(self) -> None:
+        """Go on from the last word gap before the pause, `Lane.played` falls to it.  Idempotent.
+
+        Goes on where it is when nothing was broken off: before the lane's first frame, between
+        two stretches, or when the pause was too short to be pulled.
+        """
+        self.is_paused = False
 
     def pull(self) -> bytes:
         """Give one frame to RTP.  Clock thread only."""
         cut = self._cut
         if cut is not None:
             self._cut = None
-            try:
-                frame = _ramp_down(cut.frames.popleft())
-            except IndexError:
-                frame = SILENCE
-            else:
-                cut.played += 1
-            cut.frames.clear()
-            self.last = frame
-            return frame
-        lane = self._lane
-        try:
-            frame = lane.frames.popleft()
-        except IndexError:
-            frame = SILENCE
+            frame = self._end(cut)
+        elif self.is_paused:
+            frame = self._break_off(self._lane)
         else:
-            lane.played += 1
+            frame = self._go_on(self._lane)
         self.last = frame
         return frame
+
+    def _end(self, lane: Lane) -> bytes:
+        is_sounding = self._sounding is lane
+        self._sounding = self._faded = None
+        frame = _ramp_down(lane.take()) if is_sounding and lane.frames else SILENCE
+        lane.frames.clear()
+        return frame
+
+    def _break_off(self, lane: Lane) -> bytes:
+        """Fade what is sounding.  The faded frame stays queued: it has not been said."""
+        is_sounding = self._sounding is lane
+        self._sounding = None
+        if not is_sounding or not lane.frames:
+            return SILENCE
+        self._faded = lane
+        return _ramp_down(lane.frames[0])
+
+    def _go_on(self, lane: Lane) -> bytes:
+        was_broken_off, self._faded = self._faded is lane, None
+        if was_broken_off:
+            lane.rewind()
+        if not lane.frames:
+            self._sounding = None
+            return SILENCE
+        self._sounding = lane
+        frame = lane.take()
+        return _ramp_up(frame) if was_broken_off else frame
 
 
 class Lane:
@@ -101,8 +149,9 @@ class Lane:
         self.queued = 0
         """Frames ever queued.  Loop thread writes."""
         self.played = 0
-        """Frames the clock thread took.  Clock thread writes."""
+        """Frames the clock thread took, those to be repeated not counted.  Clock thread writes."""
         self.closed = False
+        self._recent: deque[bytes] = deque(maxlen=REACH_FRAMES)
 
     def put_nowait(self, frame: bytes) -> None:
         """Queue one frame of exactly `LINE.frame_bytes`; silently dropped after a cut."""
@@ -111,7 +160,10 @@ class Lane:
             self.frames.append(frame)
 
     async def write(self, frame: bytes) -> None:
-        """Queue one frame; wait by arithmetic while the lane is far ahead of the clock."""
+        """Queue one frame; wait by arithmetic while the lane is far ahead of the clock.
+
+        A lane that is paused or not yet opened is waited for frame by frame.
+        """
         while (lead := self.queued - self.played - self.LEAD_FRAMES) >= 0 and not self.closed:
             await asyncio.sleep((lead + 1) * LINE.ptime_ms / 1000)
         self.put_nowait(frame)
@@ -120,6 +172,21 @@ class Lane:
         """Wait until the clock thread has taken everything (or the lane was cut)."""
         while (left := self.queued - self.played) > 0 and not self.closed:
             await asyncio.sleep(left * LINE.ptime_ms / 1000)
+
+    def take(self) -> bytes:
+        """Give the next frame; there must be one.  Clock thread only."""
+        frame = self.frames.popleft()
+        self._recent.append(frame)
+        self.played += 1
+        return frame
+
+    def rewind(self) -> None:
+        """Queue again what was said since the last word gap.  Clock thread only."""
+        count = rewind_frames(self._recent)
+        for _ in range(count):
+            self.frames.appendleft(self._recent.pop())
+        self._recent.clear()  # however often it is broken off, it goes no further back than here
+        self.played -= count
 
 
 class FrameInlet:
@@ -244,3 +311,9 @@ def _ramp_down(frame: bytes) -> bytes:
     """Fade one frame to zero (half a cosine), so that a cut is not a click."""
     samples = np.frombuffer(frame, dtype="<i2")
     return (samples * _RAMP[: len(samples)]).astype("<i2").tobytes()
+
+
+def _ramp_up(frame: bytes) -> bytes:
+    """The same from zero, so that going on is none either."""
+    samples = np.frombuffer(frame, dtype="<i2")
+    return (samples * _RAMP[: len(samples)][::-1]).astype("<i2").tobytes()

@@ -24,7 +24,7 @@ ALLOWED = {
     "records": {AUDIO},
     "telemetry": {MODELS},
     "config": {"gateway.providers", "gateway.audio.wav"},
-    "threads": {AUDIO},
+    "threads": {AUDIO, "gateway.audio.seam"},
     "sip": {AUDIO, "threads", "telemetry", MODELS, "gateway.conversation.line"},
     "conversation": {
         "turn", "audio", "telemetry", "threads", CONTRACTS, MODELS, "gateway.records.model",

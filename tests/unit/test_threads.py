@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.audio.format import LINE
-from gateway.threads import SILENCE, FrameInlet, FrameOutlet, Tick
+from gateway.audio.seam import REACH_FRAMES
+from gateway.threads import SILENCE, FrameInlet, FrameOutlet, Lane, Tick
 from tests.support.virtual_time import run
 
 LOUD = np.full(LINE.frame_samples, 8000, "<i2").tobytes()
@@ -19,34 +21,242 @@ def samples(frame):
     return np.frombuffer(frame, "<i2").astype(int)
 
 
-@given(st.lists(st.sampled_from(["write", "write", "pull", "clear", "open"]), max_size=80))
+class Wire:
+    """An outlet, its clock thread, and what must come out of it.
+
+    No frame touches zero, so every missing ramp would be a click; each one has its own level.
+    """
+
+    def __init__(self):
+        self.outlet = FrameOutlet()
+        self.levels = {}
+        """Of each lane's frames."""
+        self.count = 0
+        self.end = 0
+        """The latest sample."""
+        self.is_broken_off = False
+        self.lane = self.add(self.outlet.open())
+
+    def add(self, lane):
+        self.levels[lane] = []
+        return lane
+
+    def put(self, lane):
+        self.count += 1
+        self.levels[lane].append(8000 + self.count)
+        lane.put_nowait(np.full(LINE.frame_samples, 8000 + self.count, "<i2").tobytes())
+
+    def change(self, lane):
+        """The lane was replaced: what of the old one sounds must fade, and that alone."""
+        old, before = self.lane, self.lane.played
+        self.lane, self.is_broken_off = lane, False
+        if not old.frames:  # it had ended
+            self.end = 0
+            return
+        wave = self.pull_wave()
+        assert self.is_fade(wave, old, before) if self.end else not wave.any()
+        assert old.played == before + (self.end > 0)
+        self.end = 0
+
+    def pull_wave(self):
+        sent = self.outlet.pull()
+        assert self.outlet.last is sent
+        wave = samples(sent)
+        assert len(wave) == LINE.frame_samples
+        assert np.abs(np.diff(wave)).max() <= 200
+        return wave
+
+    def is_fade(self, wave, lane, index):
+        return abs(wave[0] - self.levels[lane][index]) < 100 and wave[-1] == 0
+
+    def pull(self):
+        lane, before = self.lane, self.lane.played
+        left = len(self.levels[lane]) - before
+        wave = self.pull_wave()
+        if self.outlet.is_paused:
+            assert lane.played == before
+            assert self.is_fade(wave, lane, before) if self.end and left else not wave.any()
+            self.is_broken_off = self.is_broken_off or wave.any()
+        elif self.is_broken_off:
+            assert before - REACH_FRAMES <= lane.played - 1 <= before
+            assert wave[0] == 0
+            assert abs(wave[-1] - self.levels[lane][lane.played - 1]) < 100
+            self.is_broken_off = False
+        elif left:
+            assert lane.played == before + 1
+            assert (wave == self.levels[lane][before]).all()
+        else:
+            assert not wave.any()
+        self.end = int(wave[-1])
+
+    def take_step(self, step, count):
+        if step in ("put", "pull"):
+            for _ in range(count):
+                self.put(self.lane) if step == "put" else self.pull()
+        elif step == "pause":
+            self.outlet.pause()
+            assert self.outlet.is_paused
+        elif step == "resume":
+            self.outlet.resume()
+            assert not self.outlet.is_paused
+        elif step == "clear":
+            assert self.outlet.clear() is self.lane
+            assert not self.outlet.is_paused
+            self.change(self.add(self.outlet.open()))
+        else:
+            lane = self.add(Lane())
+            for _ in range(count):
+                self.put(lane)
+            assert self.outlet.open(lane) is lane
+            self.change(lane)
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("put"), st.integers(1, 70)),
+    st.tuples(st.just("pull"), st.integers(1, 70)),
+    st.tuples(st.just("pull"), st.integers(1, 3)),
+    st.tuples(st.sampled_from(["pause", "resume"]), st.just(0)),
+    st.tuples(st.sampled_from(["pause", "resume"]), st.just(0)),
+    st.tuples(st.just("clear"), st.just(0)),
+    st.tuples(st.just("open"), st.integers(0, 5)),
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(STEPS, max_size=50))
 def test_outlet(steps):
+    wire = Wire()
+    for step, count in steps:
+        wire.take_step(step, count)
+    wire.outlet.resume()
+    while wire.lane.played < wire.lane.queued:  # nothing is lost
+        wire.pull()
+
+
+def playing(frames, pulls):
     outlet = FrameOutlet()
     lane = outlet.open()
-    lanes = [lane]
-    after_cut, last, pulled = None, 0, 0
-    for step in steps:
-        if step == "write":
-            lane.put_nowait(LOUD)
-            after_cut = None if not lane.closed and after_cut is None else after_cut
-        elif step == "pull":
-            frame = outlet.pull()
-            assert len(frame) == LINE.frame_bytes
-            assert outlet.last is frame
-            wave = np.concatenate([[last], samples(frame)])
-            if frame not in (SILENCE, LOUD):  # a ramp: from where we were to nothing
-                assert np.abs(np.diff(wave[1:])).max() <= 200
-                assert wave[-1] == 0
-                assert last in (0, 8000)
-            pulled += frame != SILENCE
-            last = int(wave[-1])
-        elif step == "clear":
-            outlet.clear()
-        else:
-            lane = outlet.open()
-            lanes.append(lane)
-    assert sum(each.played for each in lanes) == pulled
-    assert all(each.played <= each.queued for each in lanes)
+    for _ in range(frames):
+        lane.put_nowait(LOUD)
+    for _ in range(pulls):
+        outlet.pull()
+    return outlet, lane
+
+
+def test_a_pause_ramps_down_holds_and_ramps_up_again():
+    outlet, lane = playing(frames=30, pulls=10)
+    outlet.pause()
+    outlet.pause()
+    fade = samples(outlet.pull())
+    assert fade[0] > 7900
+    assert fade[-1] == 0
+    for _ in range(5):
+        assert outlet.pull() == SILENCE
+    assert lane.played == 10
+    outlet.resume()
+    outlet.resume()
+    rise = samples(outlet.pull())
+    assert rise[0] == 0
+    assert rise[-1] > 7900
+    assert lane.played == 1  # no gap in ten frames: from their beginning
+    rest = [outlet.pull() for _ in range(lane.queued - 1)]
+    assert rest == [LOUD] * 29
+    assert outlet.pull() == SILENCE
+
+
+def test_pausing_often_goes_no_further_back_than_once():
+    outlet, lane = playing(frames=200, pulls=100)
+    at = []
+    for _ in range(4):
+        outlet.pause()
+        outlet.pull()
+        outlet.resume()
+        outlet.pull()
+        at.append(lane.played)
+    assert at == [at[0]] * 4
+
+
+@pytest.mark.parametrize("was_played", [False, True])
+def test_a_pause_that_breaks_nothing_off_changes_nothing(was_played):
+    outlet, lane = playing(frames=2 * was_played, pulls=2 * was_played)
+    outlet.pause()
+    lane.put_nowait(LOUD)
+    if not was_played:
+        assert outlet.pull() == SILENCE
+    outlet.resume()
+    assert outlet.pull() == LOUD
+    assert outlet.pull() == SILENCE
+
+
+@pytest.mark.parametrize("end", [FrameOutlet.clear, FrameOutlet.open])
+def test_a_cut_in_a_pause_is_not_heard(end):
+    outlet, lane = playing(frames=30, pulls=10)
+    outlet.pause()
+    outlet.pull()
+    end(outlet)
+    assert not outlet.is_paused
+    assert [outlet.pull() for _ in range(3)] == [SILENCE] * 3
+    assert lane.played == 10
+
+
+def test_a_closed_lane_is_opened_silent():
+    outlet, lane = FrameOutlet(), Lane()
+    lane.put_nowait(LOUD)
+    lane.closed = True
+    outlet.open(lane)
+    assert outlet.pull() == SILENCE
+
+
+def test_a_lane_is_filled_before_it_is_opened():
+    async def main():
+        outlet, lane = FrameOutlet(), Lane()
+
+        async def fill():
+            for _ in range(60):
+                await lane.write(LOUD)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fill())
+            await asyncio.sleep(3)
+            assert (lane.queued, lane.played) == (lane.LEAD_FRAMES, 0)
+            assert outlet.open(lane) is lane
+            group.create_task(pulling(outlet, 80))
+        assert (lane.queued, lane.played) == (60, 60)
+
+    run(main())
+
+
+async def pulling(outlet, frames):
+    for _ in range(frames):
+        outlet.pull()
+        await asyncio.sleep(0.02)
+
+
+def test_waiting_lasts_through_pause_and_rewind():
+    async def main():
+        outlet = FrameOutlet()
+        lane = outlet.open()
+        loop = asyncio.get_running_loop()
+        over_s = []
+
+        async def speak():
+            for _ in range(50):
+                await lane.write(LOUD)
+            await lane.played_out()
+            over_s.append(loop.time())
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(speak())
+            group.create_task(pulling(outlet, 250))
+            await asyncio.sleep(0.97)
+            outlet.pause()  # the last frame is faded: it is not over
+            await asyncio.sleep(1)
+            assert (over_s, lane.played) == ([], 49)
+            outlet.resume()
+        assert lane.played == 50
+        assert 2.9 <= over_s[0] <= 3.1  # said again from its beginning
+
+    run(main())
 
 
 def test_after_a_cut_at_most_one_frame_is_sent_and_it_fades():
