@@ -11,12 +11,26 @@ from typing import Literal
 
 from gateway.audio.format import LINE
 from gateway.config.models import TurnConfig
+from gateway.turn.barge_in import BargeIn
+from gateway.turn.barge_in_alarm import Alarm
+from gateway.turn.barge_in_scene import BotSide
 from gateway.turn.completeness import Wanted
 from gateway.turn.endpointing import Endpointer, Phase
-from gateway.turn.events import CallerSilent, TurnEvent, TurnStarted, samples
+from gateway.turn.events import (
+    BargeInConfirmed,
+    BargeInSuspected,
+    CallerSilent,
+    TranscriptWanted,
+    TurnDiscarded,
+    TurnEnded,
+    TurnEvent,
+    TurnStarted,
+    samples,
+)
 from gateway.turn.tape import Tape, Told, no_tape, taped
-from gateway.turn.vad import Chunk, SpeechDetector, SpeechStarted
+from gateway.turn.vad import CHUNK_SAMPLES, Chunk, SpeechDetector, SpeechStarted
 
+_FALSE_ALARMS = frozenset({"noise", "no_words"})
 Eagerness = Literal["low", "medium", "high", "auto"]
 
 
@@ -33,7 +47,10 @@ class TurnTaker:
             config.hangover_ms,
         )
         self._endpointer = Endpointer(config)
-        self._bot_busy = False
+        self._alarm = Alarm(config.barge_in.pause_probability)
+        self._bot = BotSide(config)
+        self._barge_in: BargeIn | None = None
+        """The utterance over the bot's voice that is not yet known to be an interruption."""
         self._quiet_since = 0
         self._silences = 0
         self.tape: Tape = no_tape
@@ -54,12 +71,16 @@ class TurnTaker:
     @taped
     def bot_busy(self, now: int, *, busy: bool) -> None:
         """The bot took or gave back the floor (thinking counts)."""
-        self._bot_busy = busy
+        if busy:
+            self._bot.takes_floor()
+        else:
+            self._bot.gives_floor()
         self._quiet_since = now
 
     @taped
     def bot_says(self, text: str, now: int) -> None:
         """The bot begins to be heard with these words; the first of a reply make it audible."""
+        self._bot.says(text, now)
 
     @taped
     def set_eagerness(self, eagerness: Eagerness) -> None:
@@ -86,12 +107,15 @@ class TurnTaker:
             end_of_turn: probability that the turn is over, where recognition has an opinion.
             log_prob: mean log-probability per token, where known.
         """
+        if self._barge_in is not None:
+            self._barge_in.transcript(text, choice, covers, log_prob)
         self._endpointer.transcript(text, choice, covers, now, end_of_turn)
 
     @taped
     def drop_turn(self) -> bool:
         """Forget the turn in progress; True when there was one."""
         was_open = self.in_turn
+        self._barge_in = None
         self._endpointer.reset()
         return was_open
 
@@ -118,25 +142,65 @@ class TurnTaker:
         self.heard = now
         events: list[TurnEvent] = []
         for chunk in chunks:
-            edge = self._detector.update(chunk.probability, chunk.end)
-            if isinstance(edge, SpeechStarted):
-                events += self._speech_started(edge.at_sample, now)
-            elif edge is not None:
-                self._endpointer.speech_stopped(edge.at_sample)
-        events += self._endpointer.advance(now)
-        if self.in_turn or self._bot_busy:
-            self._quiet_since = now
-            self._silences = 0 if self.in_turn else self._silences
-        elif now - self._quiet_since >= self._silence:
-            self._quiet_since = now
-            self._silences += 1
-            events.append(CallerSilent(now, self._silences))
+            events += self._hear_chunk(chunk, now)
+        if self._barge_in is not None:
+            events += self._judge(self._barge_in, now)
+        if self._barge_in is None:
+            events += self._endpointer.advance(now)
+        if any(isinstance(event, TurnEnded) for event in events):
+            self._bot.hears_turn()
+        return [*events, *self._mind_silence(now)]
+
+    def _hear_chunk(self, chunk: Chunk, now: int) -> list[TurnEvent]:
+        edge = self._detector.update(chunk.probability, chunk.end)
+        is_alarming = self._alarm.hear(chunk)
+        events: list[TurnEvent] = []
+        if is_alarming and not self.in_turn and self._bot.may_be_interrupted(now):
+            events += self._suspect(max(0, chunk.end - CHUNK_SAMPLES), now)
+        if self._barge_in is not None:
+            is_speech = chunk.probability >= self._config.stop_probability
+            self._barge_in.hear(chunk, is_speech=is_speech, is_real=self._detector.is_speaking)
+        if isinstance(edge, SpeechStarted):
+            events += self._speech_started(edge.at_sample, now)
+        elif edge is not None:
+            self._endpointer.speech_stopped(edge.at_sample)
         return events
 
     def _speech_started(self, onset: int, now: int) -> list[TurnEvent]:
         begins = not self.in_turn
         events = self._endpointer.speech_started(onset, now)
-        if begins:
-            yields = self._bot_busy and self._config.barge_in.interruptible
-            return [TurnStarted(now, onset, yields)]
+        return [TurnStarted(now, onset, is_barge_in=False)] if begins else events
+
+    def _suspect(self, onset: int, now: int) -> list[TurnEvent]:
+        """Track the utterance from here on, so that a confirmed one has lost nothing."""
+        self._barge_in = BargeIn(self._config.barge_in, onset, now)
+        self._endpointer.speech_started(onset, now)
+        return [BargeInSuspected(now, onset)]
+
+    def _judge(self, barge_in: BargeIn, now: int) -> list[TurnEvent]:
+        scene = self._bot.scene(now, self._endpointer.wanted.kind)
+        verdict = barge_in.decide(now, scene, bot_is_done=not self._bot.is_busy)
+        if isinstance(verdict, BargeInConfirmed):
+            self._barge_in = None
+            return [verdict, TurnStarted(now, barge_in.onset, is_barge_in=True)]
+        events: list[TurnEvent] = [] if verdict is None else [verdict]
+        if verdict is not None and verdict.evidence in _FALSE_ALARMS:
+            self._alarm.was_false(now)
+        if barge_in.rejected is not None and barge_in.is_over(now):
+            self._barge_in = None
+            self._endpointer.reset()
+            reason = barge_in.rejected.evidence
+            return [*events, TurnDiscarded(now, barge_in.onset, reason)]
+        if barge_in.wants_transcript(now):
+            events.append(TranscriptWanted(now, barge_in.speech_end))
         return events
+
+    def _mind_silence(self, now: int) -> list[TurnEvent]:
+        if self.in_turn or self._bot.is_busy:
+            self._quiet_since = now
+            self._silences = 0 if self.in_turn else self._silences
+        elif now - self._quiet_since >= self._silence:
+            self._quiet_since = now
+            self._silences += 1
+            return [CallerSilent(now, self._silences)]
+        return []

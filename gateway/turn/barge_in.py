@@ -1,0 +1,210 @@
+"""BargeIn: one utterance over the bot's voice: does the caller want the floor?  Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from gateway.config.models import BargeInConfig
+from gateway.turn.barge_in_scene import Scene
+from gateway.turn.barge_in_words import Meaning, is_echo, meaning, words_of
+from gateway.turn.events import BargeInConfirmed, BargeInRejected, samples
+from gateway.turn.vad import CHUNK_SAMPLES, Chunk
+
+Verdict = BargeInConfirmed | BargeInRejected
+
+_FRAME = samples(20)
+_STOPPED = samples(96)
+"""Silence after which the speech has stopped, or a blip is over."""
+_RESAMPLING = samples(30)
+"""What a resampler may hold back of the audio that a transcript covers."""
+_FIRST_ASKS = (samples(160), samples(290))
+"""After the suspicion; answers take 30 to 80 ms and must be there for the verdict."""
+_LATER_ASKS = samples(400)
+"""Between asks while the speech goes on after a rejection."""
+_LATE = samples(400)
+"""A transcript that is not there so long after the speech is not waited for any more."""
+_TRUSTED_LOG_PROB = -0.8
+"""Noise that recognition makes words of is mostly below, speech seldom."""
+_TAKES_UP = samples(160)
+"""So much sure speech before the reply is heard takes the turn up again, whatever it says."""
+_GOES_ON = samples(1200)
+"""Speech so long after a rejection wants the floor."""
+_CERTAIN = 0.8
+"""Mean speech probability that needs no words."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    text: str
+    choice: str | None
+    covers: int
+    log_prob: float | None
+
+    @property
+    def meaning(self) -> Meaning:
+        """What they mean; `nothing` when they are not to be trusted."""
+        is_trusted = self.log_prob is None or self.log_prob >= _TRUSTED_LOG_PROB
+        return meaning(words_of(self.text)) if is_trusted else "nothing"
+
+
+class BargeIn:
+    """From the suspicion to the end of the utterance or its confirmation."""
+
+    def __init__(self, config: BargeInConfig, onset: int, now: int) -> None:
+        self.onset = onset
+        self.rejected: BargeInRejected | None = None
+        """The first verdict, if it was that."""
+        self._due = now + samples(config.verdict_ms)
+        self._asks = deque(now + after for after in _FIRST_ASKS)
+        self._asked_at: int | None = None
+        self._words: _Words | None = None
+        self._speech_end = onset + CHUNK_SAMPLES
+        self._is_real = False
+        self._has_stopped = False
+        self._probabilities: list[float] = []
+
+    @property
+    def speech_end(self) -> int:
+        """End of the latest speech."""
+        return self._speech_end
+
+    def hear(self, chunk: Chunk, *, is_speech: bool, is_real: bool) -> None:
+        """Take a chunk.
+
+        Args:
+            chunk: what the voice detector says.
+            is_speech: it continues the speech.
+            is_real: by today's rule somebody is speaking.
+        """
+        self._is_real = self._is_real or is_real
+        if is_speech:
+            self._speech_end = chunk.end
+            self._has_stopped = False
+            self._probabilities.append(chunk.probability)
+        elif chunk.end - self._speech_end >= _STOPPED and not self._has_stopped:
+            self._has_stopped = True
+            self._asks = deque([chunk.end])
+
+    def transcript(
+        self, text: str, choice: str | None, covers: int, log_prob: float | None
+    ) -> None:
+        """Take what was said so far; older news than known, or of before, are left alone."""
+        if covers > max(self.onset, self._words.covers if self._words else 0):
+            self._words = _Words(text, choice, covers, log_prob)
+
+    def wants_transcript(self, now: int) -> bool:
+        """Whether to ask now what was said; once per moment that is worth it."""
+        if not self._is_real or not self._asks or now < self._asks[0]:
+            return False
+        self._asks.popleft()
+        self._asked_at = now
+        if not self._asks and not self._has_stopped:
+            self._asks.append(now + _LATER_ASKS)
+        return True
+
+    def decide(self, now: int, scene: Scene, *, bot_is_done: bool) -> Verdict | None:
+        """Give the verdict, once there is one; after a rejection only a confirmation.
+
+        A bot that has given up the floor meanwhile leaves it to whoever speaks.
+        """
+        is_first = self.rejected is None
+        is_due = is_first and now + _FRAME > self._due
+        evidence = self._wants_floor(scene, is_final=is_due or self._is_complete)
+        evidence = evidence or self._sounds_like_it(scene, is_due=is_due)
+        if bot_is_done and self._is_real and (is_first or not self._has_stopped):
+            evidence = evidence or "goes_on"
+        if evidence is not None:
+            return BargeInConfirmed(now, self.onset, evidence, self._text)
+        if not is_first:
+            return None
+        reason = self._is_nothing(scene, is_due=is_due)
+        if reason is None:
+            return None
+        self.rejected = BargeInRejected(now, self.onset, reason, self._text)
+        return self.rejected
+
+    def is_over(self, now: int) -> bool:
+        """Whether a rejected utterance is done with: nothing more can come of it."""
+        if self.rejected is None:
+            return False
+        if not self._is_real:
+            return True
+        is_late = now - self._speech_end >= _STOPPED + _LATE
+        return self._has_stopped and (self._is_complete or is_late)
+
+    @property
+    def _text(self) -> str:
+        return self._words.text if self._words is not None else ""
+
+    @property
+    def _is_complete(self) -> bool:
+        """The speech has stopped, and what was said is known."""
+        words = self._words
+        known = words is not None and words.covers >= self._speech_end - _RESAMPLING
+        return self._has_stopped and known
+
+    def _wants_floor(self, scene: Scene, *, is_final: bool) -> str | None:
+        """Judge the words; a lone word may be the beginning of another until it is final."""
+        words = self._words
+        if words is None or words.meaning == "nothing" or not self._is_real:
+            return None
+        listed = words_of(words.text)
+        if words.choice is not None:
+            return "words"
+        if not scene.asks and is_echo(listed, scene.bot_words):
+            return None
+        if words.meaning != "command" and not is_final and len(listed) < 2:
+            return None
+        return _wanted(words.meaning, scene, is_final=is_final)
+
+    def _sounds_like_it(self, scene: Scene, *, is_due: bool) -> str | None:
+        """Judge without words: speech that goes on and on."""
+        if not self._is_real or self._has_stopped:
+            return None
+        spoken = self._speech_end - self.onset
+        if scene.is_fresh and not scene.is_audible and spoken >= _TAKES_UP and self._is_certain:
+            return "resumes"
+        if self._is_nod_or_echo(scene):
+            return None
+        if is_due and (self._words is None or self._is_certain or self._has_words):
+            return "resumes" if scene.is_fresh else "goes_on"
+        return "goes_on" if spoken >= _GOES_ON else None
+
+    def _is_nothing(self, scene: Scene, *, is_due: bool) -> str | None:
+        if not self._is_real:
+            return "noise" if is_due or self._has_stopped else None
+        if not is_due and not self._is_complete:
+            return None
+        if self._is_nod_or_echo(scene):
+            echo = is_echo(words_of(self._text), scene.bot_words)
+            return "echo" if echo else "backchannel"
+        return "no_words"
+
+    @property
+    def _has_words(self) -> bool:
+        return self._words is not None and self._words.meaning != "nothing"
+
+    @property
+    def _is_certain(self) -> bool:
+        heard = self._probabilities
+        return sum(heard) >= _CERTAIN * len(heard)
+
+    def _is_nod_or_echo(self, scene: Scene) -> bool:
+        words = self._words
+        if words is None or words.meaning == "nothing":
+            return False
+        if words.meaning in {"backchannel", "filler"}:
+            return True
+        return is_echo(words_of(words.text), scene.bot_words)
+
+
+def _wanted(found: Meaning, scene: Scene, *, is_final: bool) -> str | None:
+    """Say why words of this meaning take the floor, if they do."""
+    if found == "command":
+        return "command"
+    if scene.is_fresh and (found != "backchannel" or not scene.is_audible):
+        return "resumes"
+    if found == "words" or (scene.asks and is_final):
+        return "words"
+    return None
