@@ -8,7 +8,13 @@ from ipaddress import IPv4Address, ip_address, ip_network
 
 from gateway.config.faults import did_you_mean
 from gateway.config.locate import KeyPath
-from gateway.config.models import AgentConfig, GatewayConfig, SipConfig, TrunkConfig
+from gateway.config.models import (
+    AgentConfig,
+    FillerConfig,
+    GatewayConfig,
+    SipConfig,
+    TrunkConfig,
+)
 
 Fault = tuple[KeyPath, str]
 
@@ -150,6 +156,34 @@ def _one_agent_faults(agent: AgentConfig) -> Iterator[Fault]:
             yield ("transfer_targets", name), f'must be a SIP URI (sip:...), not "{target}"'
     if agent.turn.stop_probability > agent.turn.start_probability:
         yield ("turn", "stop_probability"), "must not be greater than start_probability"
+    yield from _silent_faults(agent)
+    for loc, text in _filler_faults(agent.filler):
+        yield ("filler", *loc), text
+
+
+def _silent_faults(agent: AgentConfig) -> Iterator[Fault]:
+    for key in ("fallback", "give_up", "transfer_failed"):
+        if not getattr(agent, key).strip():
+            yield (key,), "is empty: the caller would hear nothing"
+    for index, reprompt in enumerate(agent.silence.reprompts):
+        if not reprompt.strip():
+            text = "is empty: leave it out (without reprompts only the goodbye is said)"
+            yield ("silence", "reprompts", index), text
+
+
+def _filler_faults(filler: FillerConfig) -> Iterator[Fault]:
+    for key, texts in {"first": filler.first, "later": filler.later}.items():
+        for index, text in enumerate(texts):
+            if not text.strip():
+                yield (key, index), "is empty: leave it out"
+            elif text in texts[:index]:
+                yield (key, index), "is there twice"
+    if not filler.after_ms:
+        return
+    if not filler.first:
+        yield ("first",), "must have at least one text; without fillers write after_ms = 0"
+    if filler.give_up_s * 1000 <= filler.after_ms:
+        yield ("give_up_s",), "must be longer than after_ms, else no filler is ever said"
 
 
 def _is_ipv4(text: str) -> bool:

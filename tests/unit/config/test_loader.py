@@ -226,6 +226,43 @@ BAD = {
             " start_probability",
         ],
     ),
+    "words for silences": (
+        AGENT
+        + 'fallback = ""\ngive_up = " "\ntransfer_failed = ""\n'
+        + '[agents.a.silence]\nreprompts = ["Hello?", ""]\n'
+        + "[agents.a.filler]\n"
+        + 'first = ["Wait.", " "]\nlater = ["Still.", "Still."]\nafter_ms = 5000\n'
+        + "give_up_s = 5\n",
+        [
+            "gateway.toml:3: agents.a.fallback: is empty: the caller would hear nothing",
+            "gateway.toml:4: agents.a.give_up: is empty: the caller would hear nothing",
+            "gateway.toml:5: agents.a.transfer_failed: is empty: the caller would hear nothing",
+            "gateway.toml:7: agents.a.silence.reprompts.1: is empty: leave it out (without"
+            " reprompts only the goodbye is said)",
+            "gateway.toml:9: agents.a.filler.first.1: is empty: leave it out",
+            "gateway.toml:10: agents.a.filler.later.1: is there twice",
+            "gateway.toml:12: agents.a.filler.give_up_s: must be longer than after_ms, else no"
+            " filler is ever said",
+        ],
+    ),
+    "no first filler": (
+        AGENT + "filler = { first = [] }\n",
+        [
+            "gateway.toml:3: agents.a.filler.first: must have at least one text; without fillers"
+            " write after_ms = 0"
+        ],
+    ),
+    "eagerness": (
+        AGENT + 'turn = { eagerness = "hgh" }\n',
+        [
+            "gateway.toml:3: agents.a.turn.eagerness: Input should be 'low', 'medium', 'high' or"
+            " 'auto', not \"hgh\""
+        ],
+    ),
+    "key of a filler": (
+        AGENT + "[agents.a.filler]\neverry_ms = 1\n",
+        ['gateway.toml:4: agents.a.filler.everry_ms: unknown key (did you mean "every_ms"?)'],
+    ),
     "no agents": (
         "agents = {}\n",
         ["gateway.toml:1: agents: at least one agent is needed: [agents.NAME]"],
@@ -264,6 +301,19 @@ BAD = {
         ],
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "filler = { after_ms = 0, first = [], later = [] }",
+        "filler = { later = [] }",
+        "filler = { give_up_s = 1, after_ms = 0 }",
+        "silence = { reprompts = [], goodbye = '' }",
+    ],
+)
+def test_silences_may_stay_silent_where_that_is_asked_for(tmp_path, text):
+    assert loaded(tmp_path, f"{AGENT}{text}\n")
 
 
 @pytest.mark.parametrize(("text", "expected"), BAD.values(), ids=BAD.keys())

@@ -1,0 +1,56 @@
+"""gateway.example.toml shows every setting, and says the truth about the defaults."""
+
+import tomllib
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydantic import BaseModel
+
+from gateway.config.models import (
+    AgentConfig,
+    BargeInConfig,
+    FillerConfig,
+    GatewayConfig,
+    SilenceConfig,
+    SpeculationConfig,
+    TrunkConfig,
+    TurnConfig,
+)
+
+ROOT = Path(__file__).parents[3]
+EXAMPLE = tomllib.loads((ROOT / "gateway.example.toml").read_text(encoding="utf-8"))
+RECEPTION = EXAMPLE["agents"]["reception"]
+
+
+def missing(model: type[BaseModel], table: dict[str, object]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()} - set(table)
+
+
+@pytest.mark.parametrize(
+    ("model", "table"),
+    [
+        (GatewayConfig, EXAMPLE),
+        *((field.annotation, EXAMPLE[name]) for name, field in GatewayConfig.model_fields.items()
+          if not get_args(field.annotation) and field.annotation is not str),
+        (TrunkConfig, EXAMPLE["trunks"][0]),
+        (AgentConfig, EXAMPLE["agents"]["front-desk"] | RECEPTION),
+    ],
+)  # fmt: skip
+def test_every_setting_is_shown(model, table):
+    assert not missing(model, table)
+
+
+@pytest.mark.parametrize(
+    ("model", "table"),
+    [
+        (TurnConfig, RECEPTION["turn"]),
+        (BargeInConfig, RECEPTION["turn"]["barge_in"]),
+        (SilenceConfig, RECEPTION["silence"]),
+        (FillerConfig, RECEPTION["filler"]),
+        (SpeculationConfig, RECEPTION["speculation"]),
+    ],
+)
+def test_an_agents_tables_are_whole_and_show_the_defaults(model, table):
+    assert not missing(model, table)
+    assert model(**table) == model()
