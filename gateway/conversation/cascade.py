@@ -9,10 +9,10 @@ from typing import cast
 
 from gateway.conversation.agent import Agent
 from gateway.conversation.chat_context import ChatContext
-from gateway.conversation.figures import TurnFigures
 from gateway.conversation.live_call import LiveCall
-from gateway.conversation.reply import Outcome
+from gateway.conversation.reply import Outcome, Reply
 from gateway.conversation.sentences import SentenceSplitter
+from gateway.conversation.token_count import TokenCount
 from gateway.conversation.tools import CallContext, ToolOutcome
 from gateway.errors import ProviderError, ProviderTimeout
 from gateway.providers.contracts import (
@@ -40,7 +40,7 @@ class Cascade:
         facts = call.line.facts
         self._facts = CallContext(facts.call_id, facts.caller, facts.called, agent.name)
 
-    async def pieces(self, figures: TurnFigures, outcome: Outcome) -> AsyncGenerator[str, None]:
+    async def pieces(self, reply: Reply) -> AsyncGenerator[str, None]:
         """Yield a reply piece by piece; runs tools in between.
 
         Raises:
@@ -51,7 +51,7 @@ class Cascade:
             text: list[str] = []
             calls: list[ToolCall] = []
             try:
-                async with aclosing(self._events(figures)) as events:
+                async with aclosing(self._events(reply)) as events:
                     async for event in events:
                         if isinstance(event, TextDelta):
                             text.append(event.text)
@@ -60,19 +60,19 @@ class Cascade:
                         elif isinstance(event, ToolCall):
                             calls.append(event)
                         else:
-                            self._keep(event, outcome)
+                            self._keep(event, reply.outcome)
                 for piece in splitter.flush():
                     yield piece
             finally:  # cut or failed: what was heard of it must have its place in the history
                 self._context.add_assistant("".join(text), calls)
             if calls:
-                await self._run_tools(calls, figures, outcome)
-            if not calls or _is_farewell(figures, outcome, calls):
-                outcome.is_answer = True
+                await self._run_tools(calls, reply)
+            if not calls or _is_farewell(reply, calls):
+                reply.outcome.is_answer = True
                 return
         raise ProviderError(self._agent.name, f"called tools {MAX_ROUNDS} times in one reply")
 
-    async def _events(self, figures: TurnFigures) -> AsyncGenerator[ReplyEvent, None]:
+    async def _events(self, reply: Reply) -> AsyncGenerator[ReplyEvent, None]:
         config = self._agent.config
         loop = asyncio.get_running_loop()
         request = ReplyRequest(
@@ -81,14 +81,18 @@ class Cascade:
             tools=self._agent.tools.specs,
             memo=self._context.memo,
         )
-        reply = cast("AsyncGenerator[ReplyEvent, None]", self._agent.brain.reply(request))
-        async with aclosing(reply):
+        brain = self._agent.brain
+        count = TokenCount(reply.outcome, request) if brain.counts_tokens else None
+        events = cast("AsyncGenerator[ReplyEvent, None]", brain.reply(request))
+        async with aclosing(events):
             try:
                 async with asyncio.timeout(config.llm_timeout_s) as limit:
-                    async for event in reply:
+                    async for event in events:
                         limit.reschedule(None)
-                        if figures.first_token_s is None:
-                            figures.first_token_s = loop.time()
+                        if reply.figures.first_token_s is None:
+                            reply.figures.first_token_s = loop.time()
+                        if count is not None:
+                            count.see(event)
                         yield event
             except TimeoutError as error:
                 problem = f"no answer within {config.llm_timeout_s:g} s"
@@ -103,9 +107,11 @@ class Cascade:
             self._call.metrics.llm_tokens.labels("input").inc(event.input_tokens)
             self._call.metrics.llm_tokens.labels("output").inc(event.output_tokens)
 
-    async def _run_tools(
-        self, calls: list[ToolCall], figures: TurnFigures, outcome: Outcome
-    ) -> None:
+    async def _run_tools(self, calls: list[ToolCall], reply: Reply) -> None:
+        is_acting = any(self._agent.tools.has_side_effects(call.name) for call in calls)
+        if is_acting:  # never for a turn that may go on
+            await reply.surely_over.wait()
+            reply.outcome.has_acted = True
         started_s = asyncio.get_running_loop().time()
         for call in calls:
             self._call.note("tool_called", tool=call.name, arguments=call.arguments)
@@ -114,37 +120,39 @@ class Cascade:
             await asyncio.shield(running)
         finally:
             # An interruption silences the bot at once, but what a tool has begun is brought to its
-            # end and told to the model: else the next reply would order everything again.
+            # end and told to the model: else the next reply would order everything again.  One
+            # that only reads is dropped.
+            if not is_acting:
+                running.cancel()
             if not running.done():
                 await asyncio.wait([running])
             if not running.cancelled():
                 took_ms = round((asyncio.get_running_loop().time() - started_s) * 1000, 1)
-                self._keep_results(calls, running.result(), took_ms, figures, outcome)
+                self._keep_results(calls, running.result(), took_ms, reply)
 
     def _keep_results(
         self,
         calls: list[ToolCall],
         outcomes: list[ToolOutcome],
         took_ms: float,
-        figures: TurnFigures,
-        outcome: Outcome,
+        reply: Reply,
     ) -> None:
         for call, found in zip(calls, outcomes, strict=True):
-            self._note_result(call, found, took_ms, figures)
+            self._note_result(call, found, took_ms, reply)
             if found.action is not None:
-                outcome.actions.append(found.action)
-                outcome.action_calls.append(call.id)
+                reply.outcome.actions.append(found.action)
+                reply.outcome.action_calls.append(call.id)
         self._context.add_tool_results([found.result for found in outcomes])
 
     def _note_result(
-        self, call: ToolCall, found: ToolOutcome, took_ms: float, figures: TurnFigures
+        self, call: ToolCall, found: ToolOutcome, took_ms: float, reply: Reply
     ) -> None:
         result = found.result
         self._call.note(
             "tool_finished", tool=call.name, result=result.content, is_error=result.is_error
         )
         self._call.metrics.tool_calls.labels(call.name, "error" if result.is_error else "ok").inc()
-        figures.tools.append(
+        reply.figures.tools.append(
             ToolUse(
                 name=call.name,
                 arguments=call.arguments,
@@ -155,6 +163,6 @@ class Cascade:
         )
 
 
-def _is_farewell(figures: TurnFigures, outcome: Outcome, calls: list[ToolCall]) -> bool:
+def _is_farewell(reply: Reply, calls: list[ToolCall]) -> bool:
     """True when something was said and all that was asked for is to act on the call."""
-    return bool(figures.generated) and len(outcome.actions) >= len(calls)
+    return bool(reply.figures.generated) and len(reply.outcome.actions) >= len(calls)

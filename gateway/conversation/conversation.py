@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,14 +11,15 @@ import structlog
 
 from gateway.conversation.actions import HangUp, SendDigits, Transfer
 from gateway.conversation.agent import Agent
+from gateway.conversation.answering import Answering
 from gateway.conversation.cascade import Cascade
 from gateway.conversation.chat_context import ChatContext
 from gateway.conversation.figures import TurnFigures
-from gateway.conversation.floor import Floor, ReplyFinished, Unheard
+from gateway.conversation.floor import Cut, Floor, ReplyFinished
 from gateway.conversation.line import Answered, Digit, Held, HungUp, LineEvent, Resumed
 from gateway.conversation.listener import Heard, Listener
 from gateway.conversation.live_call import LiveCall, SayRequest
-from gateway.conversation.reply import Outcome, Source
+from gateway.conversation.reply import Outcome, Reply, Source
 from gateway.conversation.voice import pieces_of
 from gateway.errors import ProviderError, ProviderTimeout, SipError
 from gateway.providers.contracts import Expect
@@ -33,11 +33,13 @@ from gateway.turn.events import (
     TranscriptWanted,
     TurnDiscarded,
     TurnEnded,
+    TurnEvent,
     TurnResumed,
     TurnStarted,
 )
 from gateway.turn.state import Move
 from gateway.turn.vad import Chunk
+from gateway.turn.watchdog import Finding, Watchdog, limits_of
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +53,7 @@ class DigitsEntered:
     digits: str
 
 
-Event = Heard | LineEvent | SayRequest | ReplyFinished | DigitsEntered
+Event = Heard | LineEvent | SayRequest | ReplyFinished | DigitsEntered | Finding
 EndedBy = Literal["bot_hung_up", "transferred", "silence", "failed"]
 
 
@@ -79,16 +81,18 @@ class Conversation:
             config.silence.reprompt_after_s,
             self._events.put_nowait,
         )
+        taker = self._listener.taker
         self._floor = Floor(
-            call, self._context, agent.voice, self._listener.taker, self._events.put_nowait
+            call, self._context, agent.voice, taker, config, self._events.put_nowait
         )
         self._cascade = Cascade(call, agent, self._context)
+        self._answering = Answering(call, config, self._floor, self._cascade, lambda: self._expect)
+        self._watchdog = Watchdog(limits_of(config), call.ear.now)
+        self._is_away = False
+        """The caller is being transferred, or keys are being sent: nobody is to speak."""
         self._keys = DigitCollector(1)
         self._expect = Expect()
-        self._turn_count = 0
         self._failures = 0
-        self._unheard: Unheard | None = None
-        """What the caller turn in progress has cut before it could be heard."""
         self._ending: Ending | None = None
 
     def __str__(self) -> str:
@@ -105,7 +109,7 @@ class Conversation:
         self._call.ear.sink = self._on_frame
         forward = self._call.group.create_task(self._forward_line_events())
         try:
-            self._greet()
+            await self._greet()
             while self._ending is None or self._floor.is_bots:
                 await self._handle(await self._events.get())
             return self._ending
@@ -114,6 +118,7 @@ class Conversation:
             self._call.ear.sink = None
             self._listener.end()
             await self._floor.interrupt("hang_up")
+            await self._floor.drop_held()
 
     async def _forward_line_events(self) -> None:
         while True:
@@ -123,86 +128,103 @@ class Conversation:
         expects = self._floor.expects
         if expects is not None and expects is not self._expect:
             self._set_expectation(expects)
+        self._floor.on_frame(now)
         self._listener.on_frame(pcm, chunks, now)
         entered = self._keys.advance(self._call.ear.now_s)
         if entered:
             self._events.put_nowait(DigitsEntered(entered))
+        finding = self._watchdog.advance(
+            now,
+            bot_audible=self._call.ear.is_bot_audible,
+            caller_speaking=self._listener.taker.in_turn,
+            bot_has_floor=self._floor.is_bots,
+            is_held=self._listener.muted or self._is_away,
+        )
+        if finding is not None:
+            self._events.put_nowait(finding)
 
     async def _handle(self, event: Event) -> None:
         match event:
-            case TurnStarted() | TurnEnded() | TurnDiscarded():
-                await self._turn_event(event)
             case Digit() | DigitsEntered():
                 await self._key(event)
             case ReplyFinished(outcome=outcome):
                 await self._reply_finished(outcome)
-            case CallerSilent(times=times):
-                self._prompt_silent_caller(times)
             case ProviderError():
                 self._listener.drop_turn("failed")
                 await self._engine_failed(event)
             case SayRequest(text=text):
                 await self._floor.interrupt("operator")
-                self._say(text)
+                await self._say(text)
             case Held():
                 self._listener.mute()
                 self._call.note("held")
             case Resumed():
                 self._listener.unmute()
                 self._call.note("resumed")
-            case TranscriptWanted() | EagerEnd() | TurnResumed() | HungUp() | Answered():
+            case Finding():
+                await self._stuck(event)
+            case HungUp() | Answered():
                 pass
-            case BargeInSuspected() | BargeInConfirmed() | BargeInRejected():
-                pass
+            case _:
+                await self._turn_event(event)
 
-    async def _turn_event(self, event: TurnStarted | TurnEnded | TurnDiscarded) -> None:
-        if isinstance(event, TurnStarted):
-            await self._turn_started(event)
-        elif isinstance(event, TurnEnded):
-            await self._turn_ended(event)
+    async def _turn_event(self, event: TurnEvent) -> None:
+        match event:
+            case TurnStarted():
+                await self._turn_started(event)
+            case EagerEnd():
+                if self._ending is None:
+                    await self._answering.may_be_over(event)
+            case TurnResumed():
+                await self._answering.goes_on()
+            case TurnEnded():
+                await self._turn_ended(event)
+            case TurnDiscarded():
+                await self._turn_discarded(event)
+            case BargeInSuspected() | BargeInRejected():
+                self._hold_breath(event)
+            case CallerSilent(times=times):
+                await self._prompt_silent_caller(times)
+            case TranscriptWanted() | BargeInConfirmed():
+                pass  # the listener's; `TurnStarted` follows
+
+    def _hold_breath(self, event: BargeInSuspected | BargeInRejected) -> None:
+        if isinstance(event, BargeInSuspected):
+            self._floor.pause(event)
         else:
-            await self._turn_discarded(event)
+            self._floor.resume(event.evidence)
 
     # --- the bot's moves ---
 
-    def _greet(self) -> None:
+    async def _greet(self) -> None:
         if self._agent.config.greeting:
-            self._say(self._agent.config.greeting)
+            await self._say(self._agent.config.greeting)
         else:
-            self._floor.give_to_bot(self._cascade.pieces, self._figures())
+            await self._floor.start(self._cascade.pieces, TurnFigures.at(self._call))
 
-    def _say(self, text: str) -> None:
-        self._floor.give_to_bot(self._spoken(text), self._figures())
+    async def _say(self, text: str) -> None:
+        await self._floor.start(self._spoken(text), TurnFigures.at(self._call))
 
     def _spoken(self, text: str) -> Source:
-        async def pieces(figures: TurnFigures, outcome: Outcome) -> AsyncGenerator[str, None]:
+        async def pieces(_reply: Reply) -> AsyncGenerator[str, None]:
             self._context.add_assistant(text)
             for piece in pieces_of(text):
                 yield piece
 
         return pieces
 
-    def _answer(self, text: str, choice: str | None, turn: TurnEnded | None) -> None:
-        self._context.add_user(text, choice)
-        figures = self._figures(turn)
-        figures.caller_text = text
-        self._floor.give_to_bot(self._cascade.pieces, figures)
-
-    def _figures(self, turn: TurnEnded | None = None) -> TurnFigures:
-        index, self._turn_count = self._turn_count, self._turn_count + 1
-        figures = TurnFigures(index, asyncio.get_running_loop().time(), self._call.ear.now, turn)
-        figures.input_delay_ms = self._call.line.input_delay_ms
-        return figures
-
     # --- what happened ---
 
     async def _turn_started(self, event: TurnStarted) -> None:
         self._caller_is_there()
-        self._unheard = None
-        if (
-            self._agent.config.turn.barge_in.interruptible
-        ):  # even a reply that began after the event
-            self._unheard = await self._floor.interrupt("speech", event)
+        cut: Cut | None = None
+        is_late = self._floor.began_after(event.now)  # it began before this event was handled
+        if event.is_barge_in or (is_late and self._agent.config.turn.barge_in.interruptible):
+            cut = await self._floor.interrupt("speech", event)
+        if cut is not None and cut.is_reopened and cut.asked is not None:
+            self._set_expectation(cut.asked.expected)
+            self._call.metrics.false_starts.inc()
+        await self._answering.turn_started(cut)
         if not self._floor.is_bots:
             self._floor.move(Move.SPEECH_STARTED)
 
@@ -211,7 +233,8 @@ class Conversation:
             self._ending = None  # there is somebody after all
 
     async def _turn_discarded(self, event: TurnDiscarded) -> None:
-        unheard, self._unheard = self._unheard, None
+        await self._answering.goes_on()
+        self._floor.resume(event.reason)
         if self._floor.is_bots:
             return
         self._floor.move(Move.TURN_DISCARDED)
@@ -220,33 +243,12 @@ class Conversation:
         if event.reason == "no_transcript":
             name = type(self._agent.recognizer).__name__
             await self._engine_failed(ProviderTimeout(name, "gave no transcript of a turn"))
-        elif event.reason == "no_words" and unheard is not None:
-            self._begin_again(unheard)
-
-    def _begin_again(self, unheard: Unheard) -> None:
-        """A noise has cut a reply before it could be heard: the caller still waits for it."""
-
-        async def pieces(figures: TurnFigures, outcome: Outcome) -> AsyncGenerator[str, None]:
-            outcome.actions += unheard.outcome.actions
-            async with aclosing(unheard.source(figures, outcome)) as found:
-                async for piece in found:
-                    yield piece
-
-        figures = self._figures(unheard.figures.turn)
-        figures.caller_text = unheard.figures.caller_text
-        self._floor.give_to_bot(pieces, figures)
+        elif event.reason not in {"replaced", "failed", "held"}:
+            await self._answering.turn_discarded()
 
     async def _turn_ended(self, event: TurnEnded) -> None:
-        self._unheard = None
-        if self._ending is not None:
-            return
-        if self._floor.is_bots:
-            if not self._agent.config.turn.barge_in.interruptible:
-                self._call.note("turn_ignored", text=event.text, reason="barge_in is off")
-                return
-            await self._floor.interrupt("speech")
-        self._floor.move(Move.TURN_ENDED)
-        self._answer(event.text, event.choice, event)
+        if self._ending is None:
+            await self._answering.turn_ended(event)
 
     async def _reply_finished(self, outcome: Outcome) -> None:
         if outcome.expect is not None:
@@ -258,6 +260,8 @@ class Conversation:
             self._failures = 0
         for action in outcome.actions:
             await self._perform(action)
+        if self._ending is None:
+            await self._answering.answer_waiting()
 
     def _set_expectation(self, expect: Expect) -> None:
         self._expect = expect
@@ -270,9 +274,13 @@ class Conversation:
             case HangUp(reason=reason):
                 self._ending = Ending("bot_hung_up", reason)
             case Transfer(target=target):
+                self._is_away = True
                 await self._transfer(target)
+                self._is_away = False
             case SendDigits(digits=digits):
+                self._is_away = True
                 await self._send_digits(digits)
+                self._is_away = False
 
     async def _send_digits(self, digits: str) -> None:
         try:
@@ -293,20 +301,20 @@ class Conversation:
             self._call.note("transfer_failed", target=target, problem=str(error))
             self._listener.unmute()
             if not self._floor.is_bots:
-                self._say(self._agent.config.transfer_failed)
+                await self._say(self._agent.config.transfer_failed)
             return
         self._call.note("transferred", target=target)
         self._ending = Ending("transferred", target)
 
-    def _prompt_silent_caller(self, times: int) -> None:
+    async def _prompt_silent_caller(self, times: int) -> None:
         if self._floor.is_bots or self._ending is not None:
             return
         silence = self._agent.config.silence
         if times <= len(silence.reprompts):
-            self._say(self._expect.reprompt or silence.reprompts[times - 1])
+            await self._say(self._expect.reprompt or silence.reprompts[times - 1])
             return
         self._ending = Ending("silence", "the caller said nothing")
-        self._say(silence.goodbye)
+        await self._say(silence.goodbye)
 
     async def _engine_failed(self, error: ProviderError) -> None:
         self._failures += 1
@@ -317,9 +325,23 @@ class Conversation:
             return
         if self._failures >= _MAX_FAILURES:
             self._ending = Ending("failed", str(error))
-            self._say(self._agent.config.give_up)
+            await self._say(self._agent.config.give_up)
         else:
-            self._say(self._agent.config.fallback)
+            await self._say(self._agent.config.fallback)
+
+    async def _stuck(self, finding: Finding) -> None:
+        """The line was dead for longer than it ever may be: whatever the cause, it ends here."""
+        log.error("line_is_dead", finding=finding.value, state=self._floor.state.value)
+        self._call.note("line_is_dead", finding=finding.value, state=self._floor.state.value)
+        self._call.metrics.watchdog.labels(finding.value).inc()
+        self._listener.drop_turn("failed")
+        await self._floor.interrupt("watchdog")
+        if finding is Finding.SAY_FALLBACK and self._ending is None:
+            await self._say(self._agent.config.fallback)
+            return
+        self._ending = self._ending or Ending("failed", "the line was dead")
+        if finding is Finding.GIVE_UP:
+            await self._say(self._agent.config.give_up)
 
     async def _key(self, event: Digit | DigitsEntered) -> None:
         if isinstance(event, Digit):
@@ -330,6 +352,7 @@ class Conversation:
             entered = self._keys.press(event.digit, self._call.ear.now_s)
         else:
             entered = event.digits
-        await self._floor.interrupt("digit")
+        if self._agent.config.turn.barge_in.digits:
+            await self._floor.interrupt("digit")
         if entered and self._ending is None:
-            self._answer(entered, None, None)
+            await self._answering.typed(entered)

@@ -56,6 +56,11 @@ class Ear:
         return self.meter.now
 
     @property
+    def is_bot_audible(self) -> bool:
+        """True when something of the bot was sent in the latest frame."""
+        return self.meter.is_bot_audible
+
+    @property
     def now_s(self) -> float:
         """Audio time in seconds."""
         return round(self.meter.now / LINE.sample_rate_hz, 3)

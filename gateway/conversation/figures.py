@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from gateway.audio.format import LINE
+from gateway.conversation.live_call import LiveCall
 from gateway.conversation.wire import WireMeter
-from gateway.records.model import ToolUse, TurnRecord
+from gateway.records.model import HeldBreath, ToolUse, TurnRecord
 from gateway.turn.events import TurnEnded, milliseconds
 
 
@@ -27,6 +29,12 @@ class TurnFigures:
     queued_at: int | None = None
     """Audio time at which the first frame was queued for RTP."""
     generated: list[str] = field(default_factory=list)
+    answered_at: int | None = None
+    """Audio time at which the answer itself began, where a filler was said before."""
+    fillers: list[str] = field(default_factory=list)
+    held_breaths: list[HeldBreath] = field(default_factory=list)
+    speculative: bool = False
+    reopened: bool = False
     heard: str = ""
     interrupted: bool = False
     barge_in_onset: int | None = None
@@ -35,11 +43,19 @@ class TurnFigures:
     input_delay_ms: float = 0.0
     """How long the jitter buffer held caller audio back."""
 
+    @classmethod
+    def at(cls, call: LiveCall, turn: TurnEnded | None = None) -> TurnFigures:
+        """Begin now."""
+        figures = cls(0, asyncio.get_running_loop().time(), call.ear.now, turn)
+        figures.input_delay_ms = call.line.input_delay_ms
+        return figures
+
     def record(self, meter: WireMeter) -> TurnRecord:
         """Work out the figures; call it once the wire has seen the turn's last sample."""
         spoke_at = None if self.queued_at is None else meter.first_bot_sample(self.queued_at)
         gap_ms = self._response_gap_ms(meter, spoke_at)
         engine_ms = (self._since_asked(self.first_sentence_s) or 0.0) + (self._tts_ms() or 0.0)
+        share_ms = None if gap_ms is None else round(max(0.0, gap_ms - engine_ms), 1)
         started = self.turn.onset if self.turn else self.asked_at
         return TurnRecord(
             index=self.index,
@@ -48,7 +64,8 @@ class TurnFigures:
             bot_text_generated=" ".join(self.generated) or None,
             bot_text_heard=self.heard or None,
             response_gap_ms=gap_ms,
-            gateway_share_ms=None if gap_ms is None else round(gap_ms - engine_ms, 1),
+            answer_gap_ms=self._answer_gap_ms(meter),
+            gateway_share_ms=share_ms,
             interrupted=self.interrupted,
             barge_in_stop_ms=self._barge_in_stop_ms(meter),
             endpointing_ms=self._endpointing_ms(meter),
@@ -57,6 +74,10 @@ class TurnFigures:
             llm_first_sentence_ms=_rounded(self._since_asked(self.first_sentence_s)),
             tts_first_audio_ms=_rounded(self._tts_ms()),
             playout_start_ms=self._playout_start_ms(spoke_at),
+            speculative=self.speculative,
+            reopened=self.reopened,
+            held_breaths=tuple(self.held_breaths),
+            fillers=tuple(self.fillers),
             tools=tuple(self.tools),
             error=self.error,
         )
@@ -66,6 +87,11 @@ class TurnFigures:
             return None
         last = meter.last_caller_sample(self.turn.speech_end)
         return round(milliseconds(spoke_at - last) + self.input_delay_ms, 1)
+
+    def _answer_gap_ms(self, meter: WireMeter) -> float | None:
+        if self.answered_at is None:
+            return None
+        return self._response_gap_ms(meter, meter.first_bot_sample(self.answered_at))
 
     def _endpointing_ms(self, meter: WireMeter) -> float | None:
         if self.turn is None:

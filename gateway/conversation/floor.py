@@ -9,19 +9,22 @@ from typing import Literal
 
 import structlog
 
-from gateway.conversation.chat_context import ChatContext
+from gateway.config.models import AgentConfig
+from gateway.conversation.chat_context import ChatContext, Snapshot
 from gateway.conversation.figures import TurnFigures
 from gateway.conversation.live_call import LiveCall
 from gateway.conversation.reply import Outcome, Reply, Source
+from gateway.conversation.silence_budget import FillerRotation, SilenceBudget
 from gateway.conversation.voice import Voice
 from gateway.providers.contracts import Expect
-from gateway.turn.events import TurnStarted, samples
+from gateway.records.model import HeldBreath
+from gateway.turn.events import BargeInSuspected, TurnEnded, TurnStarted, milliseconds, samples
 from gateway.turn.state import Move, TurnState, after
 from gateway.turn.taker import TurnTaker
 
 log = structlog.get_logger(__name__)
 
-Cause = Literal["speech", "digit", "operator", "hang_up"]
+Cause = Literal["speech", "digit", "operator", "hang_up", "watchdog"]
 _WIRE_SETTLES_MS = 100
 
 
@@ -33,18 +36,40 @@ class ReplyFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class Unheard:
-    """A reply that was cut before anything of it was sent: what it takes to begin again."""
+class Asked:
+    """What a caller turn has said."""
+
+    text: str
+    choice: str | None
+    expected: Expect
+    """What the dialogue expected when it was said."""
+
+    def means(self, other: Asked) -> bool:
+        """True when both say the same, however they are written."""
+        return (_letters(self.text), self.choice) == (_letters(other.text), other.choice)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A bot turn that was taken away, and what it takes to begin it again."""
 
     source: Source
     figures: TurnFigures
     outcome: Outcome
+    asked: Asked | None
+    is_reopened: bool
+    """The caller goes on: the history is as it was before `asked`."""
+    unheard: tuple[str, ...]
+    """Its pieces that were not heard to their end."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _BotTurn:
     reply: Reply
     source: Source
+    asked: Asked | None
+    before: Snapshot
+    """The history before `asked`."""
     task: asyncio.Task[None]
 
 
@@ -57,14 +82,22 @@ class Floor:
         context: ChatContext,
         voice: Voice,
         taker: TurnTaker,
+        config: AgentConfig,
         post: Callable[[ReplyFinished], None],
     ) -> None:
         self._call = call
         self._context = context
         self._voice = voice
         self._taker = taker
+        self._config = config
         self._post = post
+        self._fillers = FillerRotation(config.filler.first)
         self._turn: _BotTurn | None = None
+        self._held: _BotTurn | None = None
+        """Prepared for a caller turn that is probably over; nobody hears it."""
+        self._count = 0
+        self._began_at = 0
+        self._suspected: BargeInSuspected | None = None
         self.state = TurnState.LISTENING
 
     @property
@@ -78,25 +111,109 @@ class Floor:
         is_spoken = self._turn is not None and self.state is TurnState.BOT_SPEAKING
         return self._turn.reply.outcome.expect if self._turn and is_spoken else None
 
+    def began_after(self, now: int) -> bool:
+        """True when the bot has the floor and did not have it at `now` (audio time)."""
+        return self.is_bots and self._began_at >= now
+
     def move(self, move: Move) -> None:
         """Apply a move of the caller."""
         self.state = after(self.state, move)
 
-    def give_to_bot(self, source: Source, figures: TurnFigures) -> None:
-        """Start a reply in the call's task group.  The floor must be free."""
-        self.move(Move.REPLY_STARTED)
-        self._context.begin()
-        self._taker.bot_busy(self._call.ear.now, busy=True)
-        reply = Reply(self._call, self._voice, source, figures, self._first_audio)
-        self._turn = _BotTurn(reply, source, self._call.group.create_task(self._run(reply)))
+    def on_frame(self, now: int) -> None:
+        """Let 20 ms pass."""
+        if self._turn is not None:
+            for text in self._turn.reply.on_frame(now):
+                self._taker.bot_says(text, now)
 
-    async def interrupt(self, cause: Cause, started: TurnStarted | None = None) -> Unheard | None:
+    # --- giving it to the bot ---
+
+    async def start(self, source: Source, figures: TurnFigures, asked: Asked | None = None) -> None:
+        """Start a reply in the call's task group.  The floor must be free."""
+        await self.drop_held()
+        self._held = self._begin(source, figures, asked)
+        self.release(figures.turn)
+
+    async def prepare(self, source: Source, figures: TurnFigures, asked: Asked) -> None:
+        """Start a reply that nobody hears until `release`; the one before is dropped."""
+        await self.drop_held()
+        figures.speculative = True
+        self._held = self._begin(source, figures, asked)
+        self._call.speculated("started")
+
+    def has_prepared(self, asked: Asked) -> bool:
+        """True when a reply to just this is held and has not failed."""
+        held = self._held
+        if held is None or held.asked is None or held.reply.outcome.error is not None:
+            return False
+        return held.asked.means(asked)
+
+    def release(self, turn: TurnEnded | None) -> None:
+        """Let the held reply be heard."""
+        held, self._held = self._held, None
+        assert held is not None  # noqa: S101 - `has_prepared` or `start` came before
+        self._turn = held
+        self._began_at = now = self._call.ear.now
+        figures = held.reply.figures
+        figures.turn, figures.index = turn, self._count
+        self._count += 1
+        self.move(Move.REPLY_STARTED)
+        self._taker.bot_busy(now, busy=True)
+        if figures.speculative:
+            self._call.speculated("released")
+        quiet_since = turn.speech_end if turn else now
+        sure_at = quiet_since + samples(self._config.turn.sure_ms) if turn else now
+        budget = SilenceBudget(self._config.filler, quiet_since, self._fillers)
+        held.reply.release(budget, sure_at)
+
+    async def drop_held(self) -> None:
+        """Forget the held reply, if there is one: it leaves no trace but its cost."""
+        held, self._held = self._held, None
+        if held is None:
+            return
+        held.reply.cut()
+        held.task.cancel()
+        await asyncio.wait([held.task])
+        self._context.restore(held.before)
+        self._call.speculated("dropped", held.reply.outcome.tokens)
+
+    def _begin(self, source: Source, figures: TurnFigures, asked: Asked | None) -> _BotTurn:
+        before = self._context.snapshot()
+        if asked is not None:
+            self._context.add_user(asked.text, asked.choice)
+        self._context.begin()
+        reply = Reply(self._call, self._voice, source, figures, self._first_audio)
+        task = self._call.group.create_task(self._run(reply))
+        return _BotTurn(reply, source, asked, before, task)
+
+    # --- holding its breath ---
+
+    def pause(self, event: BargeInSuspected) -> None:
+        """Fall silent within a frame, and keep what is still to be said."""
+        if self._turn is not None:
+            self._call.line.outlet.pause()
+            self._suspected = event
+
+    def resume(self, evidence: str) -> None:
+        """Go on as if nothing had been.  Idempotent."""
+        event, self._suspected = self._suspected, None
+        self._call.line.outlet.resume()
+        if event is None or self._turn is None:
+            return
+        silent_ms = milliseconds(self._call.ear.now - event.now)
+        breath = HeldBreath(at_s=milliseconds(event.now) / 1000, evidence=evidence,
+                            silent_ms=silent_ms)  # fmt: skip
+        self._turn.reply.figures.held_breaths.append(breath)
+        self._call.metrics.held_breaths.labels(evidence).inc()
+
+    # --- taking it back ---
+
+    async def interrupt(self, cause: Cause, started: TurnStarted | None = None) -> Cut | None:
         """Give the floor back to the caller.  Idempotent; the only cancellation of a bot turn.
 
         Returns:
-            The reply, if there was one and the caller has not heard anything of it.
+            The bot turn that ended, if there was one.
         """
-        turn, self._turn = self._turn, None
+        turn, self._turn, self._suspected = self._turn, None, None
         if turn is None:
             return None
         turn.reply.cut()
@@ -104,25 +221,44 @@ class Floor:
         turn.task.cancel()  # 2 LLM, sentences and TTS are one TaskGroup
         await asyncio.wait([turn.task])
         heard = turn.reply.heard_text()
-        outcome = turn.reply.outcome
-        self._context.commit(heard, interrupted=True, undone=outcome.action_calls)  # 3 as heard
+        reopens = cause == "speech" and self._may_reopen(turn)
+        self._remember(turn, heard, reopens=reopens)  # 3 history: as heard, or as before
         self._taker.bot_busy(self._call.ear.now, busy=False)  # 4 turn state
         self.move(Move.INTERRUPTED)
-        was_audible = turn.reply.was_audible
-        self._call.note("interrupted", cause=cause, heard=heard, was_audible=was_audible)
+        was_audible = turn.reply.played_ms > 0
+        self._call.note(
+            "interrupted", cause=cause, heard=heard, was_audible=was_audible, reopened=reopens
+        )
         self._call.metrics.barge_in.labels(cause).inc()
         figures = turn.reply.figures
-        figures.interrupted = True
+        figures.interrupted, figures.reopened = True, reopens
         if started is not None and was_audible:
             figures.barge_in_onset = started.onset
         self._close(figures, heard)
-        return None if was_audible else Unheard(turn.source, figures, outcome)
+        unheard = turn.reply.unheard()
+        return Cut(turn.source, figures, turn.reply.outcome, turn.asked, reopens, unheard)
+
+    def _may_reopen(self, turn: _BotTurn) -> bool:
+        """The caller goes on with the turn that the bot has just begun to answer."""
+        played_ms, ended = turn.reply.played_ms, turn.reply.figures.turn
+        if turn.asked is None or ended is None or turn.reply.outcome.has_acted:
+            return False
+        # Who has given a complete answer and hears the bot does not go on: it is something new.
+        is_open = played_ms == 0 or ended.evidence != "expected"
+        return is_open and played_ms < self._config.turn.reopen_ms
+
+    def _remember(self, turn: _BotTurn, heard: str, *, reopens: bool) -> None:
+        if reopens:
+            self._context.restore(turn.before)
+        else:
+            undone = turn.reply.outcome.action_calls
+            self._context.commit(heard, interrupted=True, undone=undone)
 
     async def _run(self, reply: Reply) -> None:
         outcome = await reply.run()
         if self._turn is None or self._turn.reply is not reply:
             return
-        self._turn = None
+        self._turn = self._suspected = None
         heard = reply.heard_text()
         self._context.commit(heard)
         self._taker.bot_busy(self._call.ear.now, busy=False)
@@ -147,3 +283,7 @@ class Floor:
         record = figures.record(self._call.ear.meter)
         self._call.finish_turn(record)
         log.info("turn", **record.model_dump(exclude_none=True, exclude={"tools"}))
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.casefold()))

@@ -1,9 +1,10 @@
-"""How much of a reply the caller heard before it was cut: only this enters the chat history."""
+"""What of a reply the caller has heard: only this enters the chat history.  Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gateway.audio.format import LINE
 from gateway.audio.speech import LEAD_MS, pause_after_ms
@@ -11,6 +12,61 @@ from gateway.audio.speech import LEAD_MS, pause_after_ms
 _WORD = re.compile(r"\S+")
 _LETTERS_OF_DIGIT = 4
 """A digit takes as long as so many letters."""
+
+
+@dataclass(slots=True)
+class Piece:
+    """One piece of text on its way to the caller."""
+
+    text: str
+    first_frame: int
+    """How many frames of the reply were queued before it."""
+    frames: int = 0
+    is_filler: bool = False
+    """Said to bridge a wait; no part of the reply."""
+
+
+class SpokenPieces:
+    """The pieces of one reply in the order in which they were queued."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+        self._announced = 0
+
+    def begin(self, text: str, queued_frames: int, *, is_filler: bool = False) -> Piece:
+        """Add a piece; count its frames in what this returns."""
+        piece = Piece(text, queued_frames, is_filler=is_filler)
+        self.pieces.append(piece)
+        return piece
+
+    def newly_heard(self, played_frames: int) -> list[Piece]:
+        """Give the pieces that have begun to be heard since the last call."""
+        found = []
+        while self._announced < len(self.pieces):
+            piece = self.pieces[self._announced]
+            if piece.first_frame >= played_frames:
+                break
+            self._announced += 1
+            found.append(piece)
+        return found
+
+    def heard_text(self, played_frames: int) -> str:
+        """Give the words that were played, without fillers."""
+        spoken = [
+            ("" if p.is_filler else p.text, p.frames * LINE.frame_samples) for p in self.pieces
+        ]
+        return heard_prefix(spoken, played_frames * LINE.frame_samples)
+
+    def unheard(self, played_frames: int, generated: Sequence[str]) -> tuple[str, ...]:
+        """Give the pieces that were not heard to their end, those not yet spoken included.
+
+        Args:
+            played_frames: how much of the reply was played.
+            generated: all pieces of the reply so far.
+        """
+        own = [piece for piece in self.pieces if not piece.is_filler]
+        heard = sum(piece.first_frame + piece.frames <= played_frames for piece in own)
+        return tuple(generated[heard:])
 
 
 def heard_prefix(pieces: Sequence[tuple[str, int]], played_samples: int) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from gateway.conversation.ear import Ear
 from gateway.conversation.line import CallLine, LineEvent
-from gateway.records.model import TurnRecord
+from gateway.records.model import SpeculationRecord, TurnRecord
 from gateway.telemetry.metrics import Metrics
 
 
@@ -46,10 +46,25 @@ class LiveCall:
     """What happened on the line; the step that runs takes from it (type-ahead is kept)."""
     turns: list[TurnRecord] = field(default_factory=list)
     agent_name: str = ""
+    speculation: SpeculationRecord = field(default_factory=SpeculationRecord)
 
     def note(self, kind: str, **data: object) -> None:
         """Record an event at the present audio time."""
         self.recorder.event(kind, self.ear.now_s, **data)
+
+    def speculated(
+        self, outcome: Literal["started", "released", "dropped"], wasted_tokens: int = 0
+    ) -> None:
+        """Count a reply that was prepared before the turn was over."""
+        known = self.speculation
+        self.speculation = known.model_copy(
+            update={
+                outcome: getattr(known, outcome) + 1,
+                "wasted_tokens": known.wasted_tokens + wasted_tokens,
+            }
+        )
+        self.metrics.speculation.labels(outcome).inc()
+        self.metrics.llm_tokens_wasted.inc(wasted_tokens)
 
     def finish_turn(self, turn: TurnRecord) -> None:
         """Keep a finished turn and count its latencies."""

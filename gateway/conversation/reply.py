@@ -1,4 +1,8 @@
-"""Reply: one bot turn as one TaskGroup: pieces of text | speech | playout."""
+"""Reply: one bot turn as one TaskGroup: pieces of text | speech | playout.
+
+It may be prepared before the caller's turn is surely over: then it thinks and speaks into a lane
+that nobody hears, until `release`.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,11 @@ from dataclasses import dataclass, field
 from gateway.audio.format import LINE
 from gateway.conversation.actions import Action
 from gateway.conversation.figures import TurnFigures
-from gateway.conversation.heard import heard_prefix
+from gateway.conversation.heard import SpokenPieces
 from gateway.conversation.live_call import LiveCall
+from gateway.conversation.silence_budget import SilenceBudget
 from gateway.conversation.voice import Voice
-from gateway.errors import ProviderError, leaves
+from gateway.errors import ProviderError, ProviderTimeout, leaves
 from gateway.providers.contracts import Expect
 from gateway.threads import Lane
 
@@ -32,10 +37,10 @@ class Outcome:
     error: ProviderError | None = None
     is_answer: bool = False
     """The brain gave a whole answer: the engines work."""
-
-
-Source = Callable[[TurnFigures, Outcome], AsyncGenerator[str, None]]
-"""Makes the generator of a reply's speakable pieces."""
+    has_acted: bool = False
+    """A tool with side effects was begun: the reply cannot be taken back."""
+    tokens: int = 0
+    """What the model has counted for it, or an estimate where it did not say."""
 
 
 class Reply:
@@ -53,45 +58,119 @@ class Reply:
         self._voice = voice
         self._source = source
         self._on_first_audio = on_first_audio
-        self._pieces: list[tuple[str, int]] = []
-        self._lane: Lane | None = None
-        self._is_cut = False
+        self._spoken = SpokenPieces()
+        self._lane = Lane()
+        self._released = asyncio.Event()
+        self._stalled = asyncio.Event()
+        self._is_thinking = True
+        self._is_in_piece = False
+        self._sure_at = 0
+        self._silent_since = 0
+        self._budget: SilenceBudget | None = None
         self.figures = figures
         self.outcome = Outcome()
+        self.surely_over = asyncio.Event()
+        """Set once the caller's turn is surely over: tools with side effects wait for it."""
 
     async def run(self) -> Outcome:
         """Speak it; returns when everything was played.  A failed engine is in the outcome."""
         try:
             async with asyncio.TaskGroup() as group:
                 queue: asyncio.Queue[str | None] = asyncio.Queue(_PIECES_AHEAD)
+                watch = group.create_task(self._watch())
                 group.create_task(self._think(queue))
-                group.create_task(self._speak(queue))
+                await self._speak(queue)
+                watch.cancel()
         except* ProviderError as errors:
             self.outcome.error = next(e for e in leaves(errors) if isinstance(e, ProviderError))
-        if self._lane is not None:
-            await self._lane.played_out()
+        self._is_thinking = False
+        await self._released.wait()
+        await self._lane.played_out()
         return self.outcome
+
+    def release(self, budget: SilenceBudget | None = None, sure_at: int = 0) -> None:
+        """Let it be heard from now on.
+
+        Args:
+            budget: decides what bridges long waits; None = nothing does.
+            sure_at: audio time from which the caller's turn is surely over.
+        """
+        now = self._call.ear.now
+        self._budget, self._sure_at = budget, sure_at
+        turn = self.figures.turn
+        self._silent_since = turn.speech_end if turn else now
+        self._released.set()
+        if not self._lane.closed:
+            self._call.line.outlet.open(self._lane)
+        if self._lane.queued:
+            self._becomes_audible()
 
     def cut(self) -> None:
         """Not a sample more of it may be played, however long its tasks take to end."""
-        self._is_cut = True
-        if self._lane is not None:
-            self._lane.closed = True
+        self._lane.closed = True
 
     @property
-    def was_audible(self) -> bool:
-        """True once something of it was sent."""
-        return self._lane is not None and self._lane.played > 0
+    def played_ms(self) -> int:
+        """How much of it was sent."""
+        return self._lane.played * LINE.ptime_ms
 
     def heard_text(self) -> str:
         """What the caller has really been sent so far."""
-        if self._lane is None:
-            return ""
-        return heard_prefix(self._pieces, self._lane.played * LINE.frame_samples)
+        return self._spoken.heard_text(self._lane.played)
+
+    def unheard(self) -> tuple[str, ...]:
+        """Return the pieces of it that the caller has not heard to their end."""
+        return self._spoken.unheard(self._lane.played, self.figures.generated)
+
+    def on_frame(self, now: int) -> list[str]:
+        """Let 20 ms pass; returns the pieces that have begun to be heard."""
+        begun = self._spoken.newly_heard(self._lane.played)
+        for piece in begun:
+            self._call.note("bot_says", text=piece.text, is_filler=piece.is_filler)
+            if not piece.is_filler and self.figures.fillers and self.figures.answered_at is None:
+                self.figures.answered_at = now
+        if self._released.is_set() and not self._call.line.outlet.is_paused:
+            if now >= self._sure_at:
+                self.surely_over.set()
+            self._bridge(now)
+        return [piece.text for piece in begun]
+
+    def _bridge(self, now: int) -> None:
+        """Say something while there is nothing to say."""
+        if self._budget is None or not self._is_thinking:
+            return
+        if self._lane.played < self._lane.queued:
+            self._silent_since = now
+            if not self._spoken.pieces[-1].is_filler:
+                self._budget.words_heard(now)
+            return
+        if now >= self._budget.gives_up_at:
+            self._stalled.set()
+            return
+        if self._is_in_piece:
+            return
+        due = self._budget.due_at(self._silent_since)
+        if due is not None and now >= due:
+            self._say_filler(self._budget.next_text())
+            self._silent_since = now
+
+    def _say_filler(self, text: str) -> None:
+        frames = self._voice.rendered(text)
+        piece = self._spoken.begin(text, self._lane.queued, is_filler=True)
+        for frame in frames:
+            self._lane.put_nowait(frame)
+        piece.frames = len(frames)
+        self.figures.fillers.append(text)
+        self._call.metrics.fillers.inc()
+        self._becomes_audible()
+
+    async def _watch(self) -> None:
+        await self._stalled.wait()
+        raise ProviderTimeout("reply", "not a word of it came in time")
 
     async def _think(self, queue: asyncio.Queue[str | None]) -> None:
         try:
-            async with aclosing(self._source(self.figures, self.outcome)) as pieces:
+            async with aclosing(self._source(self)) as pieces:
                 async for piece in pieces:
                     if self.figures.first_sentence_s is None:
                         self.figures.first_sentence_s = asyncio.get_running_loop().time()
@@ -102,26 +181,28 @@ class Reply:
         await queue.put(None)
 
     async def _speak(self, queue: asyncio.Queue[str | None]) -> None:
-        while (piece := await queue.get()) is not None:
-            lane = self._lane or self._open_lane()
-            entry = len(self._pieces)
-            self._pieces.append((piece, 0))
-            count = 0
-            async for frame in self._voice.frames(piece):
-                if lane.queued == 0 and not lane.closed:
-                    self._first_audio()
-                if count == 0:
-                    self._call.note("bot_says", text=piece)
-                await lane.write(frame)
-                count += LINE.frame_samples
-                self._pieces[entry] = (piece, count)
+        while (text := await queue.get()) is not None:
+            piece = None
+            async for frame in self._voice.frames(text):
+                if piece is None:  # only now, for a filler may come while the voice warms up
+                    self._is_in_piece = True
+                    piece = self._spoken.begin(text, self._lane.queued)
+                await self._lane.write(frame)
+                self._queued_one()
+                piece.frames += 1
+            self._is_in_piece = False
 
-    def _open_lane(self) -> Lane:
-        self._lane = Lane() if self._is_cut else self._call.line.outlet.open()
-        self._lane.closed = self._is_cut
-        return self._lane
+    def _queued_one(self) -> None:
+        if self.figures.first_audio_s is None:
+            self.figures.first_audio_s = asyncio.get_running_loop().time()
+        if self._released.is_set():
+            self._becomes_audible()
 
-    def _first_audio(self) -> None:
-        self.figures.first_audio_s = asyncio.get_running_loop().time()
-        self.figures.queued_at = self._call.ear.now
-        self._on_first_audio()
+    def _becomes_audible(self) -> None:
+        if self.figures.queued_at is None and not self._lane.closed:
+            self.figures.queued_at = self._call.ear.now
+            self._on_first_audio()
+
+
+Source = Callable[[Reply], AsyncGenerator[str, None]]
+"""Makes the generator of a reply's speakable pieces."""

@@ -53,9 +53,12 @@ class Voice:
             async for frame in frames:
                 yield frame
 
-    def is_rendered(self, text: str) -> bool:
-        """True when nothing of `text` needs the synthesizer any more."""
-        return all(piece in self._rendered for piece in pieces_of(text))
+    def rendered(self, text: str) -> tuple[bytes, ...]:
+        """Give the frames of a text that was rendered ahead; none when it was not."""
+        pieces = pieces_of(text)
+        if not all(piece in self._rendered for piece in pieces):
+            return ()
+        return tuple(frame for piece in pieces for frame in self._rendered[piece])
 
     async def _synthesize(self, piece: str) -> AsyncGenerator[bytes, None]:
         source_hz = self._synthesizer.output_format.sample_rate_hz

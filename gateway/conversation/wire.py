@@ -30,6 +30,11 @@ class WireMeter:
         self._note(self._bot, sent)
         self.now += LINE.frame_samples
 
+    @property
+    def is_bot_audible(self) -> bool:
+        """True when something audible of the bot was in the latest tick."""
+        return bool(self._bot) and self._bot[-1][1] >= self.now - LINE.frame_samples
+
     def last_caller_sample(self, speech_end: int) -> int:
         """Last audible caller sample of speech that the VAD saw end at `speech_end`."""
         for _, last in reversed(self._caller):

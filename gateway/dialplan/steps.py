@@ -19,7 +19,7 @@ from gateway.conversation.conversation import Conversation, Ending
 from gateway.conversation.figures import TurnFigures
 from gateway.conversation.line import Digit
 from gateway.conversation.live_call import LiveCall, SayRequest
-from gateway.conversation.reply import Outcome, Reply
+from gateway.conversation.reply import Reply
 from gateway.conversation.voice import Voice, pieces_of
 from gateway.dialplan.variables import fill_text, fill_uri
 from gateway.errors import ProviderError, TransferFailed
@@ -139,14 +139,16 @@ async def _prompt(step: Collect, scope: StepScope, *, is_retry: bool) -> None:
 
 
 async def _speak(scope: StepScope, voice: Voice, text: str) -> None:
-    async def pieces(figures: TurnFigures, outcome: Outcome) -> AsyncGenerator[str, None]:
+    async def pieces(_reply: Reply) -> AsyncGenerator[str, None]:
         for piece in pieces_of(text):
             yield piece
 
     call = scope.call
     figures = TurnFigures(len(call.turns), asyncio.get_running_loop().time(), call.ear.now)
     call.note("say", text=text)
-    outcome = await Reply(call, voice, pieces, figures, _nothing).run()
+    reply = Reply(call, voice, pieces, figures, _nothing)
+    reply.release()
+    outcome = await reply.run()
     if outcome.error is not None:
         _count_failure(call, outcome.error)
 

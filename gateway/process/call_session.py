@@ -95,7 +95,10 @@ class CallSession:
         """The record as it stands."""
         turns = tuple(self._live.turns) if self._live else ()
         agent = self._live.agent_name if self._live else ""
-        return self._record.model_copy(update={"turns": turns, "agent": agent})
+        known: dict[str, object] = {"turns": turns, "agent": agent}
+        if self._live is not None:
+            known["speculation"] = self._live.speculation
+        return self._record.model_copy(update=known)
 
     async def hang_up(self, end: End) -> None:
         """End the call from outside."""

@@ -225,6 +225,8 @@ class LanguageModel(Protocol):
 
     known_texts: Sequence[str]
     """Sentences it will surely say (greeting, prompts): rendered ahead of the first call."""
+    counts_tokens: bool
+    """Its requests cost something, so that replies that nobody hears are limited."""
 
     async def warm_up(self) -> None:
         """Check what can be checked without cost.  Raises ProviderError."""

@@ -105,6 +105,8 @@ class TurnRecord(Entry):
     bot_text_heard: Text | None = None
     response_gap_ms: Milliseconds | None = None
     """Last caller sample above the speech threshold -> first bot sample handed to RTP."""
+    answer_gap_ms: Milliseconds | None = None
+    """The same up to the first word of the answer itself, where a filler was said before."""
     gateway_share_ms: Milliseconds | None = None
     """`response_gap_ms` minus the engines' own waiting."""
     interrupted: bool = False

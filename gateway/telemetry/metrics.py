@@ -109,6 +109,20 @@ class Metrics:
         )
         self.barge_in = self._counter("barge_in", "Bot turns cut, by cause.", "cause")
         self.turns = self._counter("turns", "Turns that ended, by outcome.", "outcome")
+        self.false_starts = self._counter(
+            "false_starts", "Replies taken back because the caller went on."
+        )
+        self.held_breaths = self._counter(
+            "held_breaths", "Pauses of the bot for what was no interruption.", "evidence"
+        )
+        self.speculation = self._counter(
+            "speculation", "Replies prepared before the turn was over, by outcome.", "outcome"
+        )
+        self.llm_tokens_wasted = self._counter(
+            "llm_tokens_wasted", "Tokens of prepared replies that were dropped (partly estimated)."
+        )
+        self.fillers = self._counter("fillers", "Words said to bridge a wait.")
+        self.watchdog = self._counter("watchdog", "Dead lines found, by what was done.", "finding")
 
     def _media(self) -> None:
         self.media_callback = self._histogram(

@@ -15,7 +15,7 @@ from gateway.conversation.line import CallFacts, HungUp, LineEvent
 from gateway.errors import TransferFailed
 from gateway.providers.contracts import Expect, ReplyRequest, Transcript
 from gateway.threads import SILENCE, FrameInlet, FrameOutlet, Tick
-from gateway.turn.vad import CHUNK_SAMPLES
+from gateway.turn.vad import CHUNK_SAMPLES, Chunk
 
 SPEECH = (np.arange(LINE.frame_samples) % 2 * 16000 - 8000).astype("<i2").tobytes()
 TICK_S = LINE.ptime_ms / 1000
@@ -106,13 +106,14 @@ class LevelDetector:
         self._pcm = b""
         self._end = 0
 
-    def push(self, frame: bytes) -> list[tuple[float, int]]:
+    def push(self, frame: bytes) -> list[Chunk]:
         self._pcm += frame
         found = []
         while len(self._pcm) >= CHUNK_SAMPLES * 2:
             chunk, self._pcm = self._pcm[: CHUNK_SAMPLES * 2], self._pcm[CHUNK_SAMPLES * 2 :]
             self._end += CHUNK_SAMPLES
-            found.append((0.9 if peak(chunk) else 0.05, self._end))
+            loud = peak(chunk) > 0
+            found.append(Chunk(0.9 if loud else 0.05, self._end, -20.0 if loud else -70.0))
         return found
 
 
@@ -190,6 +191,7 @@ class ScriptedBrain:
     """Each reply is a list of events, pauses (seconds) and exceptions."""
 
     known_texts: Sequence[str] = ()
+    counts_tokens = True
 
     def __init__(self, *replies: Sequence[Any]) -> None:
         self.replies = list(replies)

@@ -65,6 +65,7 @@ class OpenAi:
     """Satisfies `contracts.LanguageModel`."""
 
     known_texts: Sequence[str] = ()
+    counts_tokens = True
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -39,6 +39,8 @@ class Settings(ProviderSettings):
 class ScriptBrain:
     """Follows a script; satisfies `LanguageModel`.  All it knows of a call is in the memo."""
 
+    counts_tokens = False
+
     def __init__(self, script: Script) -> None:
         self.known_texts: Sequence[str] = fixed_texts(script)
         self._script = script
