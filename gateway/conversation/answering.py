@@ -16,9 +16,6 @@ from gateway.providers.contracts import Expect
 from gateway.turn.events import EagerEnd, TurnEnded
 from gateway.turn.state import Move
 
-_PAUSE_MARKS = " .,-\N{HORIZONTAL ELLIPSIS}"
-
-
 class Answering:
     """Decides what the next reply answers.  Loop thread only."""
 
@@ -125,8 +122,7 @@ class Answering:
 
 
 def _joined(earlier: str, later: str) -> str:
-    """Join the parts of one sentence that a recognizer has ended with full stops."""
-    return f"{earlier.rstrip(_PAUSE_MARKS)} {later}".strip()
+    return f"{earlier} {later}".strip()
 
 
 def _saying(pieces: tuple[str, ...]) -> Source:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from gateway.config.models import Eagerness
 from gateway.conversation.ear import Ear
 from gateway.conversation.line import CallLine, LineEvent
 from gateway.records.model import SpeculationRecord, TurnRecord
@@ -32,6 +33,17 @@ class SayRequest:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class EagernessRequest:
+    """The operator wants the caller answered sooner or later from now on (HTTP API)."""
+
+    eagerness: Eagerness
+
+
+Request = SayRequest | EagernessRequest
+"""What the operator may ask of a call."""
+
+
 @dataclass(slots=True)
 class LiveCall:
     """One call in progress."""
@@ -42,7 +54,7 @@ class LiveCall:
     metrics: Metrics
     group: asyncio.TaskGroup
     """Owns every task of the call."""
-    inbox: asyncio.Queue[LineEvent | SayRequest] = field(default_factory=asyncio.Queue)
+    inbox: asyncio.Queue[LineEvent | Request] = field(default_factory=asyncio.Queue)
     """What happened on the line; the step that runs takes from it (type-ahead is kept)."""
     turns: list[TurnRecord] = field(default_factory=list)
     agent_name: str = ""
