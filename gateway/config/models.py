@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Codec = Literal["PCMU", "PCMA", "G722"]
+Eagerness = Literal["low", "medium", "high", "auto"]
+"""low = rather wait, high = rather answer, auto = learn from the caller's own pauses."""
 
 
 class Table(BaseModel):
@@ -147,13 +149,14 @@ class TurnConfig(Table):
     """Silence that ends a turn whose text looks finished."""
     expected_ms: Annotated[int, Field(ge=0)] = 260
     """Silence that ends a turn whose text is a complete expected answer."""
+    doubtful_ms: Annotated[int, Field(ge=0)] = 700
+    """Silence that ends a turn whose text may be finished, but hardly is."""
     unfinished_ms: Annotated[int, Field(ge=0)] = 1000
     """Silence that ends a turn whose text looks unfinished."""
     dictation_ms: Annotated[int, Field(ge=0)] = 1400
     """Silence that ends an incomplete number, name or the like that the dialogue expects."""
     max_turn_s: Annotated[float, Field(gt=0)] = 30.0
-    eagerness: Literal["low", "medium", "high", "auto"] = "medium"
-    """low = rather wait, high = rather answer, auto = learn from the caller's own pauses."""
+    eagerness: Eagerness = "medium"
     reopen_ms: Annotated[int, Field(ge=0)] = 1500
     """A caller who goes on within so much of the reply continues the turn: the answer is taken
     back and the next one covers the whole."""

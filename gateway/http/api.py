@@ -17,6 +17,7 @@ from gateway.http.port import (
     CallPlacedBody,
     CallsBody,
     DtmfBody,
+    EagernessBody,
     GatewayPort,
     HealthBody,
     PlaceCallBody,
@@ -144,6 +145,11 @@ def _acting_routes(gateway: GatewayPort) -> APIRouter:
     async def dtmf(call_id: CallId, body: DtmfBody) -> None:
         """Send digits (RFC 4733).  204 when the last was sent."""
         await gateway.send_digits(call_id, body.digits.upper())
+
+    @routes.post("/{call_id}/eagerness", status_code=204)
+    async def eagerness(call_id: CallId, body: EagernessBody) -> None:
+        """Answer the caller sooner or later from now on.  204 when it was taken."""
+        await gateway.set_eagerness(call_id, body.eagerness)
 
     return routes
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from gateway.config.models import Eagerness
 from gateway.process.messages import TrunkStatus
 from gateway.records.model import CallRecord, CallSummary
 
@@ -84,6 +85,15 @@ class DtmfBody(Body):
     digits: str = Field(pattern=r"^[0-9A-Da-d*#]{1,64}$", examples=["1234#"])
 
 
+class EagernessBody(Body):
+    """How soon the caller's pauses are taken for the end of a turn."""
+
+    eagerness: Eagerness = Field(
+        description="low: rather wait; high: rather answer; auto: learn from the caller's pauses",
+        examples=["low"],
+    )
+
+
 class CallPlacedBody(Body):
     """The call that was begun."""
 
@@ -144,6 +154,9 @@ class GatewayPort(Protocol):
 
     async def send_digits(self, call_id: str, digits: str) -> None:
         """Send DTMF.  Raises CallNotFound."""
+
+    async def set_eagerness(self, call_id: str, eagerness: Eagerness) -> None:
+        """Answer sooner or later from now on.  Raises CallNotFound."""
 
     async def trunks(self) -> Sequence[TrunkStatus]:
         """Give the state of every trunk."""

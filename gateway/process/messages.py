@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from gateway.config.models import Eagerness
 from gateway.records.model import CallRecord, CallSummary, Text
 
 
@@ -58,6 +59,14 @@ class Dtmf(ControlMessage):
     digits: str
 
 
+class SetEagerness(ControlMessage):
+    """Answer sooner or later from now on -> `Done` when it was taken."""
+
+    op: Literal["set_eagerness"] = "set_eagerness"
+    call_id: str
+    eagerness: Eagerness
+
+
 class ListCalls(ControlMessage):
     """-> `CallList` of the calls in progress."""
 
@@ -101,6 +110,7 @@ Command = Annotated[
     | Transfer
     | Say
     | Dtmf
+    | SetEagerness
     | ListCalls
     | GetCall
     | GetTrunks

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from gateway.config.models import Eagerness
 from gateway.errors import CallNotFound, CommandError
 from gateway.http.port import Readiness
 from gateway.process.control_client import ControlClient
@@ -24,6 +25,7 @@ from gateway.process.messages import (
     MetricsText,
     PlaceCall,
     Say,
+    SetEagerness,
     Transfer,
     TrunkList,
     TrunkStatus,
@@ -111,6 +113,11 @@ class RemoteGateway:
         """Send DTMF."""
         command = Dtmf(call_id=call_id, digits=digits)
         await self._connected().request(command, Done, _DTMF_TIMEOUT_S)
+
+    async def set_eagerness(self, call_id: str, eagerness: Eagerness) -> None:
+        """Answer sooner or later from now on."""
+        command = SetEagerness(call_id=call_id, eagerness=eagerness)
+        await self._connected().request(command, Done)
 
     async def trunks(self) -> Sequence[TrunkStatus]:
         """Give the state of every trunk."""

@@ -18,7 +18,7 @@ from gateway.config.dialplans import Dialplan, Talk
 from gateway.config.loader import load_config, load_dialplan
 from gateway.config.models import GatewayConfig
 from gateway.conversation.line import CallFacts
-from gateway.conversation.live_call import LiveCall, SayRequest
+from gateway.conversation.live_call import EagernessRequest, LiveCall, SayRequest
 from gateway.dialplan.router import Route, route
 from gateway.dialplan.runner import Runner
 from gateway.dialplan.steps import StepScope
@@ -123,7 +123,9 @@ class Worker:
                 await self._act_on_call(command)
                 return m.Done()
 
-    async def _act_on_call(self, command: m.HangUp | m.Transfer | m.Say | m.Dtmf) -> None:
+    async def _act_on_call(
+        self, command: m.HangUp | m.Transfer | m.Say | m.Dtmf | m.SetEagerness
+    ) -> None:
         session = self._session(command.call_id)
         match command:
             case m.HangUp():
@@ -134,9 +136,9 @@ class Worker:
             case m.Dtmf(digits=digits):
                 await session.line.send_digits(digits)
             case m.Say(text=text):
-                if session.live is None:
-                    raise CallNotFound(404, f"call {command.call_id} is not up yet")
-                session.live.inbox.put_nowait(SayRequest(text))
+                _live(session).inbox.put_nowait(SayRequest(text))
+            case m.SetEagerness(eagerness=eagerness):
+                _live(session).inbox.put_nowait(EagernessRequest(eagerness))
 
     async def stop_when_drained(self, stop: asyncio.Event) -> None:
         """Stop the worker once it was drained and its last call has ended."""
@@ -316,6 +318,12 @@ async def _retry_records(records: CallRecords) -> None:
     while True:
         await asyncio.sleep(_RECORDS_RETRY_S)
         records.retry_unwritten()
+
+
+def _live(session: CallSession) -> LiveCall:
+    if session.live is None:
+        raise CallNotFound(404, f"call {session.record.call_id} is not up yet")
+    return session.live
 
 
 def _record_of(facts: CallFacts, now: datetime) -> CallRecord:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.config.models import HttpConfig
+from gateway.config.models import Eagerness, HttpConfig
 from gateway.errors import (
     CallNotFound,
     CommandError,
@@ -70,6 +70,9 @@ class Gateway:
 
     async def send_digits(self, call_id: str, digits: str) -> None:
         self._do(("dtmf", self._known(call_id).call_id, digits))
+
+    async def set_eagerness(self, call_id: str, eagerness: Eagerness) -> None:
+        self._do(("eagerness", self._known(call_id).call_id, eagerness))
 
     async def trunks(self) -> Sequence[TrunkStatus]:
         return [TrunkStatus(name="carrier", state="failed", sip_status=403, reason="Forbidden")]
@@ -177,6 +180,7 @@ def test_calls_are_steered(ask: Ask, gateway: Gateway) -> None:
             ("transfer", {"target": "+4930123"}),
             ("say", {"text": " Hold\nthe line. "}),
             ("dtmf", {"digits": "12a#"}),
+            ("eagerness", {"eagerness": "low"}),
         ]:
             answer = await client.post(f"{V1}/{path}", json=body)
             assert (answer.status_code, answer.content) == (204, b"")
@@ -186,6 +190,7 @@ def test_calls_are_steered(ask: Ask, gateway: Gateway) -> None:
             ("transfer", CALL, "+4930123"),
             ("say", CALL, "Hold the line."),
             ("dtmf", CALL, "12A#"),
+            ("eagerness", CALL, "low"),
         ]
 
     ask(test)
@@ -232,6 +237,8 @@ def test_failures_have_one_form(
         ("POST", "/v1/calls", {"to": "sip:a@b\r\nX: y"}, 422, "invalid_request"),
         ("POST", "/v1/calls", {"to": "100", "speed": 3}, 422, "invalid_request"),
         ("POST", f"{V1}/dtmf", {"digits": "hello"}, 422, "invalid_request"),
+        ("POST", f"{V1}/eagerness", {}, 422, "invalid_request"),
+        ("POST", f"/v1/calls/{OTHER}/eagerness", {"eagerness": "auto"}, 404, "call_not_found"),
         ("POST", f"{V1}/say", {"text": "x" * 3000}, 422, "invalid_request"),
         ("POST", f"{V1}/say", {"text": "x" * 70_000}, 413, "body_too_large"),
     ],
@@ -242,6 +249,20 @@ def test_bad_requests(
     async def test(client: httpx.AsyncClient) -> None:
         answer = await client.request(method, path, json=body)
         assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+    ask(test)
+
+
+def test_a_wrong_eagerness_is_told_the_right_ones(ask: Ask, gateway: Gateway) -> None:
+    async def test(client: httpx.AsyncClient) -> None:
+        answer = await client.post(f"{V1}/eagerness", json={"eagerness": "fast"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_request")
+        message = answer.json()["error"]["message"]
+        assert message == "eagerness: Input should be 'low', 'medium', 'high' or 'auto'"
+        assert gateway.told == []
+        schemas = (await client.get("/openapi.json")).json()["components"]["schemas"]
+        allowed = schemas["EagernessBody"]["properties"]["eagerness"]["enum"]
+        assert allowed == ["low", "medium", "high", "auto"]
 
     ask(test)
 

@@ -32,6 +32,7 @@ from gateway.process.messages import (
     MetricsText,
     PlaceCall,
     Say,
+    SetEagerness,
     Transfer,
     TrunkList,
     TrunkStatus,
@@ -76,7 +77,7 @@ class Worker:
             case HangUp(call_id=call_id) if call_id == LIVE:
                 self.told.append(command)
                 return Done()
-            case Say() | Transfer() | Dtmf():
+            case Say() | Transfer() | Dtmf() | SetEagerness():
                 self.told.append(command)
                 return Done()
             case _:
@@ -141,6 +142,7 @@ def test_commands_reach_the_worker_and_errors_come_back(tmp_path: Path) -> None:
                 ("say", {"text": "Hold."}),
                 ("transfer", {"target": "100"}),
                 ("dtmf", {"digits": "1"}),
+                ("eagerness", {"eagerness": "low"}),
                 ("hangup", None),
             ]:
                 answer = await client.post(f"/v1/calls/{LIVE}/{verb}", json=told)
@@ -159,5 +161,6 @@ def test_commands_reach_the_worker_and_errors_come_back(tmp_path: Path) -> None:
         Say(call_id=LIVE, text="Hold."),
         Transfer(call_id=LIVE, target="100"),
         Dtmf(call_id=LIVE, digits="1"),
+        SetEagerness(call_id=LIVE, eagerness="low"),
         HangUp(call_id=LIVE),
     ]

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from gateway import errors
 from gateway.http.docs import docs_page
 from gateway.http.errors import status_and_code
-from gateway.http.port import DtmfBody, PlaceCallBody, SayBody, check_target
+from gateway.http.port import DtmfBody, EagernessBody, PlaceCallBody, SayBody, check_target
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,8 @@ def test_bodies_are_checked() -> None:
         (DtmfBody, {"digits": "1\n"}),
         (DtmfBody, {"digits": "1" * 65}),
         (PlaceCallBody, {"to": "100", "speed": 2}),
+        (EagernessBody, {}),
+        (EagernessBody, {"eagerness": "LOW"}),
     ]:
         with pytest.raises(ValidationError):
             body(**values)

@@ -30,6 +30,7 @@ def test_a_command_survives_the_way() -> None:
         b'{"id": 1, "command": {"op": "explode"}}',
         b'{"id": 1, "command": {"op": "hang_up"}}',
         b'{"id": 1, "command": {"op": "hang_up", "call_id": "c", "why": "x"}}',
+        b'{"id": 1, "command": {"op": "set_eagerness", "call_id": "c", "eagerness": "x"}}',
     ],
 )
 def test_what_is_no_command_is_refused(line: bytes) -> None:
