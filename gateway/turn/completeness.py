@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Look = Literal["expected", "whole", "unfinished", "dictating"]
+Look = Literal["expected", "whole", "doubtful", "unfinished", "dictating"]
 
 # Words after which an English speaker goes on.  A recognizer ends almost every text with a full
 # stop, so the stop alone proves nothing.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
 
 from gateway.config.models import TurnConfig
 from gateway.turn.completeness import Wanted, look
@@ -18,8 +17,9 @@ from gateway.turn.events import (
     milliseconds,
     samples,
 )
-
-Eagerness = Literal["low", "medium", "high", "auto"]
+from gateway.turn.patience import Eagerness, Evidence, Patience, patience
+from gateway.turn.quiet import Quiet
+from gateway.turn.vad import Chunk
 
 _TRANSCRIPT_PATIENCE_MS = 4000
 """Silence after which a turn without any answer from recognition is given up."""
@@ -48,11 +48,12 @@ class Heard:
 
 
 class Endpointer:
-    """One caller turn after another; fed with speech edges, transcripts and time."""
+    """One caller turn after another; fed with chunks, speech edges, transcripts and time."""
 
     def __init__(self, config: TurnConfig) -> None:
         self._config = config
-        self._eagerness = config.eagerness
+        self._eagerness: Eagerness = config.eagerness
+        self._quiet = Quiet(config.stop_probability)
         self.wanted = Wanted()
         self.reset()
 
@@ -66,6 +67,7 @@ class Endpointer:
         self._is_too_long = False
         self._onset = 0
         self._speech_end = 0
+        self._asked_for = 0
         self._asked_at: int | None = None
         self._answered_at: int | None = None
         self._heard: Heard | None = None
@@ -76,6 +78,10 @@ class Endpointer:
         """Where the turn in progress began."""
         return self._onset
 
+    def hear(self, chunk: Chunk) -> None:
+        """Take each chunk before the edge that it makes."""
+        self._quiet.hear(chunk)
+
     def speech_started(self, onset: int, now: int) -> list[TurnEvent]:
         """The VAD's rising edge."""
         if self.phase is Phase.IDLE:
@@ -84,17 +90,14 @@ class Endpointer:
             return []
         if self._is_too_long:
             return []  # over already, only its text is awaited
-        was_asked = self.phase is Phase.PAUSED and self._asked_at is not None
         self.phase = Phase.SPEAKING
-        self._asked_at = self._eager_text = None
-        return [TurnResumed(now)] if was_asked else []
+        return self._withdraw(now)
 
     def speech_stopped(self, speech_end: int) -> None:
         """The VAD's falling edge."""
         if self.phase is Phase.SPEAKING:
             self.phase = Phase.PAUSED
             self._speech_end = speech_end
-            self._asked_at = None
 
     def transcript(
         self,
@@ -109,62 +112,81 @@ class Endpointer:
             return
         self._heard = Heard(text.strip(), choice, covers, end_of_turn)
         is_first = self._asked_at is not None and self._answered_at is None
-        if is_first and covers >= self._speech_end - _RESAMPLING:
+        if is_first and covers >= self._asked_for - _RESAMPLING:
             self._answered_at = now
 
     def advance(self, now: int) -> list[TurnEvent]:
         """Let audio time pass."""
         if self.phase is Phase.SPEAKING:
-            if now - self._onset > samples(self._config.max_turn_s * 1000):
-                self._is_too_long = True
-                self.phase = Phase.PAUSED
-                return self._ask(now, now)
-            return []
-        if self.phase is not Phase.PAUSED:
-            return []
-        silence_ms = milliseconds(now - self._speech_end)
+            return self._listen(now)
+        if self.phase is Phase.PAUSED:
+            if self._asked_at is None:
+                since = self._quiet.since
+                quiet = self._speech_end if since is None else min(since, self._speech_end)
+                return self._ask_in_time(now, quiet)
+            return self._judge(now)
+        return []
+
+    def _listen(self, now: int) -> list[TurnEvent]:
+        if now - self._onset > samples(self._config.max_turn_s * 1000):
+            self._is_too_long = True
+            self.phase = Phase.PAUSED
+            self._speech_end = now
+            return self._ask(now, now)
+        since = self._quiet.since
+        if since is None:
+            return self._withdraw(now) if self._asked_at is not None else []
         if self._asked_at is None:
-            if silence_ms < self._config.eager_ms:
-                return []
-            return self._ask(now, self._speech_end)
-        return self._judge(now, silence_ms)
+            return self._ask_in_time(now, since)
+        return self._expect_end(now)
+
+    def _withdraw(self, now: int) -> list[TurnEvent]:
+        was_eager = self._eager_text is not None
+        self._asked_at = self._answered_at = self._eager_text = None
+        return [TurnResumed(now)] if was_eager else []
+
+    def _ask_in_time(self, now: int, quiet_since: int) -> list[TurnEvent]:
+        if milliseconds(now - quiet_since) < self._config.eager_ms:
+            return []
+        return self._ask(now, quiet_since)
 
     def _ask(self, now: int, speech_end: int) -> list[TurnEvent]:
-        self._speech_end = speech_end
+        self._asked_for = speech_end
         self._asked_at, self._answered_at = now, None
         return [TranscriptWanted(now, speech_end)]
 
-    def _judge(self, now: int, silence_ms: float) -> list[TurnEvent]:
+    def _judge(self, now: int) -> list[TurnEvent]:
         heard = self._heard
+        silence_ms = milliseconds(now - self._speech_end)
         if self._answered_at is None or heard is None:
             if silence_ms < _TRANSCRIPT_PATIENCE_MS:
                 return []
             return self._discard(now, "no_transcript")
         if self._is_too_long:
-            return self._end(now, "too_long")
+            return self._end(now, "too_long", None)
         if not heard.text:
             return self._discard(now, "no_words") if silence_ms >= self._config.whole_ms else []
-        evidence = look(heard.text, heard.choice, self.wanted)
-        eager: list[TurnEvent] = []
-        if heard.text != self._eager_text:
-            self._eager_text = heard.text
-            end = self._speech_end
-            eager = [EagerEnd(now, self._onset, end, heard.text, heard.choice, evidence)]
-        if silence_ms >= self.patience_ms(evidence):
-            return [*eager, *self._end(now, evidence)]
-        return eager
+        events = self._expect_end(now)
+        needed = self._patience(heard)
+        if silence_ms >= needed.ms and not self._quiet.may_speak:
+            events += self._end(now, needed.evidence.look, needed)
+        return events
 
-    def patience_ms(self, evidence: str) -> int:
-        """Silence that ends a turn of this look."""
-        config = self._config
-        return {
-            "expected": config.expected_ms,
-            "whole": config.whole_ms,
-            "unfinished": config.unfinished_ms,
-            "dictating": config.dictation_ms,
-        }[evidence]
+    def _expect_end(self, now: int) -> list[TurnEvent]:
+        """Say what the turn will be if it ends here, once it is known or has changed."""
+        heard = self._heard
+        if self._answered_at is None or heard is None or heard.text in {"", self._eager_text}:
+            return []
+        self._eager_text = heard.text
+        look_ = self._patience(heard).evidence.look
+        end = self._quiet.since or self._speech_end
+        return [EagerEnd(now, self._onset, end, heard.text, heard.choice, look_)]
 
-    def _end(self, now: int, evidence: str) -> list[TurnEvent]:
+    def _patience(self, heard: Heard) -> Patience:
+        looks = look(heard.text, heard.choice, self.wanted)
+        return patience(Evidence(looks, heard.end_of_turn), self._config, self._eagerness)
+
+    def _end(self, now: int, evidence: str, needed: Patience | None) -> list[TurnEvent]:
         heard = self._heard or Heard("", None, 0)
         if not heard.text:
             return self._discard(now, "no_words")
@@ -178,6 +200,8 @@ class Endpointer:
             evidence=evidence,
             waited_ms=milliseconds(now - self._speech_end),
             stt_ms=milliseconds(answered - asked),
+            patience_ms=needed.ms if needed else 0,
+            end_of_turn=heard.end_of_turn,
         )
         self.reset()
         return [ended]

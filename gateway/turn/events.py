@@ -112,6 +112,12 @@ class TurnEnded:
     """Silence that was waited for."""
     stt_ms: float
     """Audio time from asking for the transcript to having it."""
+    patience_ms: int = 0
+    """Silence that the evidence asked for."""
+    end_of_turn: float | None = None
+    """Probability that the turn is over by its sound, 0..1, where known."""
+    learned_pause_ms: float | None = None
+    """How long this caller pauses in mid-turn, where it was learned and counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,7 @@ class TurnTaker:
 
     def _hear_chunk(self, chunk: Chunk, now: int) -> list[TurnEvent]:
         edge = self._detector.update(chunk.probability, chunk.end)
+        self._endpointer.hear(chunk)
         is_alarming = self._alarm.hear(chunk)
         events: list[TurnEvent] = []
         if is_alarming and not self.in_turn and self._bot.may_be_interrupted(now):
