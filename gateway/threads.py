@@ -112,7 +112,7 @@ class FrameOutlet:
 
     def _end(self, lane: Lane) -> bytes:
         is_sounding = self._sounding is lane
-        self._sounding = self._faded = None
+        self._sounding = None
         frame = _ramp_down(lane.take()) if is_sounding and lane.frames else SILENCE
         lane.frames.clear()
         return frame
