@@ -161,9 +161,14 @@ class Floor:
         if figures.speculative:
             self._call.speculated("released")
         quiet_since = turn.speech_end if turn else now
-        sure_at = quiet_since + samples(self._config.turn.sure_ms) if turn else now
+        sure_at = quiet_since + samples(self._sure_ms(turn)) if turn else now
         budget = SilenceBudget(self._config.filler, quiet_since, self._fillers)
         held.reply.release(budget, sure_at)
+
+    def _sure_ms(self, turn: TurnEnded) -> int:
+        """Silence after which a turn is surely over: half for a complete, expected answer."""
+        sure_ms = self._config.turn.sure_ms
+        return sure_ms // 2 if turn.evidence == "expected" else sure_ms
 
     async def drop_held(self) -> None:
         """Forget the held reply, if there is one: it leaves no trace but its cost."""

@@ -21,6 +21,7 @@ RUN_MS = 5
 _RUN_SAMPLES = RUN_MS * 8
 _RUN_COUNT = 4  # a click is one to three samples, 5 ms of a voice many more
 _SAMPLE_NS = 125_000
+_EARLY_NS = 40_000_000  # so long before its first loud sample speech may be noticed
 _QUIET_NS = 300_000_000  # a pause inside a sentence is shorter; a cut or an end is not
 _ONSET_NS = 100_000_000
 
@@ -176,15 +177,18 @@ def _turn(caller: Instants, bot: Instants, limit_ns: int) -> Turn:
         speech_start_ns=start,
         speech_end_ns=end,
         response_gap_ms=None if answer is None else (answer - end) / 1e6,
-        barge_in_stop_ms=None if stop is None else (stop - start) / 1e6,
+        barge_in_stop_ms=None if stop is None else max(0, stop - start) / 1e6,
         heard_after_stop_ms=sum((s.end_ns - s.start_ns) / 1e6 for s in spurts(after_stop)),
     )
 
 
 def _stop(bot: Instants, start_ns: int) -> int | None:
-    """The bot's last loud sample of the stretch that was going on at `start_ns`."""
+    """The bot's last loud sample of the stretch that was going on at `start_ns`.
+
+    A voice detector may hear the breath before the first loud sample, and the bot be silent by then.
+    """
     for spurt in spurts(bot):
-        if spurt.start_ns < start_ns < spurt.end_ns:
+        if spurt.start_ns < start_ns < spurt.end_ns + _EARLY_NS:
             return spurt.end_ns
     return None
 
