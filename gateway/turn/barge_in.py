@@ -24,14 +24,21 @@ _LATER_ASKS = samples(400)
 """Between asks while the speech goes on after a rejection."""
 _LATE = samples(400)
 """A transcript that is not there so long after the speech is not waited for any more."""
-_TRUSTED_LOG_PROB = -0.8
+_WORDS_LOG_PROB = -0.8
 """Noise that recognition makes words of is mostly below, speech seldom."""
+_NOD_LOG_PROB = -0.6
+"""A nod must be understood well: "Yeah" is also what is made of a "wait" in noise."""
 _TAKES_UP = samples(160)
 """So much sure speech before the reply is heard takes the turn up again, whatever it says."""
 _GOES_ON = samples(1200)
 """Speech so long after a rejection wants the floor."""
 _CERTAIN = 0.8
 """Mean speech probability that needs no words."""
+_LIKELY = 0.65
+"""Mean speech probability that needs some, understood or not: crying stays below, callers at 5 dB
+above noise are over it in 97 %."""
+_POSSIBLE = 0.5
+"""Mean speech probability that a command needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +47,6 @@ class _Words:
     choice: str | None
     covers: int
     log_prob: float | None
-
-    @property
-    def meaning(self) -> Meaning:
-        """What they mean; `nothing` when they are not to be trusted."""
-        is_trusted = self.log_prob is None or self.log_prob >= _TRUSTED_LOG_PROB
-        return meaning(words_of(self.text)) if is_trusted else "nothing"
 
 
 class BargeIn:
@@ -147,27 +148,32 @@ class BargeIn:
     def _wants_floor(self, scene: Scene, *, is_final: bool) -> str | None:
         """Judge the words; a lone word may be the beginning of another until it is final."""
         words = self._words
-        if words is None or words.meaning == "nothing" or not self._is_real:
+        found = self._meaning
+        if words is None or found == "nothing" or not self._is_real:
             return None
         listed = words_of(words.text)
         if words.choice is not None:
             return "words"
         if not scene.asks and is_echo(listed, scene.bot_words):
             return None
-        if words.meaning != "command" and not is_final and len(listed) < 2:
+        if self._voice < (_POSSIBLE if found == "command" else _LIKELY):
             return None
-        return _wanted(words.meaning, scene, is_final=is_final)
+        if found != "command" and not is_final and len(listed) < 2:
+            return None
+        return _wanted(found, scene, is_final=is_final)
 
     def _sounds_like_it(self, scene: Scene, *, is_due: bool) -> str | None:
         """Judge without words: speech that goes on and on."""
         if not self._is_real or self._has_stopped:
             return None
         spoken = self._speech_end - self.onset
-        if scene.is_fresh and not scene.is_audible and spoken >= _TAKES_UP and self._is_certain:
+        is_sure = spoken >= _TAKES_UP and self._voice >= _CERTAIN
+        if scene.is_fresh and not scene.is_audible and is_sure:
             return "resumes"
         if self._is_nod_or_echo(scene):
             return None
-        if is_due and (self._words is None or self._is_certain or self._has_words):
+        needed = _LIKELY if self._words is None or self._text else _CERTAIN
+        if is_due and self._voice >= needed:
             return "resumes" if scene.is_fresh else "goes_on"
         return "goes_on" if spoken >= _GOES_ON else None
 
@@ -182,21 +188,34 @@ class BargeIn:
         return "no_words"
 
     @property
-    def _has_words(self) -> bool:
-        return self._words is not None and self._words.meaning != "nothing"
+    def _voice(self) -> float:
+        """Mean speech probability of the speech."""
+        heard = self._probabilities
+        return sum(heard) / len(heard) if heard else 0.0
 
     @property
-    def _is_certain(self) -> bool:
-        heard = self._probabilities
-        return sum(heard) >= _CERTAIN * len(heard)
+    def _meaning(self) -> Meaning:
+        """What the words mean, as far as they are to be trusted."""
+        words = self._words
+        if words is None:
+            return "nothing"
+        found = meaning(words_of(words.text))
+        log_prob = 0.0 if words.log_prob is None else words.log_prob
+        if found in {"words", "command"}:
+            is_sure = log_prob >= _WORDS_LOG_PROB or self._voice >= _CERTAIN
+            return found if is_sure else "nothing"
+        is_doubtful = log_prob < _NOD_LOG_PROB and self._voice >= _CERTAIN
+        is_first = self.rejected is None
+        return "words" if found != "nothing" and is_doubtful and is_first else found
 
     def _is_nod_or_echo(self, scene: Scene) -> bool:
-        words = self._words
-        if words is None or words.meaning == "nothing":
+        if self._words is None or self._meaning == "nothing":
             return False
-        if words.meaning in {"backchannel", "filler"}:
+        if self._meaning == "filler":
+            return self._has_stopped  # who goes on after "well" wants the floor
+        if self._meaning == "backchannel":
             return True
-        return is_echo(words_of(words.text), scene.bot_words)
+        return is_echo(words_of(self._text), scene.bot_words)
 
 
 def _wanted(found: Meaning, scene: Scene, *, is_final: bool) -> str | None:

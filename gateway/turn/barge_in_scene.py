@@ -12,7 +12,6 @@ from gateway.turn.events import samples
 _SAID_LATELY = samples(3000)
 _SAMPLES_PER_LETTER = samples(1000) // 14
 """The bot says about 14 letters per second."""
-_ANSWERED_BY_NODS = frozenset({"yes_no", "choice"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class Scene:
     is_fresh: bool = False
     """The reply has only just begun, or not yet: the caller may go on with the turn before."""
     asks: bool = False
-    """The bot has just asked something that "yes" or "okay" answers."""
+    """The bot has just asked, or expects something: "yes" and its own words are an answer."""
     bot_words: tuple[str, ...] = ()
     """What the bot has just said."""
 
@@ -88,7 +87,7 @@ class BotSide:
             self._pieces.popleft()
         since = self._audible_since
         is_young = since is None or now - since < samples(self._config.reopen_ms)
-        asks = expected in _ANSWERED_BY_NODS or self._last_piece.rstrip().endswith("?")
+        asks = expected != "free" or self._last_piece.rstrip().endswith("?")
         return Scene(
             is_audible=since is not None,
             is_fresh=self._follows_turn and is_young,

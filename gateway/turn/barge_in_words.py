@@ -43,6 +43,8 @@ _COMMAND_PHRASES = tuple(
     phrase.split()
     for phrase in ("excuse me", "hang on", "one moment", "just a", "shut up", "never mind")
 )
+_PHANTOM = ["you"]
+"""What recognition makes of a sound, rather than all that a caller says."""
 _WORD = re.compile(r"[\w']+")
 _ECHO_SHARE = 0.7
 """So many of the caller's words in the bot's order are the bot's: recognition of an echo errs."""
@@ -58,7 +60,7 @@ def meaning(words: Sequence[str]) -> Meaning:
 
     Nods and fillers at the start count for nothing when more follows.
     """
-    if not words:
+    if not words or list(words) == _PHANTOM:
         return "nothing"
     at = 0
     nods = False
