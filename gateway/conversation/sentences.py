@@ -14,8 +14,8 @@ from gateway.conversation.speakable import speakable
 
 __all__ = ["FIRST_PIECE_WORDS", "MAX_PIECE_WORDS", "SentenceSplitter", "speakable"]
 
-FIRST_PIECE_WORDS = 4
-"""The first piece is cut at a clause once it has so many words."""
+FIRST_PIECE_WORDS = 1
+"""The first piece is cut at a clause once it has so many words: "Sure," buys half a second."""
 MAX_PIECE_WORDS = 30
 """A run-on is cut here, at the last clause if it has one."""
 _MIN_CLAUSE_WORDS = 8

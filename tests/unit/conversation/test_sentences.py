@@ -85,7 +85,7 @@ def test_where_sentences_end(text: str, pieces: list[str]):
             "Thanks for calling today, how can I help, sir? Tell me, please do.",
             ["Thanks for calling today,", "how can I help, sir?", "Tell me, please do."],
         ),
-        ("Yes, sure, of course we do.", ["Yes, sure, of course we do."]),
+        ("Yes, sure, of course we do.", ["Yes,", "sure, of course we do."]),
         ("You can have this: coffee.", ["You can have this:", "coffee."]),
         ("That is the price - or so.", ["That is the price -", "or so."]),
         ("We are open 9 a.m. - 5 p.m. daily.", ["We are open 9 a.m. - 5 p.m. daily."]),
