@@ -11,6 +11,7 @@ import structlog
 from gateway.config.models import AgentConfig
 from gateway.conversation.actions import builtin_tools
 from gateway.conversation.agent import Agent
+from gateway.conversation.silence_budget import filler_texts
 from gateway.conversation.tools import ToolBox, load_tool
 from gateway.conversation.voice import Voice, render_what_can_be
 from gateway.errors import ProviderUnavailable
@@ -105,4 +106,4 @@ def _shared(
 def _fixed_texts(config: AgentConfig) -> list[str]:
     texts = (config.greeting, config.fallback, config.give_up, config.transfer_failed)
     silence = (*config.silence.reprompts, config.silence.goodbye)
-    return [text for text in (*texts, *silence) if text]
+    return [text for text in (*texts, *silence, *filler_texts(config.filler)) if text]
