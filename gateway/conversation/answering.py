@@ -16,6 +16,7 @@ from gateway.providers.contracts import Expect
 from gateway.turn.events import EagerEnd, TurnEnded
 from gateway.turn.state import Move
 
+
 class Answering:
     """Decides what the next reply answers.  Loop thread only."""
 

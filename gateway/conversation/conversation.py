@@ -18,7 +18,7 @@ from gateway.conversation.figures import TurnFigures
 from gateway.conversation.floor import Cut, Floor, ReplyFinished
 from gateway.conversation.line import Answered, Digit, Held, HungUp, LineEvent, Resumed
 from gateway.conversation.listener import Heard, Listener
-from gateway.conversation.live_call import LiveCall, SayRequest
+from gateway.conversation.live_call import EagernessRequest, LiveCall, SayRequest
 from gateway.conversation.reply import Outcome, Reply, Source
 from gateway.conversation.voice import pieces_of
 from gateway.errors import ProviderError, ProviderTimeout, SipError
@@ -53,7 +53,7 @@ class DigitsEntered:
     digits: str
 
 
-Event = Heard | LineEvent | SayRequest | ReplyFinished | DigitsEntered | Finding
+Event = Heard | LineEvent | SayRequest | EagernessRequest | ReplyFinished | DigitsEntered | Finding
 EndedBy = Literal["bot_hung_up", "transferred", "silence", "failed"]
 
 
@@ -155,18 +155,24 @@ class Conversation:
             case SayRequest(text=text):
                 await self._floor.interrupt("operator")
                 await self._say(text)
-            case Held():
-                self._listener.mute()
-                self._call.note("held")
-            case Resumed():
-                self._listener.unmute()
-                self._call.note("resumed")
+            case EagernessRequest(eagerness=eagerness):
+                self._listener.taker.set_eagerness(eagerness)
+            case Held() | Resumed():
+                self._hold(event)
             case Finding():
                 await self._stuck(event)
             case HungUp() | Answered():
                 pass
             case _:
                 await self._turn_event(event)
+
+    def _hold(self, event: Held | Resumed) -> None:
+        if isinstance(event, Held):
+            self._listener.mute()
+            self._call.note("held")
+        else:
+            self._listener.unmute()
+            self._call.note("resumed")
 
     async def _turn_event(self, event: TurnEvent) -> None:
         match event:
