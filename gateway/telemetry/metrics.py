@@ -16,8 +16,11 @@ from prometheus_client.exposition import generate_latest
 
 from gateway.telemetry.process import read_usage
 
-_LATENCY_S = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0, 5.0, 10.0)
-_STOP_S = (0.02, 0.04, 0.06, 0.08, 0.1, 0.125, 0.15, 0.2, 0.25, 0.3, 0.5, 1.0)
+_LATENCY_S = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65,
+              0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)  # fmt: skip
+"""A quantile is read within a bucket: 50 ms where we live."""
+_STOP_S = (0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.22, 0.24, 0.26, 0.28, 0.3,
+           0.4, 0.5, 1.0)  # fmt: skip
 _FRAME_S = (
     0.015,
     0.018,

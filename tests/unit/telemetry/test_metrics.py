@@ -1,3 +1,7 @@
+import math
+import random
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,7 +14,8 @@ gateway_share_seconds barge_in_stop_seconds barge_in_total llm_first_token_secon
 tts_first_audio_seconds stt_final_seconds endpointing_seconds media_callback_seconds
 outbound_frame_gap_seconds inlet_dropped_frames_total provider_errors_total tool_calls_total
 trunk_registered records_errors_total llm_tokens_total sip_dialogs open_sockets asyncio_tasks
-threads rss_bytes"""
+threads rss_bytes false_starts_total held_breaths_total speculation_total llm_tokens_wasted_total
+fillers_total watchdog_total"""
 
 
 def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -42,13 +47,42 @@ def test_values_arrive() -> None:
     assert found[("gateway_response_gap_seconds_bucket", (("le", "0.6"),))] == 0
 
 
+def quantile(text: str, name: str, share: float) -> float:
+    """As PromQL's histogram_quantile reads it: linear within the bucket."""
+    buckets = sorted(
+        (float(labels[0][1]), count)
+        for (sample, labels), count in samples(text).items()
+        if sample == f"gateway_{name}_bucket"
+    )
+    rank = share * buckets[-1][1]
+    above = next(at for at, (_, count) in enumerate(buckets) if count >= rank)
+    below, counted = buckets[above - 1] if above else (0.0, 0.0)
+    upper, count = buckets[above]
+    return below + (upper - below) * (rank - counted) / (count - counted)
+
+
+@pytest.mark.parametrize(
+    ("name", "median_s", "within_s"),
+    [("response_gap_seconds", 0.42, 0.025), ("barge_in_stop_seconds", 0.09, 0.01)],
+)
+def test_quantiles_can_be_read(name: str, median_s: float, within_s: float) -> None:
+    metrics = Metrics()
+    histogram = getattr(metrics, name.removesuffix("_seconds"))
+    values = sorted(random.Random(1).lognormvariate(math.log(median_s), 0.4) for _ in range(2000))
+    for value in values:
+        histogram.observe(value)
+    for share in (0.5, 0.9, 0.95):
+        real = values[round(share * len(values))]
+        assert abs(quantile(metrics.text(), name, share) - real) < within_s
+
+
 def test_two_sets_are_independent() -> None:
     first, second = Metrics(), Metrics()
     first.records_errors.inc()
     assert samples(second.text())[("gateway_records_errors_total", ())] == 0
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.sampled_from(["in", "out"]), max_size=5), st.floats(0, 10))
 def test_merging_keeps_every_sample_and_each_head_once(directions: list[str], gap: float) -> None:
     first, second = Metrics(), Metrics()
