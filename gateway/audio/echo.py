@@ -5,6 +5,9 @@ from __future__ import annotations
 import ctypes
 from functools import cache
 
+import numpy as np
+import numpy.typing as npt
+
 from gateway.audio.format import LINE
 from gateway.errors import MediaError, UnsupportedFormat
 
@@ -12,6 +15,10 @@ INSTALL = "apt-get install libspeexdsp1"
 _LIBRARY = "libspeexdsp.so.1"
 # speex_echo.h: the request codes of `speex_echo_ctl`.
 _SET_SAMPLING_RATE = 24
+_GET_IMPULSE_RESPONSE_SIZE = 27
+_GET_IMPULSE_RESPONSE = 29
+_RESPONSE_SCALE = 2 * LINE.frame_samples
+"""The library gives the response times its transform's length."""
 
 
 def probe() -> str:
@@ -47,6 +54,9 @@ class EchoCanceller:
         rate = ctypes.c_int(LINE.sample_rate_hz)
         self._speex.speex_echo_ctl(self._state, _SET_SAMPLING_RATE, ctypes.byref(rate))
         self._out = ctypes.create_string_buffer(LINE.frame_bytes)
+        size = ctypes.c_int()
+        self._speex.speex_echo_ctl(self._state, _GET_IMPULSE_RESPONSE_SIZE, ctypes.byref(size))
+        self._response = (ctypes.c_int32 * size.value)()
 
     def process(self, received: bytes, sent: bytes) -> bytes:
         """Cancel one frame.
@@ -66,6 +76,17 @@ class EchoCanceller:
             raise UnsupportedFormat(f"echo: frames of {len(received)} and {len(sent)} bytes")
         self._speex.speex_echo_cancellation(self._open_state(), received, sent, self._out)
         return self._out.raw
+
+    def response(self) -> npt.NDArray[np.float64]:
+        """Give the path as learned: float64[n], convolved with `sent` it gives the echo.
+
+        n is the tail in samples, rounded up to whole frames.  About 20 us.
+        """
+        self._speex.speex_echo_ctl(
+            self._open_state(), _GET_IMPULSE_RESPONSE, ctypes.byref(self._response)
+        )
+        raw = np.frombuffer(bytes(self._response), dtype=np.int32).astype(np.float64)
+        return raw / (32767.0 * _RESPONSE_SCALE)
 
     def reset(self) -> None:
         """Forget what was learned."""

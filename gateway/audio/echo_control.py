@@ -16,6 +16,7 @@ from gateway.audio.echo_gate import (
     EchoGate,
 )
 from gateway.audio.echo_path import EchoPath, History, Samples
+from gateway.audio.echo_slip import REACH_SAMPLES, SlipFinder, is_audible
 from gateway.audio.format import LINE
 from gateway.audio.level import FLOOR_DBFS, peak
 
@@ -40,6 +41,11 @@ _MIMICRY = 0.6
 _HOLD_FRAMES = 5
 """... and so is what follows within 100 ms."""
 _MOVED_FRAMES = 3
+_GOOD_SHARE, _BAD_SHARE = 0.1, 0.3
+"""Of a frame's energy: the canceller knows the path when it leaves less, has lost it with more."""
+_NOTE_EVERY_FRAMES = 10
+_SLIP_HOLD_FRAMES = 4
+"""What came while the echo moved is hidden."""
 _FLOOR_RMS = 6.0
 """-75 dBFS; the voice detector takes what follows digital silence for a voice."""
 _FORGET = 0.5 ** (1 / 250)
@@ -55,6 +61,8 @@ class Dry(NamedTuple):
     """For recognition."""
     evidence: bytes
     """For voice detection: the same, with noise in place of what is still echo."""
+    is_echo: bool = False
+    """True when `evidence` is such noise: whatever is detected in it is nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,8 @@ class EchoControl:
         self._tally = _Tally()
         self._gate = EchoGate()
         self._noise = _Noise()
+        self._slips = SlipFinder()
+        self._frames_until_note = 0
 
     @property
     def is_found(self) -> bool:
@@ -123,15 +133,19 @@ class EchoControl:
         self._path.follow(mine, _samples(sent))
         delay = self._path.delay_samples
         if delay is None:
-            return Dry(received, self._noise.frame() if self._is_suspect() else received)
+            if self._is_suspect():
+                return Dry(received, self._noise.frame(), is_echo=True)
+            return Dry(received, received)
         self._align(delay)
         if self._has_died_away():
             return Dry(received, received)
         cancelled = self._canceller.process(received, self._reference(0))
         self._cancelled.push(_samples(cancelled))
         self._learn()
+        is_echo = self._is_echo(delay)
         self._tally.add(self._received, self._cancelled, self._sent, delay, is_speech=is_speech)
-        return Dry(cancelled, self._noise.frame() if self._is_echo(delay) else cancelled)
+        audio = _pcm(self._cancelled.latest(LINE.frame_samples))
+        return Dry(audio, self._noise.frame() if is_echo else audio, is_echo)
 
     def figures(self) -> EchoFigures | None:
         """Give what was measured; None when no echo was found."""
@@ -159,6 +173,8 @@ class EchoControl:
     def _start_over(self, frames: int) -> None:
         """Learn the path anew, from the last `frames` frames on."""
         self._canceller.reset()
+        self._slips.forget()
+        self._frames_until_note = 0
         self._gate = EchoGate()
         self._lessons_left = _LESSONS
         self._lesson_frames = frames
@@ -179,6 +195,63 @@ class EchoControl:
             at = len(received) - (age + 1) * size
             self._canceller.process(received[at : at + size], self._reference(age))
 
+    def _has_slipped(self, *, is_hidden: bool) -> bool:
+        """True when the frame is echo at another delay; follow it there."""
+        if self._lessons_left:
+            return False
+        count = LINE.frame_samples
+        came, left = self._received.latest(count), self._cancelled.latest(count)
+        if not is_audible(came):
+            return False
+        left_share = float(left @ left) / float(came @ came)
+        if left_share < _GOOD_SHARE and is_hidden:
+            self._note_path()
+        if not is_audible(left) or (is_hidden and left_share < _BAD_SHARE):
+            return False
+        ahead = min(REACH_SAMPLES, self._shift)
+        length = self._slips.reference_samples(ahead)
+        if not length:
+            return False
+        end = self._shift - ahead
+        slip = self._slips.find(self._sent.latest(end + length)[:length], left, ahead)
+        if slip is None:
+            return False
+        left[:] = slip.left
+        self._hold_frames = max(self._hold_frames, _SLIP_HOLD_FRAMES)
+        if slip.samples:
+            self._move(slip.samples)
+        return True
+
+    def _note_path(self) -> None:
+        """Remember the path while it is right, now and then."""
+        self._frames_until_note -= 1
+        if self._frames_until_note <= 0:
+            self._frames_until_note = _NOTE_EVERY_FRAMES
+            self._slips.learn(self._canceller.response())
+
+    def _move(self, samples: int) -> None:
+        """Lay the reference so much earlier, and let the canceller forget what it was.
+
+        It hears its tail's length of the reference at the new place, with the echo that the path
+        makes of it: so nothing that it has learned is lost.
+        """
+        self._path.slip(samples)
+        shift = self._shift + samples
+        if shift < 0:
+            self._start_over(_MOVED_FRAMES)
+            return
+        tail_frames = self._tail_samples // LINE.frame_samples + 1
+        length = tail_frames * LINE.frame_samples
+        before = self._sent.latest(self._shift + length)[:length]
+        self._shift = shift
+        after = self._sent.latest(shift + length)[:length]
+        fed = np.concatenate([before, after])
+        echo = self._slips.echo(fed)[1:]
+        size = LINE.frame_bytes
+        echo_pcm, after_pcm = _pcm(echo), _pcm(after)
+        for at in range(0, len(after_pcm), size):
+            self._canceller.process(echo_pcm[at : at + size], after_pcm[at : at + size])
+
     def _reference(self, age_frames: int) -> bytes:
         """The frame whose echo came `age_frames` ago."""
         end = age_frames * LINE.frame_samples + self._shift
@@ -196,7 +269,8 @@ class EchoControl:
         """True when what the canceller leaves is still the bot."""
         came, left = self._received.latest(WINDOW_SAMPLES), self._cancelled.latest(WINDOW_SAMPLES)
         went = self._sent.latest(max(0, delay - BEFORE_SAMPLES) + WENT_SAMPLES)[:WENT_SAMPLES]
-        if self._gate.hides(came, left, went):
+        is_hidden = self._gate.hides(came, left, went)
+        if self._has_slipped(is_hidden=is_hidden) or is_hidden:
             return True
         if self._is_mimicry(came, left):
             self._notice_mimicry()
@@ -261,6 +335,10 @@ def _ratio_db(above: float, below: float) -> float:
     if above <= 0 or below <= 0:
         return -FLOOR_DBFS
     return round(float(10 * np.log10(above / below)), 1)
+
+
+def _pcm(samples: Samples) -> bytes:
+    return bytes(np.clip(np.round(samples), -32768, 32767).astype("<i2"))
 
 
 def _samples(frame: bytes) -> Samples:

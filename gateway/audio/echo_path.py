@@ -69,6 +69,16 @@ class EchoPath:
         """True while nothing is known about the path and it is searched in every frame."""
         return self._frames <= _TRIAL_FRAMES and self.delay_samples is None
 
+    def slip(self, samples: int) -> None:
+        """The echo comes so much later (negative: sooner) from now on."""
+        if self.delay_samples is None:
+            return
+        last = self._lags - 1
+        self.delay_samples = min(last, max(0, self.delay_samples + samples))
+        self._candidate = min(last, max(0, self._candidate + samples))
+        self._product = _moved(self._product, samples)
+        self._sent_energy = _moved(self._sent_energy, samples)
+
     def likeness(self, heard: Samples) -> float:
         """How much of the latest 60 ms of `heard` is echo at the known delay, 0..1.
 
@@ -119,6 +129,16 @@ class EchoPath:
             self.delay_samples = at if is_same else self.delay_samples
         elif ratio < _LOST_RATIO or gain < _FAINT_GAIN / 2:
             self.delay_samples = None
+
+
+def _moved(evidence: Samples, samples: int) -> Samples:
+    moved = np.roll(evidence, samples)
+    # Nothing is known about the delays that come into reach.
+    if samples > 0:
+        moved[:samples] = 0.0
+    elif samples < 0:
+        moved[samples:] = 0.0
+    return moved
 
 
 def _peak(products: Samples, sent_energy: Samples, received_energy: float) -> tuple[int, float]:

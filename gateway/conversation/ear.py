@@ -26,6 +26,18 @@ class VoiceDetector(Protocol):
         """Take a frame; return the chunks that are whole now."""
 
 
+def judged(caller: Dry, detector: VoiceDetector) -> list[Chunk]:
+    """Give the chunks that a frame completes.
+
+    The network's memory of speech outlasts speech: in noise that stands for echo nobody speaks,
+    whatever it says.
+    """
+    chunks = detector.push(caller.evidence)
+    if caller.is_echo:
+        return [chunk._replace(probability=0.0) for chunk in chunks]
+    return chunks
+
+
 class Ear:
     """Takes the ticks of one call: recording, wire figures, voice detection, whoever listens."""
 
@@ -99,7 +111,7 @@ class Ear:
         if self._last_at_ns:
             self._observe_gap_s((tick.at_ns - self._last_at_ns) / 1e9)
         self._last_at_ns = tick.at_ns
-        chunks = self._detector.push(caller.evidence)
+        chunks = judged(caller, self._detector)
         if chunks:
             self._is_speech = chunks[-1].probability > _SPEECH_PROBABILITY
         if self.sink is not None:

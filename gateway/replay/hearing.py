@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from gateway.audio.echo_control import Dry, EchoControl
-from gateway.conversation.ear import VoiceDetector
+from gateway.conversation.ear import VoiceDetector, judged
 from gateway.replay.stereo import Stereo
 from gateway.turn.vad import Chunk
 
@@ -40,7 +40,7 @@ def listen(audio: Stereo, detector: VoiceDetector, echo: Echoless | None) -> lis
     heard = []
     for received, sent in audio.frames:
         dry = Dry(received, received) if echo is None else echo.push(received, sent)
-        heard.append(Heard(dry.audio, detector.push(dry.evidence)))
+        heard.append(Heard(dry.audio, judged(dry, detector)))
     return heard
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gateway.audio import echo
-from gateway.audio.echo_control import EchoControl
+from gateway.audio.echo_control import Dry, EchoControl
+from gateway.conversation.ear import judged
 from gateway.errors import MediaError, UnsupportedFormat
 from gateway.providers.vad import silero
 from gateway.turn.vad import SpeechDetector, SpeechStarted
@@ -36,20 +37,32 @@ def model():
     return silero.SileroModel()
 
 
-def run(received, sent, control=None):
-    """Through one call's echo control: audio, evidence, figures."""
-    control = control or EchoControl()
+def listen(received, sent):
+    """Through one call's echo control: frames, figures."""
+    control = EchoControl()
     dry = [control.push(*both) for both in zip(frames(received), frames(sent), strict=True)]
     figures = control.figures()
     control.close()
+    return dry, figures
+
+
+def run(received, sent):
+    """The same as a whole: audio, evidence, figures."""
+    dry, figures = listen(received, sent)
     return b"".join(d.audio for d in dry), b"".join(d.evidence for d in dry), figures
 
 
-def starts_s(model, audio):
+def starts_s(model, dry):
     """When speech is said to begin."""
     judge, detector = silero.SpeechProbability(model), SpeechDetector(0.5, 2, 0.35, 96)
-    edges = (detector.update(*c) for frame in frames(audio) for c in judge.push(frame))
+    chunks = (chunk for each in dry for chunk in judged(each, judge))
+    edges = (detector.update(chunk.probability, chunk.end) for chunk in chunks)
     return [e.detected_at_sample / RATE for e in edges if isinstance(e, SpeechStarted)]
+
+
+def raw(received):
+    """Without any of it."""
+    return [Dry(frame, frame) for frame in frames(received)]
 
 
 def section(audio, start_s, end_s):
@@ -99,9 +112,9 @@ def test_without_an_echo_nothing_is_touched(model):
 def test_the_bot_does_not_interrupt_itself(model, delay_ms, db):
     sent = bot_speech()
     received = on_the_line(echo_of(sent, db, delay_ms, seed=delay_ms))
-    _, evidence, _ = run(received, pcm(sent))
-    assert len(starts_s(model, received)) >= 2
-    assert starts_s(model, evidence) == []
+    dry, _ = listen(received, pcm(sent))
+    assert len(starts_s(model, raw(received))) >= 2
+    assert starts_s(model, dry) == []
 
 
 @pytest.mark.parametrize(("db", "caller_dbfs"), [(-12.0, -26.0), (-25.0, -26.0), (-25.0, -36.0)])
@@ -111,8 +124,8 @@ def test_a_caller_is_heard_over_the_echo(model, db, caller_dbfs):
     words = at_level(speech("No wait, I would like to order a tea instead.", "awb"), caller_dbfs)
     near[6 * RATE : 6 * RATE + len(words)] = words
     loud_s = 6 + np.flatnonzero(np.abs(words) > np.abs(words).max() / 10)[0] / RATE
-    _, evidence, _ = run(on_the_line(echo_of(sent, db, 120) + near), pcm(sent))
-    first = starts_s(model, evidence)[0]
+    dry, _ = listen(on_the_line(echo_of(sent, db, 120) + near), pcm(sent))
+    first = starts_s(model, dry)[0]
     assert -0.1 < first - loud_s < 0.3
 
 
@@ -132,8 +145,8 @@ def test_a_jitter_buffer_that_slips_is_learned_at_once(model, slip_ms):
     before, after = echo_of(sent, -15, 120), echo_of(sent, -15, 120 + slip_ms)
     at = 9 * RATE
     received = on_the_line(np.concatenate([before[:at], after[at:]]))
-    _, evidence, _ = run(received, pcm(sent))
-    assert [s for s in starts_s(model, evidence) if not 9.0 < s < 9.2] == []
+    dry, _ = listen(received, pcm(sent))
+    assert [s for s in starts_s(model, dry) if not 9.0 < s < 9.2] == []
 
 
 def test_a_silent_bot_costs_and_changes_nothing():
