@@ -93,6 +93,9 @@ def _again(recording: Recording, heard: Sequence[Heard], args: Namespace) -> boo
     accepted = read_accepted(recording.folder)
     source = "recorded" if accepted is None else "accepted"
     expected = accepted or [list(talk.decisions) for talk in recording.talks]
+    if accepted is not None:  # of the whole call; its audio may be cut short by now
+        last = max((talk.heard for talk in recording.talks), default=0)
+        expected = [[each for each in talk if each.now <= last] for talk in expected]
     nothing: list[Decision] = []
     same = True
     for before, after in zip_longest(expected, found, fillvalue=nothing):

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from gateway.audio.format import LINE
 from gateway.replay.recording import Decision
 from gateway.replay.what_if import Stretch
-from gateway.turn.events import milliseconds
+from gateway.turn.events import milliseconds, samples
 
 _BEYOND = 1 << 60
+_SAME_SOUND = samples(300)
+"""Onsets so near each other are of one sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +21,23 @@ class Turn:
 
     onset: int
     started: int
-    """When it was noticed."""
+    """When it was noticed: from then on the bot was silent."""
     is_barge_in: bool
     speech_end: int
     over: int
     """When it was decided; far away while it never was."""
     text: str
     """Empty = discarded."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Breath:
+    """The bot fell silent for a sound that was no interruption; positions in samples."""
+
+    onset: int
+    started: int
+    over: int
     why: str
 
 
@@ -42,16 +54,36 @@ def turns_of(decisions: Sequence[Decision]) -> list[Turn]:
     """Put decisions together to turns."""
     found: list[Turn] = []
     started: Decision | None = None
+    silent_since: int | None = None
     for decision in decisions:
-        if decision.kind == "turn_started":
+        if decision.kind == "barge_in_suspected":
+            silent_since = decision.now
+        elif decision.kind == "barge_in_rejected":
+            silent_since = None
+        elif decision.kind == "turn_started":
             if started is not None:  # dropped meanwhile: a key, a hold
-                found.append(_turn(started, None))
+                found.append(_turn(started, None, silent_since))
             started = decision
         elif decision.kind in {"turn_ended", "turn_discarded"} and started is not None:
-            found.append(_turn(started, decision))
-            started = None
+            found.append(_turn(started, decision, silent_since))
+            started = silent_since = None
     if started is not None:
-        found.append(_turn(started, None))
+        found.append(_turn(started, None, silent_since))
+    return found
+
+
+def breaths_of(decisions: Sequence[Decision]) -> list[Breath]:
+    """Give the moments in which the bot held its breath for nothing."""
+    found: list[Breath] = []
+    suspected: Decision | None = None
+    for decision in decisions:
+        if decision.kind == "barge_in_suspected":
+            suspected = decision
+        elif decision.kind == "barge_in_rejected" and suspected is not None:
+            why = str(decision.fields["evidence"])
+            onset = int(suspected.fields["onset"])
+            found.append(Breath(onset, suspected.now, decision.now, why))
+            suspected = None
     return found
 
 
@@ -66,7 +98,11 @@ def compare(
         speech: the caller's speech.
     """
     old, new = turns_of(before), turns_of(after)
-    found = [*_turn_differences(old, new, speech), *_silence_differences(before, after)]
+    found = [
+        *_turn_differences(old, new, speech, breaths_of(before), breaths_of(after)),
+        *_breath_differences(before, after),
+        *_silence_differences(before, after),
+    ]
     return sorted(found, key=lambda difference: difference.at)
 
 
@@ -75,12 +111,13 @@ def seconds(position: int) -> str:
     return f"{position / LINE.sample_rate_hz:.1f} s"
 
 
-def _turn(started: Decision, over: Decision | None) -> Turn:
+def _turn(started: Decision, over: Decision | None, silent_since: int | None) -> Turn:
     fields = over.fields if over is not None else {}
+    is_barge_in = bool(started.fields["is_barge_in"])
     return Turn(
         onset=int(started.fields["onset"]),
-        started=started.now,
-        is_barge_in=bool(started.fields["is_barge_in"]),
+        started=silent_since if is_barge_in and silent_since is not None else started.now,
+        is_barge_in=is_barge_in,
         speech_end=int(fields.get("speech_end", fields.get("now", started.now))),
         over=_BEYOND if over is None else over.now,
         text=str(fields.get("text", "")),
@@ -89,7 +126,11 @@ def _turn(started: Decision, over: Decision | None) -> Turn:
 
 
 def _turn_differences(
-    old: Sequence[Turn], new: Sequence[Turn], speech: Sequence[Stretch]
+    old: Sequence[Turn],
+    new: Sequence[Turn],
+    speech: Sequence[Stretch],
+    old_breaths: Sequence[Breath],
+    new_breaths: Sequence[Breath],
 ) -> Iterator[Difference]:
     taken: set[int] = set()
     for turn in old:
@@ -103,9 +144,14 @@ def _turn_differences(
             )
             continue
         taken.update(mine)
+        breath = next((breath for breath in new_breaths if _is_of(breath, turn)), None)
+        if not mine and breath is not None and not turn.is_barge_in:
+            yield from _unanswered(turn, breath.why)
+            continue
         yield from _of_one(turn, [new[n] for n in mine], speech)
     for n, turn in enumerate(new):
-        if n not in taken:
+        is_known = not turn.text and any(_is_of(breath, turn) for breath in old_breaths)
+        if n not in taken and not is_known:
             yield _invented(turn)
 
 
@@ -161,11 +207,20 @@ def _end(
             words = f"would have understood {_quoted(other)} instead of {_quoted(turn)}"
             yield Difference(turn.over, f"{words} at {seconds(turn.onset)}")
     elif turn.text:
-        words = f"would have left {_quoted(turn)} at {seconds(turn.onset)} unanswered"
-        yield Difference(turn.onset, f"{words} ({_reason(other)})")
+        yield from _unanswered(turn, _reason(other))
     elif other.text:
         words = f"would have answered {_quoted(other)} at {seconds(other.over)}"
         yield Difference(other.over, f"{words}, which was not ({_reason(turn)})")
+
+
+def _unanswered(turn: Turn, why: str) -> Iterator[Difference]:
+    if turn.text:
+        words = f"would have left {_quoted(turn)} at {seconds(turn.onset)} unanswered"
+        yield Difference(turn.onset, f"{words} ({why})")
+
+
+def _is_of(breath: Breath, turn: Turn) -> bool:
+    return abs(breath.onset - turn.onset) <= _SAME_SOUND
 
 
 def _invented(turn: Turn) -> Difference:
@@ -176,6 +231,21 @@ def _invented(turn: Turn) -> Difference:
     else:
         words = f"would have listened to a sound at {seconds(turn.onset)} ({_reason(turn)})"
     return Difference(turn.started, words)
+
+
+def _breath_differences(
+    before: Sequence[Decision], after: Sequence[Decision]
+) -> Iterator[Difference]:
+    """Breaths that are held in one of both only; interruptions are told as turns."""
+    old, new = breaths_of(before), breaths_of(after)
+    told = [turn.onset for turn in (*turns_of(before), *turns_of(after)) if turn.is_barge_in]
+    for breaths, others, words in ((old, new, "would not have"), (new, old, "would have")):
+        known = [*told, *(breath.onset for breath in others)]
+        for breath in breaths:
+            if all(abs(breath.onset - onset) > _SAME_SOUND for onset in known):
+                held = f"{words} held its breath at {seconds(breath.started)}"
+                for_ms = round(milliseconds(breath.over - breath.started))
+                yield Difference(breath.started, f"{held} for {for_ms} ms ({breath.why})")
 
 
 def _silence_differences(

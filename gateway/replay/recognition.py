@@ -9,7 +9,7 @@ from gateway.audio.format import LINE, SAMPLE_BYTES
 from gateway.audio.resample import Resampler
 from gateway.config.models import AgentConfig, GatewayConfig
 from gateway.providers import registry
-from gateway.providers.contracts import Expect, SpeechToText
+from gateway.providers.contracts import Expect, SpeechToText, Transcript
 from gateway.replay.hearing import Heard, chunks_of
 from gateway.replay.recording import Answer, Talk
 from gateway.replay.settings import Settings
@@ -69,12 +69,21 @@ async def _transcribe(
     rate_hz, line_hz = recognizer.input_format.sample_rate_hz, LINE.sample_rate_hz
     if rate_hz != line_hz:
         pcm = Resampler(line_hz, rate_hz).process(pcm)
-    text, choice = await _text(recognizer, _expected(talk, ask.onset), pcm)
+    found = await _decode(recognizer, _expected(talk, ask.onset), pcm)
     lag = usual_lag(talk)
-    return Answer(text, choice, ask.now, ask.now + lag, lag, was_requested=True)
+    return Answer(
+        text=found.text,
+        choice=found.choice,
+        covers=ask.now,
+        arrived=ask.now + lag,
+        lag=lag,
+        was_requested=True,
+        end_of_turn=found.end_of_turn,
+        log_prob=found.log_prob,
+    )
 
 
-async def _text(recognizer: SpeechToText, expect: Expect, pcm: bytes) -> tuple[str, str | None]:
+async def _decode(recognizer: SpeechToText, expect: Expect, pcm: bytes) -> Transcript:
     step = LINE.frame_samples * SAMPLE_BYTES
     async with recognizer.stream(expect) as stream:
         for at in range(0, len(pcm), step):
@@ -82,8 +91,8 @@ async def _text(recognizer: SpeechToText, expect: Expect, pcm: bytes) -> tuple[s
         stream.request_transcript()
         async for transcript in stream:
             if transcript.requested:
-                return transcript.text, transcript.choice
-    return "", None
+                return transcript
+    return Transcript("", 0)
 
 
 def _expected(talk: Talk, when: int) -> Expect:

@@ -55,6 +55,10 @@ class Answer:
     lag: int = 0
     """From the request to its arrival."""
     was_requested: bool = False
+    end_of_turn: float | None = None
+    """Probability that the turn is over, where recognition has an opinion."""
+    log_prob: float | None = None
+    """Mean log-probability per token, where known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +203,16 @@ def _answer(said: dict[str, Any], asked: Sequence[int], *, was_requested: bool) 
     covers, arrived = int(said["covers"]), int(said["now"])
     # It covers what was pushed before the request, less what a resampler holds back.
     request = next((now for now in asked if now >= covers), covers)
-    return Answer(said["text"], said["choice"], covers, arrived, arrived - request, was_requested)
+    return Answer(
+        text=said["text"],
+        choice=said["choice"],
+        covers=covers,
+        arrived=arrived,
+        lag=arrived - request,
+        was_requested=was_requested,
+        end_of_turn=said.get("end_of_turn"),
+        log_prob=said.get("log_prob"),
+    )
 
 
 def decision_of(event: dict[str, Any]) -> Decision | None:

@@ -27,7 +27,7 @@ def decision_line(decision: Decision) -> str:
         f"{key} {_shown(key, value)}" for key, value in decision.fields.items() if key != "now"
     )
     at_s = decision.now / LINE.sample_rate_hz
-    return f"  {at_s:8.3f} s  {decision.kind:14}  {told}".rstrip()
+    return f"  {at_s:8.3f} s  {decision.kind:18}  {told}".rstrip()
 
 
 def unchanged(

@@ -13,6 +13,8 @@ from gateway.config.models import SilenceConfig, TurnConfig
 from gateway.errors import GatewayError
 
 _SILENCE = "reprompt_after_s"
+_OLD_SWITCHES = {"barge_in": "barge_in.interruptible"}
+"""Keys that became tables."""
 
 
 class WrongSetting(GatewayError):  # noqa: N818 (says what is wrong with `--set`)
@@ -34,8 +36,10 @@ def settings_of(recorded: Mapping[str, Any]) -> Settings:
     Raises:
         KeyError, ValueError: they are none.
     """
-    turn = dict(recorded["turn"])
-    known = TurnConfig.model_fields
+    turn = _flat(recorded["turn"])
+    if "barge_in" in turn:  # was a switch once
+        turn[_OLD_SWITCHES["barge_in"]] = turn.pop("barge_in")
+    known = _flat(TurnConfig().model_dump())
     strange = sorted(turn.keys() - known.keys())
     new = sorted(known.keys() - turn.keys())
     remarks = []
@@ -43,7 +47,7 @@ def settings_of(recorded: Mapping[str, Any]) -> Settings:
         remarks.append(f"settings that this version does not have: {', '.join(strange)}")
     if new:
         remarks.append(f"newer settings are at their defaults: {', '.join(new)}")
-    config = TurnConfig.model_validate({key: turn[key] for key in turn if key in known})
+    config = TurnConfig.model_validate(_nested({key: turn[key] for key in turn if key in known}))
     return Settings(config, float(recorded["silence_s"]), tuple(remarks))
 
 
@@ -52,12 +56,13 @@ def changed(settings: Settings, changes: Iterable[str]) -> Settings:
 
     Args:
         settings: as recorded.
-        changes: `key=value` each: a key of `[agents.NAME.turn]` or `reprompt_after_s`.
+        changes: `key=value` each: a key of `[agents.NAME.turn]`, with dots for those of its
+            tables (`barge_in.verdict_ms`), or `reprompt_after_s`.
 
     Raises:
         WrongSetting: no such key, or no such value.
     """
-    turn = settings.turn.model_dump()
+    turn = _flat(settings.turn.model_dump())
     silence_s: float | str = settings.silence_s
     for key, value in map(_split, changes):
         if key == _SILENCE:
@@ -69,7 +74,7 @@ def changed(settings: Settings, changes: Iterable[str]) -> Settings:
             raise WrongSetting(f'--set: no setting "{key}"{did_you_mean(key, known)}')
     try:
         silence = SilenceConfig.model_validate({_SILENCE: silence_s})
-        return Settings(TurnConfig.model_validate(turn), silence.reprompt_after_s)
+        return Settings(TurnConfig.model_validate(_nested(turn)), silence.reprompt_after_s)
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(map(str, fault["loc"]))
@@ -78,7 +83,7 @@ def changed(settings: Settings, changes: Iterable[str]) -> Settings:
 
 def differences(before: Settings, after: Settings) -> Iterator[str]:
     """Yield each changed setting in words."""
-    old, new = before.turn.model_dump(), after.turn.model_dump()
+    old, new = _flat(before.turn.model_dump()), _flat(after.turn.model_dump())
     for key in old:
         if old[key] != new[key]:
             yield f"{key} {old[key]} -> {new[key]}"
@@ -91,4 +96,27 @@ def _split(change: str) -> tuple[str, str]:
     key = key.strip().removeprefix("turn.").removeprefix("silence.")
     if not (key and equals):
         raise WrongSetting(f'--set must be key=value, not "{change}"')
-    return key, value.strip()
+    return _OLD_SWITCHES.get(key, key), value.strip()
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Give the values of nested tables by dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Give dotted keys as nested tables."""
+    found: dict[str, Any] = {}
+    for dotted, value in flat.items():
+        *tables, key = dotted.split(".")
+        table = found
+        for name in tables:
+            table = table.setdefault(name, {})
+        table[key] = value
+    return found

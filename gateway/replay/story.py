@@ -23,6 +23,7 @@ _MARKS = {
     "resumed": "resumed",
     "caller_silent": "caller silent",
     "turn_resumed": "went on",
+    "barge_in_suspected": "held breath",
     "engine_failed": "engine failed",
     "tool_called": "tool",
     "transfer_started": "transfer",
@@ -130,7 +131,12 @@ def _stages(turn: TurnRecord, over_s: float) -> Iterator[Stage]:
         turn.playout_start_ms,
     )
     at_s = over_s - (turn.endpointing_ms or 0.0) / 1000
+    left_ms = float("inf")
+    if turn.speculative and turn.response_gap_ms is not None:
+        left_ms = turn.response_gap_ms  # what was done meanwhile took nobody's time
     for name, length_ms in zip(COLORS_OF, lengths_ms, strict=True):
-        if length_ms is not None:
-            yield Stage(name, at_s, length_ms / 1000)
-            at_s += length_ms / 1000
+        shown_ms = min(length_ms or 0.0, left_ms)
+        left_ms -= shown_ms
+        if length_ms is not None and shown_ms >= 0.5:
+            yield Stage(name, at_s, shown_ms / 1000)
+            at_s += shown_ms / 1000

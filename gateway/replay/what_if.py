@@ -17,6 +17,7 @@ from gateway.replay.recording import Answer, Decision, Talk
 from gateway.replay.retelling import Audience, decision
 from gateway.replay.settings import Settings
 from gateway.turn.events import (
+    BargeInSuspected,
     TranscriptWanted,
     TurnDiscarded,
     TurnEnded,
@@ -157,15 +158,21 @@ class _Run:
             self._deliver()
 
     def _follow(self, event: TurnEvent) -> None:
-        if isinstance(event, TurnStarted):
-            self._onset = event.onset
-            self._due.clear()
-            if event.is_barge_in:
+        if isinstance(event, BargeInSuspected):
+            self._begin(event.onset)
+        elif isinstance(event, TurnStarted):
+            if event.is_barge_in:  # suspected before
                 self._audience.taker.bot_busy(event.now, busy=False)
+            else:
+                self._begin(event.onset)
         elif isinstance(event, TranscriptWanted):
             self._ask(Ask(self._onset, event.speech_end, event.now))
         elif isinstance(event, TurnEnded | TurnDiscarded):
             self._due.clear()
+
+    def _begin(self, onset: int) -> None:
+        self._onset = onset
+        self._due.clear()
 
     def _ask(self, ask: Ask) -> None:
         answer = self._known.get(ask) or self._recorded(ask)
@@ -203,4 +210,11 @@ class _Run:
         self._due = [item for item in self._due if item[0] > now]
         for answer in ready:
             taker = self._audience.taker
-            taker.transcript(answer.text, answer.choice, answer.covers, now)
+            taker.transcript(
+                answer.text,
+                answer.choice,
+                answer.covers,
+                now,
+                answer.end_of_turn,
+                answer.log_prob,
+            )

@@ -156,8 +156,10 @@ class TurnTaker:
         self._endpointer.hear(chunk)
         is_alarming = self._alarm.hear(chunk)
         events: list[TurnEvent] = []
-        if is_alarming and not self.in_turn and self._bot.may_be_interrupted(now):
-            events += self._suspect(max(0, chunk.end - CHUNK_SAMPLES), now)
+        begins = isinstance(edge, SpeechStarted)
+        if (is_alarming or begins) and not self.in_turn and self._bot.may_be_interrupted(now):
+            begun = edge.at_sample if isinstance(edge, SpeechStarted) else chunk.end - CHUNK_SAMPLES
+            events += self._suspect(max(0, begun), now)
         if self._barge_in is not None:
             is_speech = chunk.probability >= self._config.stop_probability
             self._barge_in.hear(chunk, is_speech=is_speech, is_real=self._detector.is_speaking)

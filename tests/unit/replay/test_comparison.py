@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.config.models import SilenceConfig, TurnConfig
+from gateway.config.models import BargeInConfig, SilenceConfig, TurnConfig
 from gateway.providers.contracts import TextDelta
 from gateway.replay.comparison import compare
 from gateway.replay.hearing import chunks_of, listen
@@ -14,6 +14,7 @@ from gateway.replay.what_if import speech_of, what_if
 from tests.support.fake_line import LevelDetector
 from tests.support.recorded_call import record_call
 
+DEAF = BargeInConfig(interruptible=False)
 LONG = [TextDelta("This is a rather long answer that takes its time. And there is more of it.")]
 
 
@@ -82,10 +83,11 @@ def interrupted(tmp_path):
 
 def test_barge_in_that_would_not_have_been(interrupted):
     (words,) = told(interrupted, "barge_in=false")
-    assert words == 'would not have been interrupted at 4.6 s ("Stop.")'
+    assert words == 'would not have been interrupted at 4.5 s ("Stop.")'
     (words,) = told(interrupted, "start_chunks=12")[:1]
-    assert words == 'would not have been interrupted at 4.6 s ("Stop.")'
-    assert told(interrupted, "start_chunks=4")[0] == "would have yielded 60 ms later at 4.6 s"
+    assert words == 'would not have been interrupted at 4.5 s ("Stop.")'
+    (words,) = told(interrupted, "barge_in.pause_probability=0.95")[:1]
+    assert words == "would have yielded 40 ms later at 4.5 s"
 
 
 def test_barge_in_that_would_have_been(tmp_path):
@@ -94,10 +96,29 @@ def test_barge_in_that_would_have_been(tmp_path):
         await stage.says(4.5, 0.3)
         await stage.until(10)
 
-    deaf = TurnConfig(barge_in=False)
-    folder = record_call(tmp_path, script, heard=["Tell me.", ""], replies=[LONG], turn=deaf)
-    words = "would have been interrupted at 4.6 s (no words)"
+    deaf = TurnConfig(barge_in=DEAF)
+    heard = ["Tell me.", "Stop."]
+    folder = record_call(tmp_path, script, heard=heard, replies=[LONG, LONG], turn=deaf)
+    words = 'would have been interrupted at 4.5 s ("Stop.")'
     assert words in told(folder, "barge_in=true")
+
+
+def test_a_nod_costs_a_breath(tmp_path):
+    async def script(stage):
+        await stage.says(2, 0.6)
+        await stage.says(4.5, 0.3)
+        await stage.until(10)
+
+    heard = ["Tell me.", "Uh-huh."]
+    folder = record_call(tmp_path, script, heard=heard, replies=[LONG])
+    (words,) = told(folder, "barge_in=false")[:1]
+    assert words.startswith("would not have held its breath at 4.5 s for ")
+    assert words.endswith(" ms (backchannel)")
+    folder = record_call(
+        tmp_path / "deaf", script, heard=heard, replies=[LONG, LONG], turn=TurnConfig(barge_in=DEAF)
+    )
+    words = told(folder, "barge_in=true")
+    assert 'would have left "Uh-huh." at 4.5 s unanswered (backchannel)' in words
 
 
 def test_turns_that_would_have_been_one(tmp_path):

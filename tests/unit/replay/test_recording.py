@@ -7,11 +7,13 @@ import json
 import pytest
 
 from gateway.__main__ import main
-from gateway.config.models import TurnConfig
+from gateway.config.models import BargeInConfig, TurnConfig
 from gateway.replay.accepted import DECISIONS_FILE, read_accepted, write_accepted
 from gateway.replay.recording import NotReplayable, read_recording
 from gateway.replay.settings import Settings, WrongSetting, changed, differences, settings_of
 from tests.support.recorded_call import record_call
+
+DEAF = BargeInConfig(interruptible=False)
 
 
 async def answer(stage):
@@ -114,11 +116,11 @@ SETTINGS = Settings(TurnConfig(), 8.0)
 def test_settings_are_changed():
     changes = ["whole_ms=300", "turn.barge_in.interruptible=false", "reprompt_after_s=4"]
     settings = changed(SETTINGS, changes)
-    assert settings.turn == TurnConfig(whole_ms=300, barge_in=False)
+    assert settings.turn == TurnConfig(whole_ms=300, barge_in=DEAF)
     assert settings.silence_s == 4.0
     assert list(differences(SETTINGS, settings)) == [
         f"whole_ms {TurnConfig().whole_ms} -> 300",
-        "barge_in True -> False",
+        "barge_in.interruptible True -> False",
         "reprompt_after_s 8 -> 4",
     ]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.config.models import SilenceConfig, TurnConfig
+from gateway.config.models import BargeInConfig, SilenceConfig, TurnConfig
 from gateway.conversation.listener import EVENT_NAMES
 from gateway.errors import ProviderUnavailable
 from gateway.providers.contracts import Expect, TextDelta
@@ -17,6 +17,7 @@ from gateway.replay.what_if import what_if
 from tests.support.fake_line import LevelDetector
 from tests.support.recorded_call import record_call
 
+DEAF = BargeInConfig(interruptible=False)
 LONG = [TextDelta("This is a rather long answer that takes its time. And there is more of it.")]
 DIGITS = [TextDelta("Your number?"), Expect("digits", digits=4)]
 QUIET = SilenceConfig(reprompt_after_s=2.0)
@@ -50,6 +51,12 @@ async def answer(stage):
 async def barge_in(stage):
     await stage.says(2, 1.0)
     await stage.says(6, 0.8)
+    await stage.until(12)
+
+
+async def nod(stage):
+    await stage.says(2, 1.0)
+    await stage.says(6, 0.3)
     await stage.until(12)
 
 
@@ -88,7 +95,8 @@ async def nothing(stage):
 CALLS = {
     "answer": (answer, {"heard": ["How are you?"], "replies": [LONG]}),
     "barge_in": (barge_in, {"heard": ["How are you?", "Stop."], "replies": [LONG, LONG]}),
-    "barge_in_off": (barge_in, {"heard": ["So.", "Stop."], "turn": TurnConfig(barge_in=False)}),
+    "barge_in_off": (barge_in, {"heard": ["So.", "Stop."], "turn": TurnConfig(barge_in=DEAF)}),
+    "nod": (nod, {"heard": ["How are you?", "Uh-huh."], "replies": [LONG]}),
     "noise": (barge_in, {"heard": ["", ""], "replies": [LONG]}),
     "pauses": (pauses, {"heard": ["I want the"], "replies": [LONG]}),
     "keys": (keys, {"heard": ["I", "What?"], "replies": [DIGITS, LONG]}),

@@ -61,7 +61,7 @@ def test_speech_is_where_it_was(recording):
 
 
 def test_stages_lie_end_to_end_before_the_answer(recording):
-    (answering,) = [each for each in story.answerings(recording) if each.stages]
+    (answering, *_) = [each for each in story.answerings(recording) if each.stages]
     for stage, following in zip(answering.stages, answering.stages[1:], strict=False):
         assert following.start_s == pytest.approx(stage.start_s + stage.length_s)
     last = answering.stages[-1]
