@@ -15,6 +15,7 @@ from gateway.conversation.figures import TurnFigures
 from gateway.conversation.live_call import LiveCall
 from gateway.conversation.reply import Outcome, Reply, Source
 from gateway.conversation.silence_budget import FillerRotation, SilenceBudget
+from gateway.conversation.stages import slowest_stage, summary_line
 from gateway.conversation.voice import Voice
 from gateway.providers.contracts import Expect
 from gateway.records.model import HeldBreath
@@ -286,8 +287,9 @@ class Floor:
 
     def _finish(self, figures: TurnFigures) -> None:
         record = figures.record(self._call.ear.meter)
+        record = record.model_copy(update={"slowest_stage": slowest_stage(record)})
         self._call.finish_turn(record)
-        log.info("turn", **record.model_dump(exclude_none=True, exclude={"tools"}))
+        log.info("turn", slowest_stage=record.slowest_stage, line=summary_line(record))
 
 
 def _letters(text: str) -> str:
