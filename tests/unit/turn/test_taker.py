@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.models import TurnConfig
+from gateway.config.models import BargeInConfig, TurnConfig
 from gateway.turn.completeness import Wanted
 from gateway.turn.events import (
     CallerSilent,
     EagerEnd,
+    TranscriptWanted,
     TurnDiscarded,
     TurnEnded,
     TurnResumed,
@@ -18,6 +19,7 @@ from gateway.turn.events import (
     milliseconds,
 )
 from gateway.turn.taker import TurnTaker
+from gateway.turn.vad import Chunk
 
 CHUNK = 256
 
@@ -38,15 +40,17 @@ class Run:
             for item in [d for d in self.due if d[0] <= self.now]:
                 self.due.remove(item)
                 self.taker.transcript(self.text, None, item[1], self.now)
-            found = self.taker.hear([(0.9 if mark == "x" else 0.05, self.now)], self.now)
+            speaks = mark == "x"
+            chunk = Chunk(0.9 if speaks else 0.05, self.now, -20.0 if speaks else -60.0)
+            found = self.taker.hear([chunk], self.now)
             self.events += found
-            if any(isinstance(e, EagerEnd) for e in found) and self.text is not None:
+            if any(isinstance(e, TranscriptWanted) for e in found) and self.text is not None:
                 self.due.append((self.now + self.lag * CHUNK, self.now))
         return self
 
     @property
     def kinds(self):
-        return [type(event) for event in self.events]
+        return [type(e) for e in self.events if not isinstance(e, TranscriptWanted)]
 
 
 @pytest.mark.parametrize(
@@ -88,14 +92,14 @@ def test_a_late_answer_to_an_older_question_ends_nothing():
 @pytest.mark.parametrize(("text", "reason"), [("", "no_words"), (None, "no_transcript")])
 def test_a_turn_without_words_is_discarded(text, reason):
     run = Run(text).feed("xxxx" + "." * 200)
-    assert run.kinds == [TurnStarted, EagerEnd, TurnDiscarded]
+    assert run.kinds == [TurnStarted, TurnDiscarded]
     assert run.events[-1].reason == reason
     assert not run.taker.in_turn
 
 
 def test_who_talks_without_end_is_understood_all_the_same():
     run = Run("On and on.", max_turn_s=2.0).feed("x" * 100 + "." * 100)
-    assert run.kinds == [TurnStarted, EagerEnd, TurnEnded]
+    assert run.kinds == [TurnStarted, TurnEnded]
     ended = run.events[-1]
     assert (ended.text, ended.evidence) == ("On and on.", "too_long")
     assert milliseconds(ended.now) < 2200
@@ -103,19 +107,21 @@ def test_who_talks_without_end_is_understood_all_the_same():
 
 def test_talk_without_end_and_without_words_is_discarded():
     run = Run("", max_turn_s=1.0).feed("x" * 50 + "...." + "x" * 3 + "." * 10)
-    assert run.kinds[:3] == [TurnStarted, EagerEnd, TurnDiscarded]
+    assert run.kinds[:2] == [TurnStarted, TurnDiscarded]
 
 
 def test_speech_during_the_wait_for_an_endless_turn_changes_nothing():
     run = Run("On.", lag=20, max_turn_s=1.0).feed("x" * 33 + "." * 5 + "x" * 20)
+    assert run.kinds == [TurnStarted, TurnEnded]
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_bot_that_may_not_be_interrupted_hears_the_turn_all_the_same(busy):
+    run = Run(barge_in=BargeInConfig(interruptible=False))
+    run.taker.bot_busy(0, busy=busy)
+    run.feed("xxxx" + "." * 40)
     assert run.kinds == [TurnStarted, EagerEnd, TurnEnded]
-
-
-@pytest.mark.parametrize(("busy", "barge_in", "yields"), [(0, 1, 0), (1, 1, 1), (1, 0, 0)])
-def test_barge_in(busy, barge_in, yields):
-    run = Run(barge_in=bool(barge_in))
-    run.taker.bot_busy(0, busy=bool(busy))
-    assert run.feed("xx").events[0].is_barge_in is bool(yields)
+    assert run.events[0].is_barge_in is False
 
 
 def test_silence_is_counted_between_signs_of_life():
@@ -145,9 +151,9 @@ PATTERNS = st.text("x.", max_size=30).map(lambda marks: "".join(m * 3 for m in m
 TEXTS = st.sampled_from(["Yes.", "and", "", None])
 ORDER = {
     None: {TurnStarted},
-    TurnStarted: {EagerEnd},
+    TurnStarted: {EagerEnd, TurnEnded, TurnDiscarded},
     EagerEnd: {TurnResumed, TurnEnded, TurnDiscarded},
-    TurnResumed: {EagerEnd},
+    TurnResumed: {EagerEnd, TurnEnded, TurnDiscarded},
     TurnEnded: {TurnStarted},
     TurnDiscarded: {TurnStarted},
 }
@@ -158,6 +164,8 @@ def test_every_turn_begins_once_ends_once_and_only_with_words(pattern, text, lag
     run = Run(text, lag, max_turn_s=max_turn_s).feed(pattern + "." * 300)
     last = None
     for event in run.events:
+        if isinstance(event, TranscriptWanted):
+            continue
         assert type(event) in ORDER[last]
         last = type(event)
         if isinstance(event, TurnEnded):
