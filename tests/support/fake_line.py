@@ -18,6 +18,9 @@ from gateway.threads import SILENCE, FrameInlet, FrameOutlet, Tick
 from gateway.turn.vad import CHUNK_SAMPLES, Chunk
 
 SPEECH = (np.arange(LINE.frame_samples) % 2 * 16000 - 8000).astype("<i2").tobytes()
+RUSTLE = (np.arange(LINE.frame_samples) % 2 * 4000 - 2000).astype("<i2").tobytes()
+_IS_SPEECH = 4000
+"""Peak from which `LevelDetector` is sure."""
 TICK_S = LINE.ptime_ms / 1000
 
 
@@ -38,6 +41,7 @@ class FakeLine:
         self.transfer_error: TransferFailed | None = None
         self.is_held = False
         self._speaks_until = 0
+        self._rustles_until = 0
         self._events: asyncio.Queue[LineEvent] = asyncio.Queue()
 
     async def run(self) -> None:
@@ -47,7 +51,7 @@ class FakeLine:
         while True:
             sent = SILENCE if self.is_held else self.outlet.pull()
             self.played.append(sent)
-            received = SPEECH if len(self.played) <= self._speaks_until else SILENCE
+            received = self._received(len(self.played))
             at_ns = len(self.played) * LINE.ptime_ms * 1_000_000
             self.inlet.put(Tick(received, sent, at_ns, not self.is_held))
             await asyncio.sleep(begun + len(self.played) * TICK_S - loop.time())
@@ -55,6 +59,15 @@ class FakeLine:
     def speak(self, seconds: float) -> None:
         """The caller speaks from now on."""
         self._speaks_until = len(self.played) + round(seconds / TICK_S)
+
+    def rustle(self, seconds: float) -> None:
+        """From now on something is heard that might be speech and is none."""
+        self._rustles_until = len(self.played) + round(seconds / TICK_S)
+
+    def _received(self, frame: int) -> bytes:
+        if frame <= self._speaks_until:
+            return SPEECH
+        return RUSTLE if frame <= self._rustles_until else SILENCE
 
     @property
     def heard_s(self) -> float:
@@ -100,7 +113,7 @@ class FakeLine:
 
 
 class LevelDetector:
-    """Calls every chunk speech that is not silent."""
+    """Calls every loud chunk speech; one that is merely not silent might be some."""
 
     def __init__(self) -> None:
         self._pcm = b""
@@ -112,8 +125,13 @@ class LevelDetector:
         while len(self._pcm) >= CHUNK_SAMPLES * 2:
             chunk, self._pcm = self._pcm[: CHUNK_SAMPLES * 2], self._pcm[CHUNK_SAMPLES * 2 :]
             self._end += CHUNK_SAMPLES
-            loud = peak(chunk) > 0
-            found.append(Chunk(0.9 if loud else 0.05, self._end, -20.0 if loud else -70.0))
+            level = peak(chunk)
+            if level > _IS_SPEECH:
+                found.append(Chunk(0.9, self._end, -20.0))
+            elif level:
+                found.append(Chunk(0.45, self._end, -32.0))
+            else:
+                found.append(Chunk(0.05, self._end, -70.0))
         return found
 
 
@@ -137,12 +155,19 @@ class NoteBook:
         return [kind for kind, _, _ in self.events]
 
 
+Said = str | Exception | None
+
+
 class ScriptedRecognizer:
-    """Knows what each turn says; `None` never answers, an exception fails."""
+    """Knows what each turn says; `None` never answers, an exception fails.
+
+    A list holds the answers to the requests of one turn, one after the other, the last for all
+    that follow.
+    """
 
     input_format = LINE
 
-    def __init__(self, *texts: str | Exception | None, delay_s: float = 0.06) -> None:
+    def __init__(self, *texts: Said | list[Said], delay_s: float = 0.06) -> None:
         self.texts = list(texts)
         self.delay_s = delay_s
         self.opens_after_s = 0.0
@@ -159,14 +184,15 @@ class ScriptedRecognizer:
         self.open += 1
         try:
             await asyncio.sleep(self.opens_after_s)
-            yield _Recognition(self.texts.pop(0) if self.texts else "", self.delay_s)
+            said = self.texts.pop(0) if self.texts else ""
+            yield _Recognition(said if isinstance(said, list) else [said], self.delay_s)
         finally:
             self.open -= 1
 
 
 class _Recognition:
-    def __init__(self, text: str | Exception | None, delay_s: float) -> None:
-        self._text = text
+    def __init__(self, said: list[Said], delay_s: float) -> None:
+        self._said = said
         self._delay_s = delay_s
         self._samples = 0
         self._asked: asyncio.Queue[int] = asyncio.Queue()
@@ -181,10 +207,12 @@ class _Recognition:
         while True:
             samples = await self._asked.get()
             await asyncio.sleep(self._delay_s)
-            if isinstance(self._text, Exception):
-                raise self._text
-            if self._text is not None:
-                yield Transcript(self._text, samples, requested=True)
+            said = self._said[0]
+            self._said = self._said[1:] or self._said
+            if isinstance(said, Exception):
+                raise said
+            if said is not None:
+                yield Transcript(said, samples, requested=True)
 
 
 class ScriptedBrain:

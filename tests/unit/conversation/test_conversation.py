@@ -7,107 +7,20 @@ import asyncio
 import pytest
 
 from gateway.audio.format import AudioFormat
-from gateway.config.models import AgentConfig, BargeInConfig, SilenceConfig, TurnConfig
-from gateway.conversation.actions import builtin_tools
-from gateway.conversation.agent import Agent
-from gateway.conversation.conversation import Conversation
-from gateway.conversation.ear import Ear
-from gateway.conversation.line import Digit, Held, Resumed
-from gateway.conversation.live_call import LiveCall, SayRequest
-from gateway.conversation.tools import FunctionTool, ToolBox
-from gateway.conversation.voice import Voice
-from gateway.errors import ProviderUnavailable, SipError, TransferFailed
+from gateway.config.models import BargeInConfig, SilenceConfig
+from gateway.conversation.line import Held, Resumed
+from gateway.conversation.live_call import SayRequest
+from gateway.errors import SipError, TransferFailed
 from gateway.providers.contracts import (
     AssistantMessage,
     Expect,
     Memo,
-    TextDelta,
-    ToolCall,
     ToolResult,
     Usage,
     UserMessage,
 )
-from gateway.telemetry.metrics import Metrics
-from tests.support.fake_line import (
-    FakeLine,
-    LevelDetector,
-    NoteBook,
-    ScriptedBrain,
-    ScriptedRecognizer,
-    ScriptedVoice,
-)
-from tests.support.virtual_time import run
-
-GREETING = "Hello there."
-LONG = "This is a rather long answer that takes its time. And it has another sentence too."
-DOWN = ProviderUnavailable("acme", "is down")
-
-
-class Scene:
-    """One conversation and everything around it."""
-
-    def __init__(self, brain=(), heard=(), tools=(), voice=None, **config):
-        self.brain = ScriptedBrain(*brain)
-        self.recognizer = ScriptedRecognizer(*heard)
-        self.synthesizer = voice or ScriptedVoice()
-        self.config = AgentConfig(**({"greeting": GREETING} | config))
-        targets = {"sales": "sip:sales@host"}
-        builtins = builtin_tools(("hang_up", "transfer_call", "send_dtmf"), targets)
-        box = ToolBox([FunctionTool.of(tool) for tool in tools], builtins)
-        self.voice = Voice(self.synthesizer)
-        self.agent = Agent("bot", self.config, self.recognizer, self.brain, self.voice, box)
-        self.notes = NoteBook()
-        self.ending = None
-
-    def play(self, script):
-        run(self._play(script))
-        return self
-
-    async def _play(self, script):
-        self.line = line = FakeLine()
-        ear = Ear(line.inlet, LevelDetector(), self.notes.write_audio, lambda _: None)
-        async with asyncio.TaskGroup() as group:
-            self.call = LiveCall(line, ear, self.notes, Metrics(), group)
-            self.talk = Conversation(self.call, self.agent)
-            clock = [group.create_task(line.run()), group.create_task(ear.run())]
-            talking = group.create_task(self.talk.run())
-            scripted = group.create_task(script(self))
-            await asyncio.wait([talking, scripted], return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.sleep(0.3)
-            if talking.done():
-                self.ending = talking.result()
-            for task in (talking, scripted):
-                task.cancel()
-            await asyncio.wait([talking])
-            ear.settle()
-            for task in clock:
-                task.cancel()
-        assert (self.brain.open, self.synthesizer.open, self.recognizer.open) == (0, 0, 0)
-
-    async def until(self, seconds):
-        await asyncio.sleep(seconds - asyncio.get_running_loop().time())
-
-    async def says(self, at_s, for_s=1.0):
-        await self.until(at_s)
-        self.line.speak(for_s)
-
-    def press(self, digit):
-        self.call.inbox.put_nowait(Digit(digit, "rfc4733"))
-
-    @property
-    def history(self):
-        return self.talk._context.messages()
-
-    def data(self, kind):
-        return [data for found, _, data in self.notes.events if found == kind]
-
-
-def text(*deltas):
-    return [TextDelta(delta) for delta in deltas]
-
-
-async def end_at(scene, seconds):
-    await scene.until(seconds)
+from tests.support.fake_line import ScriptedVoice
+from tests.support.scene import DOWN, GREETING, LONG, Scene, call_of, patient, text
 
 
 def test_the_greeting_is_heard_and_remembered():
@@ -205,7 +118,11 @@ def test_an_uninterruptible_bot_finishes():
         await scene.until(16)
 
     brain = [text(LONG), text("Yes.")]
-    scene = Scene(brain, ["A question.", "Me again."], turn=TurnConfig(barge_in=BargeInConfig(interruptible=False)))
+    scene = Scene(
+        brain,
+        ["A question.", "Me again."],
+        turn=patient(barge_in=BargeInConfig(interruptible=False)),
+    )
     scene.play(script)
     assert not any(turn.interrupted for turn in scene.notes.turns)
     assert scene.history[2:] == (
@@ -221,7 +138,7 @@ def test_words_said_into_an_uninterruptible_reply_are_answered_after_it():
         await scene.says(4.5, 0.5)
         await scene.until(13)
 
-    turn = TurnConfig(barge_in=BargeInConfig(interruptible=False))
+    turn = patient(barge_in=BargeInConfig(interruptible=False))
     brain = [text(LONG), text("Yes.")]
     scene = Scene(brain, ["A question.", "Me again."], turn=turn).play(script)
     assert scene.history[2:] == (
@@ -398,10 +315,6 @@ def test_a_failing_synthesizer_ends_the_call_after_three_tries():
     assert len(scene.data("engine_failed")) == 4
 
 
-def call_of(name, arguments="{}", call_id="c1"):
-    return ToolCall(call_id, name, arguments)
-
-
 def test_tools_run_side_by_side_while_audio_flows():
     async def slow(minutes: int) -> str:
         """Look it up."""
@@ -548,7 +461,7 @@ def test_rendered_sentences_need_no_synthesizer_and_other_rates_fit():
 
     voice = ScriptedVoice()
     voice.output_format = AudioFormat(16000)
-    scene = Scene([text("Fails.")], ["Hello."], voice=voice, fallback="Sorry.")
+    scene = Scene([text("Fails.")] * 2, ["Hello."], voice=voice, fallback="Sorry.")
     scene.play(script)
     assert scene.notes.turns[-1].bot_text_heard == "Sorry."
 

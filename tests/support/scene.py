@@ -1,0 +1,177 @@
+"""One whole conversation on virtual time: a line, a caller who follows a script, an agent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from gateway.config.models import AgentConfig, TurnConfig
+from gateway.conversation.actions import builtin_tools
+from gateway.conversation.agent import Agent
+from gateway.conversation.conversation import Conversation, Ending
+from gateway.conversation.ear import Ear
+from gateway.conversation.line import Digit, Held, Resumed
+from gateway.conversation.live_call import LiveCall, SayRequest
+from gateway.conversation.tools import FunctionTool, ToolBox
+from gateway.conversation.voice import Voice
+from gateway.errors import ProviderUnavailable
+from gateway.providers.contracts import (
+    AssistantMessage,
+    Message,
+    TextDelta,
+    ToolCall,
+    ToolResult,
+    UserMessage,
+)
+from gateway.telemetry.metrics import Metrics
+from tests.support.fake_line import (
+    FakeLine,
+    LevelDetector,
+    NoteBook,
+    ScriptedBrain,
+    ScriptedRecognizer,
+    ScriptedVoice,
+)
+from tests.support.virtual_time import run
+
+GREETING = "Hello there."
+LONG = "This is a rather long answer that takes its time. And it has another sentence too."
+DOWN = ProviderUnavailable("acme", "is down")
+
+
+def patient(**changes: Any) -> TurnConfig:
+    """Turn-taking at round figures: tests of conversations do not depend on today's tuning."""
+    pinned = {"eager_ms": 160, "whole_ms": 480, "expected_ms": 260, "doubtful_ms": 700}
+    return TurnConfig(**(pinned | changes))
+
+
+class Scene:
+    """One conversation and everything around it."""
+
+    def __init__(
+        self,
+        brain: Sequence[Any] = (),
+        heard: Sequence[Any] = (),
+        tools: Sequence[Any] = (),
+        voice: ScriptedVoice | None = None,
+        **config: Any,
+    ) -> None:
+        self.brain = ScriptedBrain(*brain)
+        self.recognizer = ScriptedRecognizer(*heard)
+        self.synthesizer = voice or ScriptedVoice()
+        self.config = AgentConfig(**({"greeting": GREETING, "turn": patient()} | config))
+        targets = {"sales": "sip:sales@host"}
+        builtins = builtin_tools(("hang_up", "transfer_call", "send_dtmf"), targets)
+        functions = [FunctionTool.of(tool) for tool in tools]
+        box = ToolBox(functions, builtins, timeout_s=self.config.tool_timeout_s)
+        self.voice = Voice(self.synthesizer)
+        self.agent = Agent("bot", self.config, self.recognizer, self.brain, self.voice, box)
+        self.notes = NoteBook()
+        self.ending: Ending | None = None
+
+    def play(self, script: Callable[[Scene], Awaitable[None]]) -> Scene:
+        """Play it; nothing may be left of it afterwards."""
+        run(self._play(script))
+        return self
+
+    async def _play(self, script: Callable[[Scene], Awaitable[None]]) -> None:
+        self.line = line = FakeLine()
+        ear = Ear(line.inlet, LevelDetector(), self.notes.write_audio, lambda _: None)
+        async with asyncio.TaskGroup() as group:
+            self.call = LiveCall(line, ear, self.notes, Metrics(), group)
+            self.talk = Conversation(self.call, self.agent)
+            clock = [group.create_task(line.run()), group.create_task(ear.run())]
+            talking = group.create_task(self.talk.run())
+            scripted = group.create_task(_as_coroutine(script(self)))
+            await asyncio.wait([talking, scripted], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(0.3)
+            if talking.done():
+                self.ending = talking.result()
+            for task in (talking, scripted):
+                task.cancel()
+            await asyncio.wait([talking])
+            ear.settle()
+            for task in clock:
+                task.cancel()
+        assert (self.brain.open, self.synthesizer.open, self.recognizer.open) == (0, 0, 0)
+        assert not self.talk._context.is_replying
+        assert_well_formed(self.history)
+
+    # --- what a script can do ---
+
+    async def until(self, seconds: float) -> None:
+        """Wait until so much of the call has passed."""
+        await asyncio.sleep(seconds - asyncio.get_running_loop().time())
+
+    async def says(self, at_s: float, for_s: float = 1.0) -> None:
+        """The caller speaks."""
+        await self.until(at_s)
+        self.line.speak(for_s)
+
+    async def rustles(self, at_s: float, for_s: float = 0.1) -> None:
+        """Something is heard that might be speech and is none."""
+        await self.until(at_s)
+        self.line.rustle(for_s)
+
+    def press(self, digit: str) -> None:
+        """The caller presses a key."""
+        self.call.inbox.put_nowait(Digit(digit, "rfc4733"))
+
+    def hold(self) -> None:
+        """The other side puts the call on hold."""
+        self.call.inbox.put_nowait(Held())
+
+    def resume(self) -> None:
+        """The other side comes back."""
+        self.call.inbox.put_nowait(Resumed())
+
+    def operator_says(self, words: str) -> None:
+        """The HTTP API wants something said."""
+        self.call.inbox.put_nowait(SayRequest(words))
+
+    # --- what came of it ---
+
+    @property
+    def history(self) -> tuple[Message, ...]:
+        """What the next request would carry."""
+        return self.talk._context.messages()
+
+    def data(self, kind: str) -> list[dict[str, Any]]:
+        """Data of all events of a kind."""
+        return [data for found, _, data in self.notes.events if found == kind]
+
+    def times(self, kind: str) -> list[float]:
+        """Audio times of all events of a kind, in seconds."""
+        return [at_s for found, at_s, _ in self.notes.events if found == kind]
+
+
+def assert_well_formed(history: Sequence[Message]) -> None:
+    """No two caller turns in a row; results follow the calls that they belong to."""
+    open_calls: set[str] = set()
+    for before, message in zip((None, *history), history, strict=False):
+        if isinstance(message, ToolResult):
+            assert message.call_id in open_calls, f"result without its call: {message}"
+            open_calls.discard(message.call_id)
+            continue
+        assert not open_calls, f"calls without results: {open_calls}"
+        if isinstance(message, UserMessage):
+            assert not isinstance(before, UserMessage), f"turn in two messages: {history}"
+        if isinstance(message, AssistantMessage):
+            assert message.text or message.tool_calls, f"empty message: {history}"
+            open_calls = {call.id for call in message.tool_calls}
+    assert not open_calls
+
+
+def text(*deltas: str) -> list[TextDelta]:
+    """A reply of a model."""
+    return [TextDelta(delta) for delta in deltas]
+
+
+def call_of(name: str, arguments: str = "{}", call_id: str = "c1") -> ToolCall:
+    """A model's wish to call a tool."""
+    return ToolCall(call_id, name, arguments)
+
+
+async def _as_coroutine(awaitable: Awaitable[None]) -> None:
+    await awaitable
