@@ -110,6 +110,13 @@ def test_settings_of_other_versions_are_remarked():
     assert any("whole_ms" in remark for remark in settings.remarks)
 
 
+@pytest.mark.parametrize("switch", [True, False])
+def test_a_barge_in_that_was_a_switch_is_understood(switch):
+    settings = settings_of({"turn": {"barge_in": switch, "barge_in_chunks": 2}, "silence_s": 8})
+    assert settings.turn.barge_in == BargeInConfig(interruptible=switch)
+    assert any("barge_in_chunks" in remark for remark in settings.remarks)
+
+
 SETTINGS = Settings(TurnConfig(), 8.0)
 
 
@@ -129,6 +136,8 @@ def test_settings_are_changed():
     ("change", "problem"),
     [
         ("whole=300", r'no setting "whole".*"whole_ms"'),
+        ("barge_in.verdict=300", r'no setting "barge_in.verdict".*"barge_in.verdict_ms"'),
+        ("barge_in.verdict_ms=1", r"barge_in.verdict_ms=1: .*greater than or equal"),
         ("whole_ms", "must be key=value"),
         ("whole_ms=soon", "valid integer"),
         ("whole_ms=-1", "greater than or equal"),
