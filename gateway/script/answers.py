@@ -14,7 +14,9 @@ from gateway.script.words import find, vocabulary, words
 
 _MOST_TRIES = 3
 _MARKS = vocabulary("no actually sorry said meant mean wait change wrong correction instead not")
-_SPOKEN_VALUES = frozenset({"digits", "phone_number", "time", "quantity", "choice"})
+_SPOKEN_VALUES = frozenset(
+    {"digits", "phone_number", "time", "quantity", "choice", "spelling", "email"}
+)
 
 
 def take(draft: Draft, message: UserMessage) -> bool:
@@ -64,7 +66,7 @@ def retry(draft: Draft) -> None:
     slot = draft.slot if step.ask else None
     tries = frame.tries + 1
     if tries < (slot.max_tries if slot else _MOST_TRIES):
-        draft.stay(frame.phase, tries=tries)
+        draft.stay(frame.phase, tries=tries, tries_before=frame.tries_before)
         return
     missing = missing_option(draft, step.ask) if frame.phase == "option" else None
     if missing and take_default(draft, *missing):
@@ -188,7 +190,7 @@ def _correct_read_back(draft: Draft, text: str) -> bool:
     if value is None:
         return False
     draft.set(draft.step.ask, value)
-    draft.stay("read_back", tries=draft.frame.tries)
+    _read_back(draft)
     return True
 
 
@@ -207,9 +209,15 @@ def _fill(draft: Draft, message: UserMessage) -> bool:
 def _close(draft: Draft, value: Value) -> None:
     draft.set(draft.step.ask, value)
     if draft.slot.read_back:
-        draft.stay("read_back", tries=draft.frame.tries)
+        _read_back(draft)
     else:
         draft.advance()
+
+
+def _read_back(draft: Draft) -> None:
+    """Read a new value back; what was not understood before still counts."""
+    tries = draft.frame.tries
+    draft.stay("read_back", tries=tries, tries_before=tries)
 
 
 def _take_partial(draft: Draft, text: str) -> bool:

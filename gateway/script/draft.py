@@ -63,11 +63,17 @@ class Draft:
         return value if isinstance(value, tuple) else ()
 
     def stay(
-        self, phase: Phase | None, *, step: int | None = None, tries: int = 0, partial: str = ""
+        self,
+        phase: Phase | None,
+        *,
+        step: int | None = None,
+        tries: int = 0,
+        tries_before: int = 0,
+        partial: str = "",
     ) -> None:
         """Put the present flow to a step and what it waits for there."""
         at = self.frame.step if step is None else step
-        frame = Frame(self.frame.flow, at, phase, tries, partial)
+        frame = Frame(self.frame.flow, at, phase, tries, tries_before, partial)
         self.state = replace(self.state, frames=(*self.state.frames[:-1], frame))
 
     def advance(self) -> None:

@@ -25,6 +25,8 @@ from gateway.script.state import State
 
 Event = TextDelta | ToolCall | Expect
 _NEARLY_EXACT = 0.97
+_OPEN_TYPES = frozenset({"text", "name", "spelling", "email"})
+"""Slots whose answers may hold any word."""
 
 
 def step(
@@ -126,7 +128,7 @@ def _hear_in_flow(draft: Draft, message: UserMessage) -> None:
 def _first_bar(draft: Draft) -> float:
     """Score from which an intent goes before an answer to the present question."""
     frame, asked = draft.frame, draft.step.ask
-    is_open = frame.phase == "ask" and draft.script.slots[asked].type in {"text", "name"}
+    is_open = frame.phase == "ask" and draft.script.slots[asked].type in _OPEN_TYPES
     return _NEARLY_EXACT if is_open else 0.9
 
 

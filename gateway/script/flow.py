@@ -14,8 +14,14 @@ from gateway.script.state import Line, Order, PendingTool
 _MOST_STEPS = 100
 """Steps of one reply: a script whose flows start each other for ever must not hang a call."""
 ENDING_TOOLS = frozenset({"hang_up", "transfer_call"})
-_KINDS: dict[str, ExpectKind] = {"time": "time", "quantity": "quantity", "name": "name"}
-"""What recognition should expect for a slot type; "free" for the rest."""
+_KINDS: dict[str, ExpectKind] = {
+    "time": "time",
+    "quantity": "quantity",
+    "name": "name",
+    "spelling": "spelling",
+    "email": "email",
+}
+"""What recognition and endpointing should expect for a slot type; "free" for the rest."""
 YES_NO = Expect("yes_no", ("yes", "no"))
 
 
@@ -163,7 +169,8 @@ def put_question(draft: Draft) -> None:
 
 
 def _question(draft: Draft) -> tuple[str, Expect, dict[str, str]]:
-    step, phase, tries = draft.step, draft.frame.phase, draft.frame.tries
+    step, phase = draft.step, draft.frame.phase
+    tries = draft.frame.tries - draft.frame.tries_before
     yes_or_no = draft.script.main.yes_or_no
     if phase == "confirm":
         return _nth(step.confirm, yes_or_no, tries), replace(YES_NO, reprompt=step.confirm), {}

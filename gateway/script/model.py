@@ -12,7 +12,17 @@ from gateway.script.words import tokens
 Text = Annotated[str, Field(min_length=1)]
 Key = Annotated[str, Field(pattern=r"^[0-9*#]$")]
 SlotType = Literal[
-    "digits", "phone_number", "time", "yes_no", "quantity", "choice", "name", "text", "items"
+    "digits",
+    "phone_number",
+    "time",
+    "yes_no",
+    "quantity",
+    "choice",
+    "name",
+    "spelling",
+    "email",
+    "text",
+    "items",
 ]
 END = "end"
 """Flow name that means: leave this flow."""
@@ -104,7 +114,7 @@ class Slot(Part):
     label: str = ""
     """How callers name it in "change the ..."; empty = the slot's name."""
     ahead: bool | None = None
-    """Take it from the sentence that starts the flow; default: all types but name, text, yes_no."""
+    """Take it from the sentence that starts the flow; default: see `is_ahead`."""
     keep: bool = False
     """Keep the value when its flow starts anew (the caller's name, say)."""
     min_digits: Annotated[int, Field(ge=1)] = 1
@@ -144,7 +154,8 @@ class Slot(Part):
     @property
     def is_ahead(self) -> bool:
         """Whether the sentence that starts a flow may already hold it."""
-        return self.type not in {"name", "text", "yes_no"} if self.ahead is None else self.ahead
+        asked_only = {"name", "spelling", "email", "text", "yes_no"}
+        return self.type not in asked_only if self.ahead is None else self.ahead
 
 
 class Option(Part):

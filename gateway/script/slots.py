@@ -6,8 +6,10 @@ import re
 from difflib import SequenceMatcher
 
 from gateway.script.clock import clock_time
+from gateway.script.email_address import email_address
 from gateway.script.model import Slot
 from gateway.script.numbers import digit_string, quantity
+from gateway.script.spelling import spelled
 from gateway.script.words import find, vocabulary, words
 
 _YES = (
@@ -151,5 +153,12 @@ def extract(slot: Slot, text: str, *, is_asked: bool = True) -> str | None:
         return choose(slot, text)
     if slot.type == "time":
         return clock_time(text, is_asked=is_asked)
-    plain = {"yes_no": yes_or_no, "name": person_name, "text": free_text}
+    if slot.type == "spelling":
+        return spelled(text, is_asked=is_asked)
+    plain = {
+        "yes_no": yes_or_no,
+        "name": person_name,
+        "email": email_address,
+        "text": free_text,
+    }
     return plain[slot.type](text)

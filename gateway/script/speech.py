@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
 from gateway.script.clock import say_time
+from gateway.script.email_address import say_email
 from gateway.script.model import Menu, Script
 from gateway.script.numbers import say_digits, say_number
+from gateway.script.spelling import say_spelled
 from gateway.script.state import Line, Order, State, Value
 
 PLACE = re.compile(r"\{([A-Za-z_][\w-]*)((?:\.[\w-]+)*)(?::(digits|number|plain))?\}")
@@ -66,7 +68,8 @@ def say_value(script: Script, name: str, value: Value) -> str:
         return say_digits(value)
     if slot.type == "quantity":
         return say_number(int(value))
-    return say_time(value) if slot.type == "time" else value
+    plain = {"time": say_time, "spelling": say_spelled, "email": say_email}
+    return plain[slot.type](value) if slot.type in plain else value
 
 
 def raw_value(script: Script, name: str, value: Value) -> object:

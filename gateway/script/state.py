@@ -38,7 +38,9 @@ class Frame:
     phase: Phase | None = None
     """None = the step is about to run; else what it waits for."""
     tries: int = 0
-    """Answers to the present question that were not understood."""
+    """Answers that were not understood, or were refused when they were read back."""
+    tries_before: int = 0
+    """So many of them before the present question was put."""
     partial: str = ""
     """Digits heard so far of a number that comes in pieces."""
 

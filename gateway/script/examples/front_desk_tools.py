@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from gateway.conversation.tools import tool
+
 Day = Literal[
     "today",
     "tomorrow",
@@ -61,6 +63,7 @@ orders: dict[int, list[OrderItem]] = {}
 _numbers = count(1)
 
 
+@tool(side_effects=False)  # it only reads, so it may run before the caller's turn is surely over
 def opening_hours(day: Day) -> Hours:
     """Tell when the cafe is open on a day.
 

@@ -222,3 +222,78 @@ def test_it_explains_itself() -> None:
     assert call.state is not None
     assert call.state.explain.startswith("intent hours 0.9")
     assert "when do you open" in call.state.explain
+
+
+ACCOUNT = script_of("""
+    [main]
+    greeting = "Hello."
+    again = "What else?"
+    give_up = "sorry"
+
+    [intents.account]
+    phrases = ["open an account"]
+    flow = "account"
+
+    [intents.hotel]
+    phrases = ["is there a hotel", "hotel"]
+    say = "There is one."
+
+    [slots.surname]
+    type = "spelling"
+    ask = "Please spell your surname."
+    reprompts = ["Letter by letter, please."]
+    read_back = "I have {surname}. Right?"
+    label = "surname"
+
+    [slots.mail]
+    type = "email"
+    ask = "Your e-mail address?"
+    label = "e-mail"
+
+    [[flows.account.steps]]
+    ask = "surname"
+    [[flows.account.steps]]
+    ask = "mail"
+    [[flows.account.steps]]
+    confirm = "{surname}, {mail}. Is that right?"
+    [[flows.account.steps]]
+    call = "open_account"
+    args = { surname = "{surname}", mail = "{mail}" }
+    [[flows.sorry.steps]]
+    say = "I give up."
+""")
+
+
+def test_spelled_names_and_addresses_from_the_question_to_the_tool() -> None:
+    talk = Dialogue(ACCOUNT, {"open_account": lambda surname, mail: 1})
+    assert talk.say("open an account") == "Please spell your surname."
+    assert talk.expect == Expect("spelling", reprompt="Please spell your surname.")
+    assert talk.say("Smith") == "Letter by letter, please."
+    assert talk.say("Is there a hotel?") == "There is one. Letter by letter, please."
+    assert talk.say("S M I T T") == "I have S, M, I, T, T. Right?"
+    assert talk.expect.kind == "yes_no"
+    assert talk.say("No, S M I T H") == "I have S, M, I, T, H. Right?"
+    assert talk.say("yes") == "Your e-mail address?"
+    assert talk.expect.kind == "email"
+    confirm = "S, M, I, T, H, john dot smith at example dot com. Is that right?"
+    assert talk.say("john dot smith at example dot com") == confirm
+    changed = confirm.replace("john dot smith", "jo")
+    assert talk.say("No, it's jo at example dot com") == changed
+    assert talk.say("yes") == "What else?"
+    assert talk.calls == [("open_account", {"surname": "SMITH", "mail": "jo@example.com"})]
+
+
+def test_a_code_word_is_an_answer_before_it_is_an_intent() -> None:
+    talk = Dialogue(ACCOUNT)
+    talk.say("open an account")
+    assert talk.say("Hotel, Alpha, Lima, Lima.") == "I have H, A, L, L. Right?"
+
+
+def test_an_earlier_address_is_corrected_in_passing() -> None:
+    talk = Dialogue(ACCOUNT)
+    talk.say("open an account")
+    talk.say("L E E")
+    talk.say("yes")
+    talk.say("jo at example dot com")
+    assert talk.say("the e-mail is wrong") == "Your e-mail address?"
+    assert talk.say("j lee at example dot com").startswith("L, E, E, jlee at example dot com.")

@@ -70,7 +70,20 @@ def test_a_state_is_a_value(said: list[tuple[str, str | None, bool]], more: str)
     assert step(SCRIPT, stored, UserMessage(more)) == reply
 
 
-@given(st.sampled_from(["digits", "phone_number", "time", "yes_no", "quantity", "name", "text"]),
+KINDS = (
+    "digits",
+    "phone_number",
+    "time",
+    "yes_no",
+    "quantity",
+    "name",
+    "spelling",
+    "email",
+    "text",
+)
+
+
+@given(st.sampled_from(KINDS),
        st.one_of(st.text(), st.text("0123456789:, toforhalfpast", max_size=40)))  # fmt: skip
 def test_extractors_take_any_text(kind: str, text: str) -> None:
     found = extract(Slot.model_validate({"type": kind, "ask": "?"}), text)
