@@ -1,4 +1,8 @@
-"""What a tool may ask of the call, done only after what was said before it has been heard."""
+"""What a tool may ask of the call, done only after what was said before it has been heard.
+
+The built-in tools have no side effects of their own: they return an action, which is dropped with
+the reply that asked for it when that is never heard to its end.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Annotated, Any, Literal, Protocol, assert_never
 
 from pydantic import Field
 
-from gateway.conversation.function_tool import FunctionTool
+from gateway.conversation.function_tool import FunctionTool, tool
 from gateway.errors import ToolError
 
 BuiltinName = Literal["hang_up", "transfer_call", "send_dtmf"]
@@ -96,6 +100,7 @@ def builtin_tools(
     return tuple(tools)
 
 
+@tool(side_effects=False)
 def hang_up(reason: str = "") -> HangUp:
     """End the call. Say goodbye first: what you have said is played to its end before.
 
@@ -105,6 +110,7 @@ def hang_up(reason: str = "") -> HangUp:
     return HangUp(reason)
 
 
+@tool(side_effects=False)
 def send_dtmf(
     digits: Annotated[str, Field(pattern=r"^[0-9A-D*#]+$", max_length=32)],
 ) -> SendDigits:
@@ -117,6 +123,7 @@ def send_dtmf(
 
 
 def _transfer_tool(targets: Mapping[str, str]) -> FunctionTool:
+    @tool(side_effects=False)
     def transfer_call(target: str) -> Transfer:
         """Transfer the caller to somebody else. Tell them first: it is played to its end before.
 

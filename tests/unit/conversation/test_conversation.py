@@ -379,7 +379,7 @@ def test_a_refused_transfer_is_told_and_the_talk_goes_on():
 def test_a_transfer_that_was_cut_off_is_not_told_as_done():
     async def script(scene):
         await scene.says(3, 0.5)
-        await scene.says(5.2, 0.5)
+        await scene.says(6.0, 0.5)
         await scene.until(10)
 
     words = text("I will connect you with our sales department right away.")

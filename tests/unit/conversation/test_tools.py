@@ -440,3 +440,12 @@ def test_a_constraint_in_the_signature_reaches_the_model():
         "maximum": 8,
         "description": "how many",
     }
+
+
+def test_what_may_run_for_a_reply_that_is_never_heard():
+    builtins = builtin_tools(["hang_up", "transfer_call", "send_dtmf"], {"desk": "sip:desk@h"})
+    examples = "gateway.script.examples.front_desk_tools"
+    names = ["opening_hours", "take_message", "place_order"]
+    box = ToolBox([load_tool(f"{examples}:{name}", Path()) for name in names], builtins)
+    acting = {spec.name for spec in box.specs if box.has_side_effects(spec.name)}
+    assert acting == {"take_message", "place_order"}
