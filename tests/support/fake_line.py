@@ -162,7 +162,7 @@ class ScriptedRecognizer:
     """Knows what each turn says; `None` never answers, an exception fails.
 
     A list holds the answers to the requests of one turn, one after the other, the last for all
-    that follow.
+    that follow.  `corrects` says something that nobody asked for.
     """
 
     input_format = LINE
@@ -173,10 +173,16 @@ class ScriptedRecognizer:
         self.opens_after_s = 0.0
         self.expected: list[Expect] = []
         self.open = 0
+        self._latest: _Recognition | None = None
 
     async def warm_up(self) -> None: ...
 
     async def close(self) -> None: ...
+
+    def corrects(self, text: str) -> None:
+        """Say without being asked what was understood so far."""
+        assert self._latest is not None
+        self._latest.corrects(text)
 
     @asynccontextmanager
     async def stream(self, expect: Expect) -> AsyncIterator[_Recognition]:
@@ -185,7 +191,9 @@ class ScriptedRecognizer:
         try:
             await asyncio.sleep(self.opens_after_s)
             said = self.texts.pop(0) if self.texts else ""
-            yield _Recognition(said if isinstance(said, list) else [said], self.delay_s)
+            said = said if isinstance(said, list) else [said]
+            self._latest = _Recognition(said, self.delay_s)
+            yield self._latest
         finally:
             self.open -= 1
 
@@ -196,6 +204,7 @@ class _Recognition:
         self._delay_s = delay_s
         self._samples = 0
         self._asked: asyncio.Queue[int] = asyncio.Queue()
+        self._corrected: str | None = None
 
     def push(self, pcm: bytes) -> None:
         self._samples += len(pcm) // 2
@@ -203,9 +212,17 @@ class _Recognition:
     def request_transcript(self) -> None:
         self._asked.put_nowait(self._samples)
 
+    def corrects(self, text: str) -> None:
+        self._corrected = text
+        self._asked.put_nowait(self._samples)
+
     async def __aiter__(self) -> AsyncIterator[Transcript]:
         while True:
             samples = await self._asked.get()
+            if self._corrected is not None:
+                corrected, self._corrected = self._corrected, None
+                yield Transcript(corrected, samples)
+                continue
             await asyncio.sleep(self._delay_s)
             said = self._said[0]
             self._said = self._said[1:] or self._said
