@@ -143,13 +143,15 @@ class TurnConfig(Table):
     """Silence after which an utterance has stopped."""
     preroll_ms: Annotated[int, Field(ge=0)] = 400
     """Audio from before the detected start that recognition gets."""
-    eager_ms: Annotated[int, Field(ge=0)] = 160
+    eager_ms: Annotated[int, Field(ge=0)] = 64
     """Silence after which the transcript is asked for, speculatively."""
-    whole_ms: Annotated[int, Field(ge=0)] = 480
+    sure_end_ms: Annotated[int, Field(ge=0)] = 160
+    """Silence that ends a turn whose text looks finished and that sounds finished."""
+    whole_ms: Annotated[int, Field(ge=0)] = 288
     """Silence that ends a turn whose text looks finished."""
-    expected_ms: Annotated[int, Field(ge=0)] = 260
+    expected_ms: Annotated[int, Field(ge=0)] = 128
     """Silence that ends a turn whose text is a complete expected answer."""
-    doubtful_ms: Annotated[int, Field(ge=0)] = 700
+    doubtful_ms: Annotated[int, Field(ge=0)] = 416
     """Silence that ends a turn whose text may be finished, but hardly is."""
     unfinished_ms: Annotated[int, Field(ge=0)] = 1000
     """Silence that ends a turn whose text looks unfinished."""

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.turn.answers import look_at_answer
+
 Look = Literal["expected", "whole", "doubtful", "unfinished", "dictating"]
 
 # Words after which an English speaker goes on.  A recognizer ends almost every text with a full
@@ -22,9 +24,19 @@ _QUESTION_ENDS = frozenset(
     "about at do for from have in is like need on want was were with are to".split()  # noqa: SIM905
 )
 _PRONOUNS = frozenset("you i we they he she it that this those these there".split())  # noqa: SIM905
-_DIGIT_WORDS = frozenset("zero oh one two three four five six seven eight nine".split())  # noqa: SIM905
-_DICTATED = frozenset({"digits", "phone_number", "name"})
-_PHONE_DIGITS = 7
+# What describes a thing that is still to be named: "I want a large", "get me a double shot".
+_DESCRIBING = frozenset(
+    """small medium large big regular little short tall double single triple half extra some more
+    another hot cold iced ice dark light black white brown strong size sized cup ounce ounces shot
+    shots roast roasted one two three four five six seven eight nine ten eleven twelve sixteen
+    twenty thirty forty fifty hundred lots""".split()  # noqa: SIM905
+)
+# Whole turns of one or two words.
+_SHORT_TURNS = frozenset(
+    """yes no yeah yep nope sure okay ok hello hi hey goodbye bye thanks thank stop wait help
+    please sorry pardon what nothing correct right exactly cancel operator agent repeat""".split()  # noqa: SIM905
+)
+_FEW_WORDS = 2
 _WORD = re.compile(r"[\w']+")
 
 
@@ -46,22 +58,29 @@ def look(text: str, choice: str | None, wanted: Wanted) -> Look:
     """
     if choice is not None:
         return "expected"
-    if wanted.kind in {"digits", "phone_number"}:
-        return _look_at_digits(text, wanted)
+    answer = look_at_answer(text, wanted.kind, wanted.digits)
     words = _WORD.findall(text.lower())
-    if wanted.kind == "yes_no" and words and words[0] in {"yes", "no", "yeah", "nope", "sure"}:
-        return "expected" if len(words) <= 3 and words[-1] not in _OPEN_WORDS else "whole"
+    if answer == "dictating":
+        return "dictating"
     if _goes_on(text, words):
-        return "dictating" if wanted.kind in _DICTATED else "unfinished"
-    if text.rstrip().endswith((".", "?", "!")):
-        return "whole"
-    return "unfinished"
+        return "unfinished"
+    if answer == "expected":
+        return "expected"
+    if not text.rstrip(" \"'").endswith((".", "?", "!")):
+        return "unfinished"
+    return "doubtful" if _is_doubtful(words) else "whole"
 
 
 def _goes_on(text: str, words: list[str]) -> bool:
     if not words or text.rstrip().endswith((",", "-", "…", "...")):
         return True
     return words[-1] in _OPEN_WORDS and not _is_whole_question(text, words)
+
+
+def _is_doubtful(words: list[str]) -> bool:
+    if len(words) <= _FEW_WORDS:
+        return _SHORT_TURNS.isdisjoint(words)
+    return words[-1] in _DESCRIBING or words[-1].isdigit()
 
 
 def _is_whole_question(text: str, words: list[str]) -> bool:
@@ -73,26 +92,3 @@ def _is_whole_question(text: str, words: list[str]) -> bool:
         and words[-1] in _QUESTION_ENDS
         and words[-2] in _PRONOUNS
     )
-
-
-def digit_count(text: str) -> int:
-    """How many spoken or written digits a text holds."""
-    count = 0
-    for word in _WORD.findall(text.lower().replace("-", " ")):
-        if word in _DIGIT_WORDS:
-            count += 1
-        else:
-            count += sum(c.isdigit() for c in word)
-    return count
-
-
-def _look_at_digits(text: str, wanted: Wanted) -> Look:
-    enough = wanted.digits or (_PHONE_DIGITS if wanted.kind == "phone_number" else 0)
-    found = digit_count(text)
-    if found == 0:
-        return "whole"  # something else than the number: a question, a refusal
-    if wanted.digits is not None and found >= enough:
-        return "expected"
-    if wanted.kind == "phone_number" and found >= enough:
-        return "unfinished"  # may be longer: seven to fifteen digits
-    return "dictating"

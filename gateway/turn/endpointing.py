@@ -17,7 +17,7 @@ from gateway.turn.events import (
     milliseconds,
     samples,
 )
-from gateway.turn.patience import Eagerness, Evidence, Patience, patience
+from gateway.turn.patience import NO_WORDS_MS, Eagerness, Evidence, Pauses, Verdict, decide
 from gateway.turn.quiet import Quiet
 from gateway.turn.vad import Chunk
 
@@ -25,14 +25,17 @@ _TRANSCRIPT_PATIENCE_MS = 4000
 """Silence after which a turn without any answer from recognition is given up."""
 _RESAMPLING = samples(30)
 """What a resampler may hold back of the audio that a transcript covers."""
+_WORTH_A_REPLY = frozenset({"expected", "whole", "doubtful"})
+"""Looks after which a reply may be prepared: others hardly ever are the end."""
 
 
 class Phase(Enum):
     """Where the caller's turn is."""
 
     IDLE = "idle"
-    SPEAKING = "speaking"
-    PAUSED = "paused"
+    OPEN = "open"
+    TOO_LONG = "too_long"
+    """Over already, only its text is awaited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +44,22 @@ class Heard:
 
     text: str
     choice: str | None
-    covers: int
-    """Audio time up to which it holds."""
     end_of_turn: float | None = None
     """Probability that the turn is over, by its sound."""
 
 
 class Endpointer:
-    """One caller turn after another; fed with chunks, speech edges, transcripts and time."""
+    """One caller turn after another; fed with chunks, speech onsets, transcripts and time.
+
+    While the caller is quiet it asks for the transcript once, early, says what the turn will be if
+    it ends here, and ends it as soon as the silence is as long as the evidence asks for.
+    """
 
     def __init__(self, config: TurnConfig) -> None:
         self._config = config
         self._eagerness: Eagerness = config.eagerness
         self._quiet = Quiet(config.stop_probability)
+        self._pauses = Pauses()
         self.wanted = Wanted()
         self.reset()
 
@@ -61,13 +67,15 @@ class Endpointer:
         """Answer sooner or later from now on."""
         self._eagerness = eagerness
 
+    def went_on_after(self, pause_ms: float) -> None:
+        """Learn that a turn was taken for over after so much silence, and was not."""
+        self._pauses.cut_at(pause_ms)
+
     def reset(self) -> None:
         """Forget the turn in progress."""
         self.phase = Phase.IDLE
-        self._is_too_long = False
         self._onset = 0
         self._speech_end = 0
-        self._asked_for = 0
         self._asked_at: int | None = None
         self._answered_at: int | None = None
         self._heard: Heard | None = None
@@ -79,25 +87,18 @@ class Endpointer:
         return self._onset
 
     def hear(self, chunk: Chunk) -> None:
-        """Take each chunk before the edge that it makes."""
+        """Take a chunk."""
+        was_quiet_since = self._quiet.since
         self._quiet.hear(chunk)
+        if self.phase is Phase.OPEN and was_quiet_since is not None and self._quiet.since is None:
+            self._pauses.went_on(milliseconds(chunk.end - was_quiet_since))
 
-    def speech_started(self, onset: int, now: int) -> list[TurnEvent]:
-        """The VAD's rising edge."""
+    def speech_started(self, onset: int) -> None:
+        """The caller takes the floor; nothing new while a turn is open."""
         if self.phase is Phase.IDLE:
             self._onset = onset
-            self.phase = Phase.SPEAKING
-            return []
-        if self._is_too_long:
-            return []  # over already, only its text is awaited
-        self.phase = Phase.SPEAKING
-        return self._withdraw(now)
-
-    def speech_stopped(self, speech_end: int) -> None:
-        """The VAD's falling edge."""
-        if self.phase is Phase.SPEAKING:
-            self.phase = Phase.PAUSED
-            self._speech_end = speech_end
+            self._quiet.reset()
+            self.phase = Phase.OPEN
 
     def transcript(
         self,
@@ -110,86 +111,70 @@ class Endpointer:
         """Take news from recognition; `end_of_turn` is its own opinion, 0..1, where it has one."""
         if self.phase is Phase.IDLE:
             return
-        self._heard = Heard(text.strip(), choice, covers, end_of_turn)
+        self._heard = Heard(text.strip(), choice, end_of_turn)
         is_first = self._asked_at is not None and self._answered_at is None
-        if is_first and covers >= self._asked_for - _RESAMPLING:
+        if is_first and covers >= self._speech_end - _RESAMPLING:
             self._answered_at = now
 
     def advance(self, now: int) -> list[TurnEvent]:
         """Let audio time pass."""
-        if self.phase is Phase.SPEAKING:
-            return self._listen(now)
-        if self.phase is Phase.PAUSED:
-            if self._asked_at is None:
-                since = self._quiet.since
-                quiet = self._speech_end if since is None else min(since, self._speech_end)
-                return self._ask_in_time(now, quiet)
+        if self.phase is Phase.IDLE:
+            return []
+        if self.phase is Phase.TOO_LONG:
             return self._judge(now)
-        return []
+        if self._quiet.since is None:
+            return self._hear_out(now)
+        if self._asked_at is not None:
+            return self._judge(now)
+        if milliseconds(now - self._quiet.since) < self._config.eager_ms:
+            return []
+        return self._ask(now, self._quiet.since)
 
-    def _listen(self, now: int) -> list[TurnEvent]:
+    def _hear_out(self, now: int) -> list[TurnEvent]:
+        """The caller is heard: whatever was asked is void."""
         if now - self._onset > samples(self._config.max_turn_s * 1000):
-            self._is_too_long = True
-            self.phase = Phase.PAUSED
-            self._speech_end = now
+            self.phase = Phase.TOO_LONG
             return self._ask(now, now)
-        since = self._quiet.since
-        if since is None:
-            return self._withdraw(now) if self._asked_at is not None else []
-        if self._asked_at is None:
-            return self._ask_in_time(now, since)
-        return self._expect_end(now)
-
-    def _withdraw(self, now: int) -> list[TurnEvent]:
         was_eager = self._eager_text is not None
         self._asked_at = self._answered_at = self._eager_text = None
         return [TurnResumed(now)] if was_eager else []
 
-    def _ask_in_time(self, now: int, quiet_since: int) -> list[TurnEvent]:
-        if milliseconds(now - quiet_since) < self._config.eager_ms:
-            return []
-        return self._ask(now, quiet_since)
-
     def _ask(self, now: int, speech_end: int) -> list[TurnEvent]:
-        self._asked_for = speech_end
+        self._speech_end = speech_end
         self._asked_at, self._answered_at = now, None
         return [TranscriptWanted(now, speech_end)]
 
     def _judge(self, now: int) -> list[TurnEvent]:
-        heard = self._heard
         silence_ms = milliseconds(now - self._speech_end)
-        if self._answered_at is None or heard is None:
+        if self._answered_at is None or self._heard is None:
             if silence_ms < _TRANSCRIPT_PATIENCE_MS:
                 return []
             return self._discard(now, "no_transcript")
-        if self._is_too_long:
-            return self._end(now, "too_long", None)
-        if not heard.text:
-            return self._discard(now, "no_words") if silence_ms >= self._config.whole_ms else []
-        events = self._expect_end(now)
-        needed = self._patience(heard)
-        if silence_ms >= needed.ms and not self._quiet.may_speak:
-            events += self._end(now, needed.evidence.look, needed)
+        if not self._heard.text:
+            is_over = silence_ms >= NO_WORDS_MS and not self._quiet.may_speak
+            return self._discard(now, "no_words") if is_over else []
+        verdict = self._verdict(self._heard)
+        events = self._expect_end(now, self._heard, verdict)
+        if self.phase is Phase.TOO_LONG:
+            return [*events, self._end(now, self._heard, verdict, "too_long")]
+        if silence_ms >= verdict.patience_ms and not self._quiet.may_speak:
+            return [*events, self._end(now, self._heard, verdict, verdict.evidence.look)]
         return events
 
-    def _expect_end(self, now: int) -> list[TurnEvent]:
+    def _verdict(self, heard: Heard) -> Verdict:
+        looks = look(heard.text, heard.choice, self.wanted)
+        evidence = Evidence(looks, heard.end_of_turn, self._pauses.learned_ms(self._eagerness))
+        return decide(evidence, self._config, self._eagerness)
+
+    def _expect_end(self, now: int, heard: Heard, verdict: Verdict) -> list[TurnEvent]:
         """Say what the turn will be if it ends here, once it is known or has changed."""
-        heard = self._heard
-        if self._answered_at is None or heard is None or heard.text in {"", self._eager_text}:
+        looks = verdict.evidence.look
+        if heard.text == self._eager_text or looks not in _WORTH_A_REPLY:
             return []
         self._eager_text = heard.text
-        look_ = self._patience(heard).evidence.look
-        end = self._quiet.since or self._speech_end
-        return [EagerEnd(now, self._onset, end, heard.text, heard.choice, look_)]
+        return [EagerEnd(now, self._onset, self._speech_end, heard.text, heard.choice, looks)]
 
-    def _patience(self, heard: Heard) -> Patience:
-        looks = look(heard.text, heard.choice, self.wanted)
-        return patience(Evidence(looks, heard.end_of_turn), self._config, self._eagerness)
-
-    def _end(self, now: int, evidence: str, needed: Patience | None) -> list[TurnEvent]:
-        heard = self._heard or Heard("", None, 0)
-        if not heard.text:
-            return self._discard(now, "no_words")
+    def _end(self, now: int, heard: Heard, verdict: Verdict, evidence: str) -> TurnEnded:
         asked, answered = self._asked_at or now, self._answered_at or now
         ended = TurnEnded(
             now=now,
@@ -200,11 +185,12 @@ class Endpointer:
             evidence=evidence,
             waited_ms=milliseconds(now - self._speech_end),
             stt_ms=milliseconds(answered - asked),
-            patience_ms=needed.ms if needed else 0,
+            patience_ms=verdict.patience_ms,
             end_of_turn=heard.end_of_turn,
+            learned_pause_ms=verdict.evidence.learned_pause_ms,
         )
         self.reset()
-        return [ended]
+        return ended
 
     def _discard(self, now: int, reason: str) -> list[TurnEvent]:
         discarded = TurnDiscarded(now, self._onset, reason)

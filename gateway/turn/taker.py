@@ -146,10 +146,17 @@ class TurnTaker:
         if self._barge_in is not None:
             events += self._judge(self._barge_in, now)
         if self._barge_in is None:
-            events += self._endpointer.advance(now)
+            events += self._advance(now)
         if any(isinstance(event, TurnEnded) for event in events):
             self._bot.hears_turn()
         return [*events, *self._mind_silence(now)]
+
+    def _advance(self, now: int) -> list[TurnEvent]:
+        was_open = self.in_turn
+        events = self._endpointer.advance(now)
+        if was_open and not self.in_turn:
+            self._detector.reset()  # whoever speaks on begins a new turn
+        return events
 
     def _hear_chunk(self, chunk: Chunk, now: int) -> list[TurnEvent]:
         edge = self._detector.update(chunk.probability, chunk.end)
@@ -165,19 +172,18 @@ class TurnTaker:
             self._barge_in.hear(chunk, is_speech=is_speech, is_real=self._detector.is_speaking)
         if isinstance(edge, SpeechStarted):
             events += self._speech_started(edge.at_sample, now)
-        elif edge is not None:
-            self._endpointer.speech_stopped(edge.at_sample)
         return events
 
     def _speech_started(self, onset: int, now: int) -> list[TurnEvent]:
-        begins = not self.in_turn
-        events = self._endpointer.speech_started(onset, now)
-        return [TurnStarted(now, onset, is_barge_in=False)] if begins else events
+        if self.in_turn:
+            return []
+        self._endpointer.speech_started(onset)
+        return [TurnStarted(now, onset, is_barge_in=False)]
 
     def _suspect(self, onset: int, now: int) -> list[TurnEvent]:
         """Track the utterance from here on, so that a confirmed one has lost nothing."""
         self._barge_in = BargeIn(self._config.barge_in, onset, now)
-        self._endpointer.speech_started(onset, now)
+        self._endpointer.speech_started(onset)
         return [BargeInSuspected(now, onset)]
 
     def _judge(self, barge_in: BargeIn, now: int) -> list[TurnEvent]:

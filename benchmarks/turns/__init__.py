@@ -1,0 +1,1 @@
+"""Turn taking measured: offline curves, and calls over a corpus."""
