@@ -15,10 +15,10 @@ export PYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup runtime demo run test unit contract wire integration lint fmt check bench
+.PHONY: help setup runtime demo run test unit contract wire integration lint fmt check bench bench-turns
 
 help:             ## show this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 setup:            ## install all that is needed to work on the gateway
 	@deploy/setup.sh dev
@@ -51,3 +51,6 @@ check: lint test  ## what must pass before a change goes in
 
 bench: setup      ## measure the gateway as callers see it
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-turns: setup  ## measure turn taking over recordings
+	@$(BIN)/python -m benchmarks.turns $(ARGS)

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gateway.probe import g711
 from gateway.probe.rtp import (
@@ -51,6 +52,7 @@ class RtpPeer:
         *,
         impairments: Impairments | None = None,
         noise_level: int = 0,
+        background: g711.Samples | None = None,
     ) -> None:
         """Bind the socket at once, so that the port can go into the offer.
 
@@ -59,6 +61,7 @@ class RtpPeer:
             port: local port, 0 = any.
             impairments: what happens to our packets on the way out.
             noise_level: peak of the comfort noise between utterances, 0 = digital silence.
+            background: int16[n], 8 kHz, heard behind everything, again and again from its start.
         """
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(0)
@@ -83,6 +86,7 @@ class RtpPeer:
         self._events: deque[tuple[bytes, bool]] = deque()
         self._digits = DigitReceiver()
         self._noise = _noise_frames(noise_level)
+        self._background = None if background is None else _looped(background)
         self._new_stream()
         self._event_timestamp = 0
         self._started_s = 0.0
@@ -160,6 +164,8 @@ class RtpPeer:
         speech = self._frames.popleft() if self._frames and event is None else None
         samples = next(self._noise) if speech is None else speech
         own = samples
+        if self._background is not None:
+            samples = _sum(samples, next(self._background))
         if self._echo is not None:
             samples = self._echo.added_to(samples)
         fate = self._fates.draw()
@@ -171,7 +177,7 @@ class RtpPeer:
         self._sequence += self.remote is not None
         if self.remote is not None and not fate.lost:
             self._emit(packet, fate.delay_s)
-        # What the caller says; an echo in it is none of that.
+        # What the caller says; an echo or the room behind it is none of that.
         heard = own if event is None and self.remote is not None else np.zeros_like(own)
         self.sent.append(Departure(time.monotonic_ns(), heard, late_s * 1000))
 
@@ -254,9 +260,9 @@ class _Echo:
     def added_to(self, samples: g711.Samples) -> g711.Samples:
         """Give one frame with the echo that is due."""
         due, self._path = self._path[:FRAME_SAMPLES], self._path[FRAME_SAMPLES:]
-        mixed = samples.astype(np.float64)
-        mixed[: len(due)] += due * self._gain
-        return np.clip(mixed.round(), -32768, 32767).astype(np.int16)
+        echo = np.zeros(len(samples))
+        echo[: len(due)] = due * self._gain
+        return _sum(samples, echo)
 
 
 def _encoding(payload_type: int) -> str:
@@ -285,6 +291,20 @@ def _stamp_ns(ancillary: list[tuple[int, int, bytes]]) -> int:
             # A clock step between the stamp and now would make the age absurd.
             return now - age if 0 <= age < 1_000_000_000 else now
     return now
+
+
+def _sum(one: g711.Samples, other: NDArray[np.int16 | np.float64]) -> g711.Samples:
+    """Both at once, clipped as a line would."""
+    both = one.astype(np.float64) + other
+    return np.clip(both.round(), -32768, 32767).astype(np.int16)
+
+
+def _looped(samples: g711.Samples) -> Iterator[g711.Samples]:
+    """Endless frames of a recording."""
+    at = 0
+    while True:
+        yield np.take(samples, range(at, at + FRAME_SAMPLES), mode="wrap")
+        at = (at + FRAME_SAMPLES) % len(samples)
 
 
 def _noise_frames(level: int) -> Iterator[g711.Samples]:

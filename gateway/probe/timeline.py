@@ -185,7 +185,8 @@ def _turn(caller: Instants, bot: Instants, limit_ns: int) -> Turn:
 def _stop(bot: Instants, start_ns: int) -> int | None:
     """The bot's last loud sample of the stretch that was going on at `start_ns`.
 
-    A voice detector may hear the breath before the first loud sample, and the bot be silent by then.
+    A voice detector may hear the breath before the first loud sample, and the bot be silent by
+    then.
     """
     for spurt in spurts(bot):
         if spurt.start_ns < start_ns < spurt.end_ns + _EARLY_NS:
