@@ -75,6 +75,11 @@ class Watchdog:
         self._was_bots = False
         self._steps = iter(Finding)
 
+    def caller_is_there(self, now: int) -> None:
+        """The caller gave a sign of life other than speech: a key."""
+        self._steps = iter(Finding)
+        self._dead_since = self._floor_since = now
+
     def advance(
         self,
         now: int,
@@ -89,13 +94,13 @@ class Watchdog:
         Args:
             now: audio time at its end, in samples.
             bot_audible: something of the bot was sent in it.
-            caller_speaking: the caller spoke or pressed a key in it.
+            caller_speaking: the caller spoke in it (the sound itself: an open turn may be stuck).
             bot_has_floor: the bot thinks or talks.
             is_held: nobody can be heard, rightly: hold, a transfer, keys being sent.
         """
         if caller_speaking:
-            self._steps = iter(Finding)
-        if bot_audible or caller_speaking or is_held:
+            self.caller_is_there(now)
+        if bot_audible or is_held:
             self._dead_since = self._floor_since = now
         if bot_has_floor is not self._was_bots:
             self._was_bots = bot_has_floor

@@ -59,6 +59,15 @@ def test_only_the_caller_makes_it_mild_again():
     assert run.feed(0.6)[0][1] is Finding.SAY_FALLBACK
 
 
+def test_a_caller_who_types_is_there():
+    run = Run()
+    assert run.feed(0.6)[0][1] is Finding.SAY_FALLBACK
+    for _ in range(5):
+        run.watchdog.caller_is_there(run.now)
+        assert run.feed(0.4) == []
+    assert run.feed(0.2)[0][1] is Finding.SAY_FALLBACK
+
+
 def test_a_floor_that_changes_hands_without_a_sound_is_stuck_too():
     watchdog = Watchdog(LIMITS, 0)
     found = [
