@@ -16,6 +16,7 @@ from benchmarks.turns.judge import answer_to, digit_recall, fate, word_recall
 from benchmarks.turns.plan import Plan, batched
 from benchmarks.turns.reference import references
 from benchmarks.turns.store import Row, Rows
+from benchmarks.turns.table import STAGES
 from gateway.probe import scenario
 from gateway.probe.rtp import Impairments
 from tests.support.llm_server import Answer as LlmAnswer
@@ -23,14 +24,6 @@ from tests.support.llm_server import LlmServer, Seen
 
 FIRST_TOKEN_MS, TOKEN_MS = 300.0, 30.0
 BAD_NETWORK = Impairments(loss_percent=3.0, jitter_ms=30.0)
-_STAGES = (
-    "endpointing_ms",
-    "stt_final_ms",
-    "llm_first_token_ms",
-    "llm_first_sentence_ms",
-    "tts_first_audio_ms",
-    "playout_start_ms",
-)
 _TURNS_PER_CALL = 8
 Recall = Callable[[str, str], float]
 FinalText = Callable[[Said], str | None]
@@ -170,7 +163,7 @@ def _row(said: Said, trace: Trace, judging: _Judging, variant: str) -> Row:
         "slowest_stage": getattr(last, "slowest_stage", None),
         "call": trace.record.call_id,
     }
-    return row | {stage: getattr(last, stage, None) for stage in _STAGES}
+    return row | {f"{name}_ms": getattr(last, f"{name}_ms", None) for name in STAGES}
 
 
 def _reported_text(said: Said) -> str | None:

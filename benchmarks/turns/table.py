@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -9,6 +10,14 @@ import numpy as np
 from benchmarks.turns.judge import agreement
 from benchmarks.turns.store import Row, Store
 
+STAGES = (
+    "endpointing",
+    "stt_final",
+    "llm_first_token",
+    "llm_first_sentence",
+    "tts_first_audio",
+    "playout_start",
+)
 Line = tuple[str, str, str]
 """What, target, measured."""
 
@@ -92,6 +101,9 @@ def _answers(name: str, rows: Sequence[Row], gap: str, starts: str, cuts: str) -
         ("  false starts", starts, percent(_fates(rows, "false_start"), total)),
         ("  cut-offs", cuts, percent(_fates(rows, "cut_off"), total)),
         ("  unanswered", "", percent(_fates(rows, "unanswered"), total)),
+        ("  taken back (call.json)", "", percent(_count(rows, lambda row: row["reopened"]), total)),
+        ("  stages p50 (call.json)", "", _stages(rows)),
+        ("  slowest stage (call.json)", "", _slowest(rows)),
         ("  both talk, per false start", "", spread(_some(early, "overlap_ms"), 50, 95)),
         ("  yield after the caller went on", "", spread(_some(early, "early_stop_ms"), 50, 95)),
     ]
@@ -99,6 +111,18 @@ def _answers(name: str, rows: Sequence[Row], gap: str, starts: str, cuts: str) -
 
 def _fates(rows: Sequence[Row], fate: str) -> int:
     return _count(rows, lambda row: row["fate"] == fate)
+
+
+def _stages(rows: Sequence[Row]) -> str:
+    """Medians of the parts of the gap."""
+    parts = {name: _some(rows, f"{name}_ms") for name in STAGES}
+    found = (f"{name} {np.median(values):.0f}" for name, values in parts.items() if values)
+    return "  ".join(found) or "-"
+
+
+def _slowest(rows: Sequence[Row]) -> str:
+    counts = Counter(_some(rows, "slowest_stage"))
+    return "  ".join(f"{name} {count}" for name, count in counts.most_common(3)) or "-"
 
 
 def _shares(rows: Sequence[Row]) -> list[Line]:
