@@ -18,8 +18,9 @@ WANTED=${1:-dev}
 VENV=${VENV:-.venv}
 APT=${APT:-yes}
 ASKED_FOR=${PYTHON:-}
-# Their own dependencies are left out: this one declares PyTorch and needs only onnxruntime here.
-NO_DEPS=("silero-vad>=6,<7")
+# Their own dependencies are left out: one declares PyTorch, the other a whole framework (its model of
+# the end of a turn is wanted, a file of 9 MB in a wheel of 12); both need only onnxruntime here.
+NO_DEPS=("silero-vad>=6,<7" "pipecat-ai==1.14.0")
 
 say() { printf '%s\n' "$*"; }
 

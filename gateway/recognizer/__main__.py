@@ -10,10 +10,12 @@ import signal
 import sys
 from pathlib import Path
 
-from gateway.errors import ProviderError, leaves
+from gateway.errors import ProviderError, ProviderUnavailable, leaves
 from gateway.recognizer.moonshine import SOURCE_HZ, MoonshineModel, model_folder
+from gateway.recognizer.opinion import Opinions
 from gateway.recognizer.queue import DecodeQueue
 from gateway.recognizer.server import RecognizerServer
+from gateway.recognizer.smart_turn import SmartTurnModel, model_file
 from gateway.threads import BlockingEngine
 
 _EXIT_UNAVAILABLE = 69  # sysexits.h EX_UNAVAILABLE
@@ -53,10 +55,12 @@ async def _run(options: argparse.Namespace) -> None:
         loop.add_signal_handler(number, done.set)
     if options.exit_with_parent:
         await loop.connect_read_pipe(lambda: _ParentWatch(done), sys.stdin)
-    engine = BlockingEngine("recognizer")
+    engine, listener = BlockingEngine("recognizer"), BlockingEngine("end-of-turn")
     try:
         model = await engine.call(_load, options.threads)
-        server = RecognizerServer(model, engine, DecodeQueue())
+        sound = await listener.call(_load_sound)
+        opinions = None if sound is None else Opinions(sound, listener)
+        server = RecognizerServer(model, engine, DecodeQueue(), opinions)
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(options.socket, _say_ready))
             serving.add_done_callback(lambda _: done.set())
@@ -69,6 +73,7 @@ async def _run(options: argparse.Namespace) -> None:
         raise known[0] from None
     finally:
         engine.close()
+        listener.close()
 
 
 def _load(threads: int) -> MoonshineModel:
@@ -76,6 +81,17 @@ def _load(threads: int) -> MoonshineModel:
     model = MoonshineModel(model_folder(), threads)
     for seconds in _WARM_UP_S:
         model.decode(bytes(2 * SOURCE_HZ * seconds), ("yes", "no"))
+    return model
+
+
+def _load_sound() -> SmartTurnModel | None:
+    """Load the end-of-turn model where it is installed: without it the text alone decides."""
+    try:
+        model = SmartTurnModel(model_file())
+    except ProviderUnavailable:
+        return None
+    for seconds in _WARM_UP_S:
+        model.probability(bytes(2 * SOURCE_HZ * seconds))
     return model
 
 

@@ -58,6 +58,8 @@ class Decoded(_Head):
     log_prob: float | None
     choice: str | None
     decode_ms: float
+    end_of_turn: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Probability that the turn is over by its sound, where there is an opinion in time."""
 
 
 class Refused(_Head):

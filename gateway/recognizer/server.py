@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gateway.recognizer.moonshine import Decoding
+from gateway.recognizer.opinion import Opinions, take
 from gateway.recognizer.protocol import (
     Cancel,
     Decode,
@@ -40,8 +41,15 @@ class Model(Protocol):
 class RecognizerServer:
     """Serves any number of workers; the loop stays free while the model computes."""
 
-    def __init__(self, model: Model, engine: BlockingEngine, queue: DecodeQueue) -> None:
+    def __init__(
+        self,
+        model: Model,
+        engine: BlockingEngine,
+        queue: DecodeQueue,
+        opinions: Opinions | None = None,
+    ) -> None:
         self._model = model
+        self._opinions = opinions
         self._engine = engine
         self._queue = queue
         self._awake = asyncio.Event()
@@ -88,9 +96,7 @@ class RecognizerServer:
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         try:
-            decoding = await self._engine.call(
-                self._model.decode, job.pcm, job.choices, self._queue.should_stop
-            )
+            decoding, end_of_turn = await self._hear(job)
         except Exception:  # border: whatever the native runtime raises costs one job
             log.exception("decode_failed")
             self._queue.finish()
@@ -99,7 +105,23 @@ class RecognizerServer:
         decode_ms = (loop.time() - started_s) * 1000
         if not self._queue.finish():
             return
-        _send(job, _answer(job, decoding, decode_ms))
+        _send(job, _answer(job, decoding, decode_ms, end_of_turn))
+
+    async def _hear(self, job: Job) -> tuple[Decoding | None, float | None]:
+        """Decode; what may end a turn is judged by its sound too.
+
+        Not where a phrase is expected: that ends the turn anyway.
+        """
+        if self._opinions is None or not job.final or job.choices:
+            return await self._decoding(job), None
+        async with asyncio.TaskGroup() as tasks:
+            opinion = tasks.create_task(self._opinions.judge(job.pcm))
+            return await self._decoding(job), await take(opinion)
+
+    async def _decoding(self, job: Job) -> Decoding | None:
+        return await self._engine.call(
+            self._model.decode, job.pcm, job.choices, self._queue.should_stop
+        )
 
 
 class _Peer(asyncio.Protocol):
@@ -146,7 +168,9 @@ def _remove(socket: Path) -> None:
     socket.unlink(missing_ok=True)
 
 
-def _answer(job: Job, decoding: Decoding | None, decode_ms: float) -> Message:
+def _answer(
+    job: Job, decoding: Decoding | None, decode_ms: float, end_of_turn: float | None
+) -> Message:
     if decoding is None:
         return Refused(id=job.id, reason="replaced")
     return Decoded(
@@ -155,6 +179,7 @@ def _answer(job: Job, decoding: Decoding | None, decode_ms: float) -> Message:
         log_prob=decoding.log_prob,
         choice=decoding.choice,
         decode_ms=round(decode_ms, 1),
+        end_of_turn=end_of_turn,
     )
 
 

@@ -232,7 +232,9 @@ class MoonshineStream:
                 self._is_final_wanted = False
             is_phantom = looks_phantom(reply.text, reply.log_prob, pcm)
             text = "" if is_phantom and reply.choice is None else reply.text
-            self._give(Transcript(text, covered, final, reply.log_prob, reply.choice))
+            self._give(
+                Transcript(text, covered, final, reply.log_prob, reply.choice, reply.end_of_turn)
+            )
 
     def _give(self, result: Transcript | ProviderError) -> None:
         self._results.append(result)

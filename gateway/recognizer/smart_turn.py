@@ -1,0 +1,67 @@
+"""smart-turn v3.2 (BSD-2) on onnxruntime: does the caller sound as if the turn were over?
+
+The model file comes out of the `pipecat-ai` wheel; none of its code is imported.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import soxr
+
+from gateway.errors import ProviderUnavailable
+from gateway.recognizer.log_mel import RATE_HZ, log_mel
+
+SOURCE_HZ = 8000
+INSTALL = "pip install --no-deps pipecat-ai==1.14.0"
+_MODEL_FILE = "pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx"
+_WINDOW_SAMPLES = 8 * RATE_HZ
+
+
+def model_file() -> Path:
+    """Find the model in the installed wheel.
+
+    Raises:
+        ProviderUnavailable: not installed, or another version without it.
+    """
+    try:
+        distribution = importlib.metadata.distribution("pipecat-ai")
+    except importlib.metadata.PackageNotFoundError as exc:
+        raise ProviderUnavailable("smart-turn", f"pipecat-ai is missing: {INSTALL}") from exc
+    path = Path(str(distribution.locate_file(_MODEL_FILE)))
+    if not path.is_file():
+        raise ProviderUnavailable("smart-turn", f"{path} is missing: {INSTALL}")
+    return path
+
+
+class SmartTurnModel:
+    """The loaded network.  Stateless between calls; one thread at a time is meant to use it."""
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        self._session: Any = onnxruntime.InferenceSession(
+            str(path), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+
+    def probability(self, pcm: bytes) -> float:
+        """Judge where the audio ends.
+
+        Args:
+            pcm: the turn so far, mono s16le at 8000 Hz; its last 8 s count.
+
+        Returns:
+            Probability that the turn is over, 0..1.
+        """
+        tail = np.frombuffer(pcm[-16 * SOURCE_HZ :], dtype="<i2").astype(np.float32) / 32768
+        wide = soxr.resample(tail, SOURCE_HZ, RATE_HZ)[-_WINDOW_SAMPLES:]
+        window = np.pad(wide, (_WINDOW_SAMPLES - len(wide), 0)).astype(np.float32)
+        output = self._session.run(None, {"input_features": log_mel(window)[None]})[0]
+        return float(output.reshape(-1)[0])
