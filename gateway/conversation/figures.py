@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from gateway.audio.format import LINE
 from gateway.conversation.live_call import LiveCall
+from gateway.conversation.stages import slowest_stage, stages
 from gateway.conversation.wire import WireMeter
 from gateway.records.model import HeldBreath, ToolUse, TurnRecord
 from gateway.turn.events import TurnEnded, milliseconds
@@ -38,10 +39,12 @@ class TurnFigures:
     heard: str = ""
     interrupted: bool = False
     barge_in_onset: int | None = None
+    barge_in_delay_ms: float = 0.0
+    """`input_delay_ms` when the caller broke in."""
     tools: list[ToolUse] = field(default_factory=list)
     error: str | None = None
     input_delay_ms: float = 0.0
-    """How long the jitter buffer held caller audio back."""
+    """How long ago what is heard was sent, when the caller's turn was over."""
 
     @classmethod
     def at(cls, call: LiveCall, turn: TurnEnded | None = None) -> TurnFigures:
@@ -54,10 +57,8 @@ class TurnFigures:
         """Work out the figures; call it once the wire has seen the turn's last sample."""
         spoke_at = None if self.queued_at is None else meter.first_bot_sample(self.queued_at)
         gap_ms = self._response_gap_ms(meter, spoke_at)
-        engine_ms = (self._since_asked(self.first_sentence_s) or 0.0) + (self._tts_ms() or 0.0)
-        share_ms = None if gap_ms is None else round(max(0.0, gap_ms - engine_ms), 1)
         started = self.turn.onset if self.turn else self.asked_at
-        return TurnRecord(
+        record = TurnRecord(
             index=self.index,
             started_s=round(started / LINE.sample_rate_hz, 3),
             caller_text=self.caller_text,
@@ -65,7 +66,6 @@ class TurnFigures:
             bot_text_heard=self.heard or None,
             response_gap_ms=gap_ms,
             answer_gap_ms=self._answer_gap_ms(meter),
-            gateway_share_ms=share_ms,
             interrupted=self.interrupted,
             barge_in_stop_ms=self._barge_in_stop_ms(meter),
             endpointing_ms=self._endpointing_ms(meter),
@@ -81,6 +81,12 @@ class TurnFigures:
             tools=tuple(self.tools),
             error=self.error,
         )
+        seen = stages(record)
+        if seen is None:
+            return record
+        share_ms = seen.endpointing_ms + seen.playout_start_ms
+        update = {"gateway_share_ms": round(share_ms, 1), "slowest_stage": slowest_stage(record)}
+        return record.model_copy(update=update)
 
     def _response_gap_ms(self, meter: WireMeter, spoke_at: int | None) -> float | None:
         if self.turn is None or spoke_at is None:
@@ -104,7 +110,7 @@ class TurnFigures:
         if self.barge_in_onset is None or last is None:
             return None
         first = meter.first_caller_sample(self.barge_in_onset)
-        return round(max(0.0, milliseconds(last - first) + self.input_delay_ms), 1)
+        return round(max(0.0, milliseconds(last - first) + self.barge_in_delay_ms), 1)
 
     def _playout_start_ms(self, spoke_at: int | None) -> float | None:
         if spoke_at is None or self.queued_at is None:

@@ -128,11 +128,25 @@ class Floor:
 
     # --- giving it to the bot ---
 
-    async def start(self, source: Source, figures: TurnFigures, asked: Asked | None = None) -> None:
-        """Start a reply in the call's task group.  The floor must be free."""
+    async def start(
+        self,
+        source: Source,
+        figures: TurnFigures,
+        asked: Asked | None = None,
+        *,
+        again: bool = False,
+    ) -> None:
+        """Start a reply in the call's task group.  The floor must be free.
+
+        Args:
+            source: its text.
+            figures: with the caller's turn, where it answers one.
+            asked: what the turn said, unless the history has it already.
+            again: it was cut before; what the caller has waited since then does not count.
+        """
         await self.drop_held()
         self._held = self._begin(source, figures, asked)
-        self.release(figures.turn)
+        self.release(figures.turn, again=again)
 
     async def prepare(self, source: Source, figures: TurnFigures, asked: Asked) -> None:
         """Start a reply that nobody hears until `release`; the one before is dropped."""
@@ -148,7 +162,7 @@ class Floor:
             return False
         return held.asked.means(asked)
 
-    def release(self, turn: TurnEnded | None) -> None:
+    def release(self, turn: TurnEnded | None, *, again: bool = False) -> None:
         """Let the held reply be heard."""
         held, self._held = self._held, None
         assert held is not None  # noqa: S101 - `has_prepared` or `start` came before
@@ -161,8 +175,8 @@ class Floor:
         self._taker.bot_busy(now, busy=True)
         if figures.speculative:
             self._call.speculated("released")
-        quiet_since = turn.speech_end if turn else now
-        sure_at = quiet_since + samples(self._sure_ms(turn)) if turn else now
+        quiet_since = now if turn is None or again else turn.speech_end
+        sure_at = turn.speech_end + samples(self._sure_ms(turn)) if turn else now
         budget = SilenceBudget(self._config.filler, quiet_since, self._fillers)
         held.reply.release(budget, sure_at)
 
@@ -177,10 +191,11 @@ class Floor:
         if held is None:
             return
         held.reply.cut()
-        held.task.cancel()
-        await asyncio.wait([held.task])
+        hung_up = await _end(held.task)
         self._context.restore(held.before)
         self._call.speculated("dropped", held.reply.outcome.tokens)
+        if hung_up is not None:
+            raise hung_up
 
     def _begin(self, source: Source, figures: TurnFigures, asked: Asked | None) -> _BotTurn:
         before = self._context.snapshot()
@@ -224,8 +239,7 @@ class Floor:
             return None
         turn.reply.cut()
         self._call.line.outlet.clear()  # 1 playout: silence from the next ptime on
-        turn.task.cancel()  # 2 LLM, sentences and TTS are one TaskGroup
-        await asyncio.wait([turn.task])
+        hung_up = await _end(turn.task)  # 2 LLM, sentences and TTS are one TaskGroup
         heard = turn.reply.heard_text()
         reopens = cause == "speech" and self._may_reopen(turn)
         self._remember(turn, heard, reopens=reopens)  # 3 history: as heard, or as before
@@ -240,7 +254,10 @@ class Floor:
         figures.interrupted, figures.reopened = True, reopens
         if started is not None and was_audible:
             figures.barge_in_onset = started.onset
+            figures.barge_in_delay_ms = self._call.line.input_delay_ms
         self._close(figures, heard)
+        if hung_up is not None:
+            raise hung_up
         unheard = turn.reply.unheard()
         return Cut(turn.source, figures, turn.reply.outcome, turn.asked, reopens, unheard)
 
@@ -290,6 +307,21 @@ class Floor:
         record = record.model_copy(update={"slowest_stage": slowest_stage(record)})
         self._call.finish_turn(record)
         log.info("turn", slowest_stage=record.slowest_stage, line=summary_line(record))
+
+
+async def _end(task: asyncio.Task[None]) -> asyncio.CancelledError | None:
+    """Cancel a task and see it end, even if the call is hung up meanwhile: then tell so.
+
+    It may take its time: a tool that has begun is brought to its end, and into the history.
+    """
+    task.cancel()
+    hung_up = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            hung_up = error
+    return hung_up
 
 
 def _letters(text: str) -> str:

@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 from gateway.conversation.line import Answered, CallFacts, Digit, Held, HungUp, LineEvent, Resumed
 from gateway.errors import CallRejected, SipError, TransferFailed
 from gateway.sip import pj
+from gateway.sip.input_delay import InputDelay
 from gateway.sip.media_port import CallMediaPort
 from gateway.threads import FrameInlet, FrameOutlet
 
 _ACK_TIMEOUT_S = 8.0  # RFC 3261 says 32 s (timer H): too long for one of four slots
 _TRANSFER_TIMEOUT_S = 60.0
 _DIGIT_MS = 160
+_BUFFERED_FRAME_MS = 10.0
+"""The library's G.711 and G.722 cut packets into frames of this length."""
 _LISTENING = (pj.PJMEDIA_DIR_DECODING, pj.PJMEDIA_DIR_ENCODING_DECODING)
 
 
@@ -65,6 +68,7 @@ class SipLine:
         self.statistics = RtpStatistics()
         """Of all streams of the call so far."""
         self._before = RtpStatistics()
+        self._input_delay = InputDelay()
         self.ended: HungUp | None = None
         self.on_hold = False
         self.is_transferred = False
@@ -82,8 +86,8 @@ class SipLine:
 
     @property
     def input_delay_ms(self) -> float:
-        """How long the jitter buffer holds caller audio back, by the last poll."""
-        return self.statistics.jitter_buffer_ms
+        """How long ago what is heard now was sent, as far as this end can tell."""
+        return self._input_delay.ms
 
     async def events(self) -> AsyncIterator[LineEvent]:
         """Yield what happens on the line; `HungUp` is the last."""
@@ -185,10 +189,23 @@ class SipLine:
                 self.statistics = now.after(self._before)
         return self.statistics
 
+    def watch_delay(self, at_ms: float) -> None:
+        """Look at the packets that have come and those that wait."""
+        if self._leg is None or self.ended is not None or self.on_hold:
+            return
+        try:
+            stat = self._leg.getStreamStat(0)
+        except pj.Error:  # no stream yet, or no more
+            return
+        received = stat.rtcp.rxStat
+        expected = received.pkt - received.dup + received.loss
+        self._input_delay.look(at_ms, expected, stat.jbuf.size * _BUFFERED_FRAME_MS)
+
     def on_stream_destroyed(self) -> None:
         """A re-INVITE or the end: the next stream counts from zero."""
         self.poll_statistics()
         self._before = self.statistics
+        self._input_delay.reset()
 
     def on_confirmed(self) -> None:
         """The dialog is established (ACK received or sent)."""

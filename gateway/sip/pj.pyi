@@ -68,6 +68,7 @@ class RtcpStat:
     rttUsec: MathStat
 
 class JbufState:
+    size: int
     avgDelayMsec: int
 
 class StreamStat:
