@@ -18,7 +18,7 @@ from gateway.conversation.agent import Agent
 from gateway.conversation.conversation import Conversation, Ending
 from gateway.conversation.figures import TurnFigures
 from gateway.conversation.line import Digit
-from gateway.conversation.live_call import LiveCall, SayRequest
+from gateway.conversation.live_call import LiveCall, Request
 from gateway.conversation.reply import Reply
 from gateway.conversation.voice import Voice, pieces_of
 from gateway.dialplan.variables import fill_text, fill_uri
@@ -124,8 +124,9 @@ async def _key(call: LiveCall, timeout_s: float | None) -> str:
                 if isinstance(event, Digit):
                     call.note("digit", digit=event.digit, method=event.method)
                     return event.digit
-                if isinstance(event, SayRequest):
-                    log.warning("say_ignored", reason="the call collects keys")
+                if isinstance(event, Request):
+                    name = type(event).__name__
+                    log.warning("request_ignored", request=name, reason="the call collects keys")
     except TimeoutError:
         return ""
 

@@ -92,6 +92,23 @@ def test_a_placed_call_is_listed_steered_and_hung_up(gateway: LiveGateway) -> No
     asyncio.run(scenario())
 
 
+def test_eagerness_is_changed_in_mid_call(gateway: LiveGateway) -> None:
+    async def scenario() -> None:
+        async with telephone() as phone:
+            call_id, _ = await place(gateway, phone)
+            await phone.bot_speaks()
+            path = f"/v1/calls/{call_id}/eagerness"
+            for eagerness in ("low", "auto"):
+                answer = await gateway.ask_beside("POST", path, {"eagerness": eagerness})
+                assert answer.status_code == 204, answer.text
+        record = await ended(gateway, call_id)
+        inputs = gateway.events(record, "turn_input")
+        changed = [e["arguments"] for e in inputs if e["input"] == "set_eagerness"]
+        assert changed == [{"eagerness": "low"}, {"eagerness": "auto"}]
+
+    asyncio.run(scenario())
+
+
 def test_a_transfer_is_followed_to_its_end(gateway: LiveGateway) -> None:
     async def scenario() -> None:
         async with telephone() as phone:
@@ -181,6 +198,8 @@ def test_a_call_into_the_void(gateway: LiveGateway) -> None:
         ("POST", f"/v1/calls/{UNKNOWN}/say", {"words": "Hello."}, 422),
         ("POST", f"/v1/calls/{UNKNOWN}/dtmf", {"digits": "12x"}, 422),
         ("POST", f"/v1/calls/{UNKNOWN}/dtmf", {"digits": "1"}, 404),
+        ("POST", f"/v1/calls/{UNKNOWN}/eagerness", {"eagerness": "fast"}, 422),
+        ("POST", f"/v1/calls/{UNKNOWN}/eagerness", {"eagerness": "low"}, 404),
         ("POST", f"/v1/calls/{UNKNOWN}/transfer", {"target": "mailto:x"}, 422),
         ("POST", f"/v1/calls/{UNKNOWN}/transfer", {"target": "sip:a@b"}, 404),
         ("POST", "/v1/calls", {}, 422),
