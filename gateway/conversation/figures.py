@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from gateway.audio.format import LINE
 from gateway.conversation.live_call import LiveCall
-from gateway.conversation.stages import slowest_stage, stages
 from gateway.conversation.wire import WireMeter
 from gateway.records.model import HeldBreath, ToolUse, TurnRecord
 from gateway.turn.events import TurnEnded, milliseconds
@@ -57,8 +56,10 @@ class TurnFigures:
         """Work out the figures; call it once the wire has seen the turn's last sample."""
         spoke_at = None if self.queued_at is None else meter.first_bot_sample(self.queued_at)
         gap_ms = self._response_gap_ms(meter, spoke_at)
+        engine_ms = (self._since_asked(self.first_sentence_s) or 0.0) + (self._tts_ms() or 0.0)
+        share_ms = None if gap_ms is None else round(max(0.0, gap_ms - engine_ms), 1)
         started = self.turn.onset if self.turn else self.asked_at
-        record = TurnRecord(
+        return TurnRecord(
             index=self.index,
             started_s=round(started / LINE.sample_rate_hz, 3),
             caller_text=self.caller_text,
@@ -66,6 +67,7 @@ class TurnFigures:
             bot_text_heard=self.heard or None,
             response_gap_ms=gap_ms,
             answer_gap_ms=self._answer_gap_ms(meter),
+            gateway_share_ms=share_ms,
             interrupted=self.interrupted,
             barge_in_stop_ms=self._barge_in_stop_ms(meter),
             endpointing_ms=self._endpointing_ms(meter),
@@ -81,12 +83,6 @@ class TurnFigures:
             tools=tuple(self.tools),
             error=self.error,
         )
-        seen = stages(record)
-        if seen is None:
-            return record
-        share_ms = seen.endpointing_ms + seen.playout_start_ms
-        update = {"gateway_share_ms": round(share_ms, 1), "slowest_stage": slowest_stage(record)}
-        return record.model_copy(update=update)
 
     def _response_gap_ms(self, meter: WireMeter, spoke_at: int | None) -> float | None:
         if self.turn is None or spoke_at is None:
