@@ -1,8 +1,8 @@
 """`python -m benchmarks.turns [CONDITION ...]`: turn taking as an outside caller sees it.
 
 Conditions (all without names): gap, llm, slots, barge_in, noise, echo, loss, four.  The short form
-takes some five minutes and is for a glance; `--full` gives at least 100 turns each.  Rows are kept
-in `benchmarks/results/turns/LABEL/` call by call; `--show` prints the table of what is there.
+takes some six minutes and is for a glance; `--full` gives at least 100 turns each and takes hours.
+Rows are kept in `benchmarks/results/turns/LABEL/` call by call; `--show` prints the table of them.
 """
 
 from __future__ import annotations

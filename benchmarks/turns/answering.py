@@ -41,7 +41,7 @@ class _Judging:
 
 async def gap(plan: Plan, name: str = "gap", impairments: Impairments | None = None) -> None:
     """Natural requests, offline brain."""
-    utterances = corpus.orders(plan.count(14, 211), plan.seed)
+    utterances = corpus.orders(plan.count(10, 211), plan.seed)
     judging = _Judging(references(utterances), _reported_text)
     rows = plan.store.start(name, plan.about(impairments=str(impairments)))
     toml, files = agents.script_agent(plan.settings, agents.orders_script())
@@ -53,7 +53,7 @@ async def gap(plan: Plan, name: str = "gap", impairments: Impairments | None = N
 
 async def llm(plan: Plan) -> None:
     """Natural requests, a language model of 300 ms to the first token."""
-    utterances = corpus.orders(plan.count(6, 120), plan.seed + 1)
+    utterances = corpus.orders(plan.count(4, 120), plan.seed + 1)
     texts = references(utterances)
     rows = plan.store.start("llm", plan.about(first_token_ms=FIRST_TOKEN_MS, token_ms=TOKEN_MS))
     answer = LlmAnswer(agents.LLM_REPLY, first_token_ms=FIRST_TOKEN_MS, token_ms=TOKEN_MS)
@@ -70,9 +70,9 @@ async def llm(plan: Plan) -> None:
 async def slots(plan: Plan) -> None:
     """Answers that the dialogue expects: yes/no, menu, telephone numbers, spelled names."""
     rows = plan.store.start("slots", plan.about())
-    count = plan.count(3, 40)
+    count = plan.count(1, 40)
     calls: dict[str, list[tuple[Utterance, ...]]] = {
-        kind: batched(await corpus.spoken(texts, plan.count(5, 100)), _TURNS_PER_CALL)
+        kind: batched(await corpus.spoken(texts, plan.count(3, 100)), _TURNS_PER_CALL)
         for kind, texts in corpus.ANSWERS.items()
     }
     # A number that was not understood would stay half-filled: each has a call of its own.
@@ -92,13 +92,13 @@ async def slots(plan: Plan) -> None:
 
 async def loss(plan: Plan) -> None:
     """The same requests over a bad network."""
-    fewer = Plan(plan.store, plan.full, plan.count(5, 60), plan.settings, plan.seed)
+    fewer = Plan(plan.store, plan.full, plan.count(3, 60), plan.settings, plan.seed)
     await gap(fewer, "gap_loss", BAD_NETWORK)
 
 
 async def four(plan: Plan) -> None:
     """Four calls at once in one worker, and the same requests one call at a time."""
-    count = plan.count(8, 104)
+    count = plan.count(4, 104)
     utterances = corpus.orders(count, plan.seed + 2)
     judging = _Judging(references(utterances), _reported_text)
     rows = plan.store.start("four", plan.about())
@@ -109,7 +109,7 @@ async def four(plan: Plan) -> None:
         for group in batched(calls, 4):
             for trace in await asyncio.gather(*(attempt(gateway, _talk(part)) for part in group)):
                 _keep(rows, trace, judging, "four")
-        for part in calls:
+        for part in batched(utterances, _TURNS_PER_CALL):
             _keep(rows, await attempt(gateway, _talk(part)), judging, "one")
 
 

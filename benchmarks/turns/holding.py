@@ -28,6 +28,8 @@ ECHO_DB = (-12.0, -20.0, -28.0, -35.0)
 ECHO_DELAY_MS = (30.0, 120.0, 300.0, 600.0)
 _SPEECH_DBFS = -22.0
 _EVERY_MS = 3500
+_AT_ONCE = 2
+"""Calls; nothing here is a matter of milliseconds."""
 _GIVEN_UP_MS = 4000
 """Silence after which the story is over or lost."""
 
@@ -85,7 +87,7 @@ def _now_and_then(words: Sequence[Utterance]) -> list[Part]:
 
 
 async def _listen(plan: Plan, rows: Rows, cases: Sequence[_Case]) -> None:
-    story = agents.story_script(14 if plan.full else 5)
+    story = agents.story_script(14 if plan.full else 4)
     toml, files = agents.script_agent(plan.settings, story)
     async with running_gateway(toml, files) as gateway:
         quiet = await attempt(gateway, [_until_over()])
@@ -94,7 +96,7 @@ async def _listen(plan: Plan, rows: Rows, cases: Sequence[_Case]) -> None:
             return
         reference = quiet.heard
         rows.add(_row(_Case("quiet", "nobody speaks"), quiet, reference))
-        for pair in batched(cases, 2 if plan.full else 1):
+        for pair in batched(cases, _AT_ONCE):
             await asyncio.gather(*(_tell(gateway, rows, case, reference) for case in pair))
 
 

@@ -28,21 +28,21 @@ async def barge_in(plan: Plan) -> None:
     """Orders and short commands spoken into a long reply, clean and over noise."""
     rows = plan.store.start("barge_in", plan.about())
     noises = [noise for _, noise in corpus.noises()]
-    orders = corpus.orders(plan.count(6, 100), plan.seed + 3)
+    orders = corpus.orders(plan.count(4, 100), plan.seed + 3)
     spoken = {"clean": orders}
     for snr_db in SNR_DB:
         spoken[f"{snr_db:g} dB"] = [
             corpus.over_noise(one, noises[n % len(noises)], snr_db, _LEAD_S)
-            for n, one in enumerate(orders[: plan.count(3, 100)])
+            for n, one in enumerate(orders[: plan.count(1, 100)])
         ]
-    spoken["command"] = await corpus.spoken(corpus.COMMANDS, plan.count(3, 60))
+    spoken["command"] = await corpus.spoken(corpus.COMMANDS, plan.count(1, 60))
     await _interrupt(plan, rows, spoken)
 
 
 async def loss(plan: Plan) -> None:
     """Orders spoken into a long reply over a bad network."""
     rows = plan.store.start("barge_in_loss", plan.about(impairments=str(BAD_NETWORK)))
-    spoken = corpus.orders(plan.count(4, 60), plan.seed + 3)
+    spoken = corpus.orders(plan.count(2, 60), plan.seed + 3)
     await _interrupt(plan, rows, {"loss": spoken}, BAD_NETWORK)
 
 
