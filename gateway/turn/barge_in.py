@@ -38,7 +38,7 @@ _LIKELY = 0.65
 """Mean speech probability that needs some, understood or not: crying stays below, callers at 5 dB
 above noise are over it in 97 %."""
 _POSSIBLE = 0.5
-"""Mean speech probability that a command needs."""
+"""Mean speech probability that a command or an awaited answer needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,8 @@ class BargeIn:
             return "words"
         if not scene.asks and is_echo(listed, scene.bot_words):
             return None
-        if self._voice < (_POSSIBLE if found == "command" else _LIKELY):
+        is_likely = found == "command" or scene.asks
+        if self._voice < (_POSSIBLE if is_likely else _LIKELY):
             return None
         if found != "command" and not is_final and len(listed) < 2:
             return None
