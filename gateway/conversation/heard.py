@@ -12,6 +12,8 @@ from gateway.audio.speech import LEAD_MS, pause_after_ms
 _WORD = re.compile(r"\S+")
 _LETTERS_OF_DIGIT = 4
 """A digit takes as long as so many letters."""
+_FRAMES_PER_LETTER = 1000 / 14 / LINE.ptime_ms
+"""Of speech whose length is not known yet, at about 14 letters per second."""
 
 
 @dataclass(slots=True)
@@ -24,6 +26,15 @@ class Piece:
     frames: int = 0
     is_filler: bool = False
     """Said to bridge a wait; no part of the reply."""
+    is_whole: bool = False
+    """All of its frames are queued."""
+
+    @property
+    def likely_frames(self) -> int:
+        """Its length; as long as synthesis has not come to its end, at least a usual one."""
+        if self.is_whole:
+            return self.frames
+        return max(self.frames, round(_duration(self.text) * _FRAMES_PER_LETTER))
 
 
 class SpokenPieces:
@@ -53,7 +64,8 @@ class SpokenPieces:
     def heard_text(self, played_frames: int) -> str:
         """Give the words that were played, without fillers."""
         spoken = [
-            ("" if p.is_filler else p.text, p.frames * LINE.frame_samples) for p in self.pieces
+            ("" if p.is_filler else p.text, p.likely_frames * LINE.frame_samples)
+            for p in self.pieces
         ]
         return heard_prefix(spoken, played_frames * LINE.frame_samples)
 
@@ -65,7 +77,7 @@ class SpokenPieces:
             generated: all pieces of the reply so far.
         """
         own = [piece for piece in self.pieces if not piece.is_filler]
-        heard = sum(piece.first_frame + piece.frames <= played_frames for piece in own)
+        heard = sum(p.is_whole and p.first_frame + p.frames <= played_frames for p in own)
         return tuple(generated[heard:])
 
 

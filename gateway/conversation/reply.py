@@ -66,6 +66,8 @@ class Reply:
         self._is_in_piece = False
         self._sure_at = 0
         self._silent_since = 0
+        self._most_played = 0
+        """Frames; what is repeated after a pause was heard nevertheless."""
         self._budget: SilenceBudget | None = None
         self.figures = figures
         self.outcome = Outcome()
@@ -116,14 +118,19 @@ class Reply:
 
     def heard_text(self) -> str:
         """What the caller has really been sent so far."""
-        return self._spoken.heard_text(self._lane.played)
+        return self._spoken.heard_text(self._heard_frames)
 
     def unheard(self) -> tuple[str, ...]:
         """Return the pieces of it that the caller has not heard to their end."""
-        return self._spoken.unheard(self._lane.played, self.figures.generated)
+        return self._spoken.unheard(self._heard_frames, self.figures.generated)
+
+    @property
+    def _heard_frames(self) -> int:
+        return max(self._most_played, self._lane.played)
 
     def on_frame(self, now: int) -> list[str]:
         """Let 20 ms pass; returns the pieces that have begun to be heard."""
+        self._most_played = self._heard_frames
         begun = self._spoken.newly_heard(self._lane.played)
         for piece in begun:
             self._call.note("bot_says", text=piece.text, is_filler=piece.is_filler)
@@ -156,10 +163,12 @@ class Reply:
 
     def _say_filler(self, text: str) -> None:
         frames = self._voice.rendered(text)
+        if not frames:
+            return  # it could not be rendered: rather no filler than one that hangs
         piece = self._spoken.begin(text, self._lane.queued, is_filler=True)
         for frame in frames:
             self._lane.put_nowait(frame)
-        piece.frames = len(frames)
+        piece.frames, piece.is_whole = len(frames), True
         self.figures.fillers.append(text)
         self._call.metrics.fillers.inc()
         self._becomes_audible()
@@ -190,6 +199,9 @@ class Reply:
                 await self._lane.write(frame)
                 self._queued_one()
                 piece.frames += 1
+            if piece is None:  # no sound to it, but it has been said
+                piece = self._spoken.begin(text, self._lane.queued)
+            piece.is_whole = True
             self._is_in_piece = False
 
     def _queued_one(self) -> None:
