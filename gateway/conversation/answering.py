@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
 
 from gateway.config.models import AgentConfig
 from gateway.conversation.cascade import Cascade
+from gateway.conversation.chat_context import ChatContext
 from gateway.conversation.figures import TurnFigures
 from gateway.conversation.floor import Asked, Cut, Floor
 from gateway.conversation.live_call import LiveCall
@@ -24,23 +23,29 @@ class Answering:
         self,
         call: LiveCall,
         config: AgentConfig,
+        context: ChatContext,
         floor: Floor,
         cascade: Cascade,
         expected: Callable[[], Expect],
     ) -> None:
         self._call = call
         self._config = config
+        self._context = context
         self._floor = floor
         self._cascade = cascade
         self._expected = expected
         self._cut: Cut | None = None
         """What the caller turn in progress has taken the floor from."""
+        self._earlier: Asked | None = None
+        """Words whose answer was taken back: the next turn goes on with them."""
         self._waiting: Asked | None = None
         """Said into a reply that could not be interrupted: answered after it."""
 
     async def turn_started(self, cut: Cut | None) -> None:
         """The caller took the floor, from the bot if there is a `cut`."""
         self._cut = cut
+        if cut is not None and cut.is_reopened:
+            self._earlier = cut.asked
 
     async def may_be_over(self, event: EagerEnd) -> None:
         """Prepare a reply, unless it would cost too much."""
@@ -58,10 +63,10 @@ class Answering:
 
     async def turn_ended(self, event: TurnEnded) -> None:
         """Answer, or keep it until the bot has finished."""
-        asked = self._asked(event.text, event.choice)
-        self._cut = None
+        asked = self._take(event.text, event.choice)
         if self._floor.is_bots:
-            self._keep(asked)
+            self._waiting = asked
+            self._call.note("turn_waits", text=event.text)
             return
         self._floor.move(Move.TURN_ENDED)
         if self._floor.has_prepared(asked):
@@ -71,9 +76,10 @@ class Answering:
 
     async def typed(self, digits: str) -> None:
         """Answer keys, or keep them until the bot has finished."""
-        asked = Asked(digits, None, self._expected())
+        asked = self._take(digits, None)
         if self._floor.is_bots:
-            self._keep(asked)
+            self._waiting = asked
+            self._call.note("turn_waits", text=digits)
         else:
             await self._answer(asked, None)
 
@@ -83,35 +89,52 @@ class Answering:
         if asked is not None and not self._floor.is_bots:
             await self._answer(asked, None)
 
+    def turn_broken_off(self) -> None:
+        """The turn has ended without words of its own; earlier ones wait for the next."""
+        self._cut = None
+
     async def turn_discarded(self) -> None:
         """It was no turn: what it has cut is said after all."""
         cut, self._cut = self._cut, None
-        if cut is None or self._floor.is_bots:
+        if cut is None:
+            await self.answer_waiting()
             return
         figures = TurnFigures.at(self._call, cut.figures.turn)
         figures.caller_text = cut.figures.caller_text
-        if cut.is_reopened or not cut.figures.generated:
-            source = _with_actions_of(cut, cut.source)
-            await self._floor.start(source, figures, cut.asked if cut.is_reopened else None)
+        if cut.is_reopened:
+            self._earlier = None
+            await self._floor.start(cut.source, figures, cut.asked, again=True)
+        elif not cut.figures.generated:
+            await self._floor.start(cut.source, figures, again=True)
         elif cut.unheard:
-            await self._floor.start(_with_actions_of(cut, _saying(cut.unheard)), figures)
-
-    @property
-    def reopened(self) -> Asked | None:
-        """The earlier words of the turn in progress, if the caller goes on with an answered one."""
-        return self._cut.asked if self._cut is not None and self._cut.is_reopened else None
+            await self._floor.start(self._rest_of(cut), figures, again=True)
+        else:
+            await self.answer_waiting()
 
     def _asked(self, text: str, choice: str | None) -> Asked:
-        earlier = self.reopened
-        if earlier is None:
-            return Asked(text, choice, self._expected())
-        return Asked(_joined(earlier.text, text), None, earlier.expected)
+        """All that is to be answered: words that are still unanswered, and these."""
+        asked = Asked(text, choice, self._expected())
+        for earlier in (self._waiting, self._earlier):
+            if earlier is not None:
+                asked = Asked(f"{earlier.text} {asked.text}".strip(), None, earlier.expected)
+        return asked
 
-    def _keep(self, asked: Asked) -> None:
-        earlier = self._waiting
-        text = _joined(earlier.text, asked.text) if earlier else asked.text
-        self._waiting = Asked(text, None if earlier else asked.choice, asked.expected)
-        self._call.note("turn_waits", text=asked.text)
+    def _take(self, text: str, choice: str | None) -> Asked:
+        asked = self._asked(text, choice)
+        self._cut = self._earlier = self._waiting = None
+        return asked
+
+    def _rest_of(self, cut: Cut) -> Source:
+        """Say what was not heard of it to the end, then do what it was to do."""
+
+        async def pieces(reply: Reply) -> AsyncGenerator[str, None]:
+            reply.outcome.actions += cut.outcome.actions
+            reply.outcome.expect = cut.outcome.expect
+            self._context.add_assistant(" ".join(cut.unheard))
+            for piece in cut.unheard:
+                yield piece
+
+        return pieces
 
     async def _answer(self, asked: Asked, turn: TurnEnded | None) -> None:
         await self._floor.start(self._cascade.pieces, self._figures(asked, turn), asked)
@@ -120,29 +143,3 @@ class Answering:
         figures = TurnFigures.at(self._call, turn)
         figures.caller_text = asked.text
         return figures
-
-
-def _joined(earlier: str, later: str) -> str:
-    return f"{earlier} {later}".strip()
-
-
-def _saying(pieces: tuple[str, ...]) -> Source:
-    async def source(reply: Reply) -> AsyncGenerator[str, None]:
-        for piece in pieces:
-            yield piece
-            await asyncio.sleep(0)
-
-    return source
-
-
-def _with_actions_of(cut: Cut, source: Source) -> Source:
-    """Do what the cut reply was to do, too."""
-
-    async def again(reply: Reply) -> AsyncGenerator[str, None]:
-        reply.outcome.actions += cut.outcome.actions
-        reply.outcome.expect = cut.outcome.expect
-        async with aclosing(source(reply)) as pieces:
-            async for piece in pieces:
-                yield piece
-
-    return again

@@ -44,6 +44,8 @@ from gateway.turn.watchdog import Finding, Watchdog, limits_of
 log = structlog.get_logger(__name__)
 
 _MAX_FAILURES = 3
+_BROKEN_OFF = frozenset({"replaced", "failed", "held", "no_transcript"})
+"""Why a caller turn is discarded that may have had words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,9 @@ class Conversation:
             call, self._context, agent.voice, taker, config, self._events.put_nowait
         )
         self._cascade = Cascade(call, agent, self._context)
-        self._answering = Answering(call, config, self._floor, self._cascade, lambda: self._expect)
+        self._answering = Answering(
+            call, config, self._context, self._floor, self._cascade, lambda: self._expect
+        )
         self._watchdog = Watchdog(limits_of(config), call.ear.now)
         self._is_away = False
         """The caller is being transferred, or keys are being sent: nobody is to speak."""
@@ -241,6 +245,8 @@ class Conversation:
     async def _turn_discarded(self, event: TurnDiscarded) -> None:
         await self._answering.goes_on()
         self._floor.resume(event.reason)
+        if self._floor.is_bots or event.reason in _BROKEN_OFF:
+            self._answering.turn_broken_off()
         if self._floor.is_bots:
             return
         self._floor.move(Move.TURN_DISCARDED)
@@ -249,7 +255,7 @@ class Conversation:
         if event.reason == "no_transcript":
             name = type(self._agent.recognizer).__name__
             await self._engine_failed(ProviderTimeout(name, "gave no transcript of a turn"))
-        elif event.reason not in {"replaced", "failed", "held"}:
+        elif event.reason not in _BROKEN_OFF:
             await self._answering.turn_discarded()
 
     async def _turn_ended(self, event: TurnEnded) -> None:
