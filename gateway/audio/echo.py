@@ -19,6 +19,24 @@ _GET_IMPULSE_RESPONSE_SIZE = 27
 _GET_IMPULSE_RESPONSE = 29
 _RESPONSE_SCALE = 2 * LINE.frame_samples
 """The library gives the response times its transform's length."""
+_NOTCH_RADIUS = 0.9
+_NOTCH_SAMPLES = 64
+
+
+def _notch() -> npt.NDArray[np.float64]:
+    """The library's own filter against direct current, which the learned path includes."""
+    radius = _NOTCH_RADIUS
+    second = radius**2 + 0.7 * (1 - radius) ** 2
+    numerator = np.zeros(_NOTCH_SAMPLES)
+    numerator[:3] = radius, -2 * radius, radius
+    out = np.zeros(_NOTCH_SAMPLES)
+    for n in range(_NOTCH_SAMPLES):
+        out[n] = numerator[n] + 2 * radius * out[n - 1] - second * out[n - 2]
+    return out
+
+
+NOTCH = _notch()
+"""Its impulse response: what `received` has to go through to be compared with `response()`."""
 
 
 def probe() -> str:

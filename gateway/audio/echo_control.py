@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gateway.audio.echo import EchoCanceller
+from gateway.audio.echo import NOTCH, EchoCanceller
 from gateway.audio.echo_gate import (
     BEFORE_SAMPLES,
     WENT_SAMPLES,
@@ -168,13 +168,12 @@ class EchoControl:
         if not is_new and 0 <= delay - self._shift <= _MARGIN_SAMPLES + _SLIP_SAMPLES:
             return
         self._shift = max(0, delay - _MARGIN_SAMPLES)
+        self._slips.forget()
         self._start_over(_LESSON_FRAMES)
 
     def _start_over(self, frames: int) -> None:
         """Learn the path anew, from the last `frames` frames on."""
         self._canceller.reset()
-        self._slips.forget()
-        self._frames_until_note = 0
         self._gate = EchoGate()
         self._lessons_left = _LESSONS
         self._lesson_frames = frames
@@ -197,23 +196,26 @@ class EchoControl:
 
     def _has_slipped(self, *, is_hidden: bool) -> bool:
         """True when the frame is echo at another delay; follow it there."""
-        if self._lessons_left:
-            return False
         count = LINE.frame_samples
         came, left = self._received.latest(count), self._cancelled.latest(count)
         if not is_audible(came):
             return False
         left_share = float(left @ left) / float(came @ came)
-        if left_share < _GOOD_SHARE and is_hidden:
+        if left_share < _GOOD_SHARE and is_hidden and not self._lessons_left:
             self._note_path()
         if not is_audible(left) or (is_hidden and left_share < _BAD_SHARE):
             return False
-        ahead = min(REACH_SAMPLES, self._shift)
-        length = self._slips.reference_samples(ahead)
+        length = self._slips.reference_samples()
         if not length:
             return False
+        ahead = min(REACH_SAMPLES, self._shift)
         end = self._shift - ahead
-        slip = self._slips.find(self._sent.latest(end + length)[:length], left, ahead)
+        # An echo that comes sooner than its sound has no use for what is not yet sent.
+        unsent = np.zeros(REACH_SAMPLES - ahead)
+        known = length - len(unsent)
+        reference = np.concatenate([self._sent.latest(end + known)[:known], unsent])
+        came = np.convolve(self._received.latest(count + len(NOTCH) - 1), NOTCH, "valid")
+        slip = self._slips.find(reference, came, left)
         if slip is None:
             return False
         left[:] = slip.left
@@ -236,9 +238,11 @@ class EchoControl:
         makes of it: so nothing that it has learned is lost.
         """
         self._path.slip(samples)
+        # What came before is no lesson any more.
+        self._lesson_frames = 0
         shift = self._shift + samples
         if shift < 0:
-            self._start_over(_MOVED_FRAMES)
+            self._relearn_sooner(-shift)
             return
         tail_frames = self._tail_samples // LINE.frame_samples + 1
         length = tail_frames * LINE.frame_samples
@@ -251,6 +255,16 @@ class EchoControl:
         echo_pcm, after_pcm = _pcm(echo), _pcm(after)
         for at in range(0, len(after_pcm), size):
             self._canceller.process(echo_pcm[at : at + size], after_pcm[at : at + size])
+
+    def _relearn_sooner(self, samples: int) -> None:
+        """The reference cannot be laid any later: teach what the path will make of it from now."""
+        self._slips.advance(samples)
+        self._shift = 0
+        past = self._received.latest()[: -LINE.frame_samples]
+        known = self._slips.path_samples() - 1 + len(past)
+        sent = self._sent.latest(known + LINE.frame_samples)[:known]
+        past[:] = self._slips.echo(sent)
+        self._start_over(_LESSON_FRAMES)
 
     def _reference(self, age_frames: int) -> bytes:
         """The frame whose echo came `age_frames` ago."""

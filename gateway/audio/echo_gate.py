@@ -17,6 +17,8 @@ _LOUD_ENERGY = 1000.0 * WINDOW_SAMPLES
 """Of the sent audio whose echo is due (-60 dBFS): less teaches nothing."""
 _SMOOTHING, _UNSURE = 0.1, 0.002
 """The expectation follows what is left, hardly so when that may be a caller."""
+_SURE_FRAMES, _OPEN_FRAMES = 3, 6
+"""Who was above it for 60 ms is heard for 100 ms more: syllables end softly."""
 
 
 class EchoGate:
@@ -29,6 +31,8 @@ class EchoGate:
     def __init__(self) -> None:
         self._left = self._due = 0.0
         self._frames = 0
+        self._heard_frames = 0
+        self._frames_open = 0
 
     def hides(self, came: Samples, left: Samples, went: Samples) -> bool:
         """Judge one frame.
@@ -54,7 +58,14 @@ class EchoGate:
             weight = _SMOOTHING if is_hidden else _UNSURE
             self._left += weight * (left_energy - self._left)
             self._due += weight * (due_energy - self._due)
-        return is_hidden
+        return not self._is_open(is_hidden=is_hidden)
+
+    def _is_open(self, *, is_hidden: bool) -> bool:
+        """A caller who was surely heard is heard for a little longer."""
+        self._heard_frames = 0 if is_hidden else self._heard_frames + 1
+        is_sure = self._heard_frames >= _SURE_FRAMES
+        self._frames_open = _OPEN_FRAMES if is_sure else max(0, self._frames_open - 1)
+        return not is_hidden or self._frames_open > 0
 
 
 def _loudest(samples: Samples) -> float:

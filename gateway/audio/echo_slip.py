@@ -14,11 +14,14 @@ import numpy.typing as npt
 from gateway.audio.echo_path import Samples
 from gateway.audio.format import LINE
 
-REACH_SAMPLES = 40 * LINE.sample_rate_hz // 1000
-"""So far may one slip go."""
+REACH_SAMPLES = 120 * LINE.sample_rate_hz // 1000
+"""So far may one slip go (a machine that stands still piles up packets) ..."""
+_ANY_SAMPLES = 40 * LINE.sample_rate_hz // 1000
+"""... and so far by any number of samples."""
 _PACKET_SAMPLES = 10 * LINE.sample_rate_hz // 1000
-"""Jitter buffers move by whole codec frames; another distance is believed when seen twice."""
+"""Jitter buffers move by a few whole codec frames; anything else is believed when seen twice."""
 _NEAR_SAMPLES = 2
+_LEAST_SAMPLES = 8
 _SHARE = 0.2
 """Of what is left so much may remain at the right delay (7 dB)."""
 _GAINS = (0.3, 1.2)
@@ -27,11 +30,10 @@ _FULL_GAIN = 0.7
 _AUDIBLE_ENERGY = 1000.0
 """Per sample (-60 dBFS)."""
 
-_ANYWHERE = np.arange(2 * REACH_SAMPLES + 1)
-_PACKETS = np.sort(
-    (_ANYWHERE[::_PACKET_SAMPLES, None] + np.arange(-_NEAR_SAMPLES, _NEAR_SAMPLES + 1)).ravel()
-)
-_PACKETS = _PACKETS[(_PACKETS >= 0) & (_PACKETS <= 2 * REACH_SAMPLES)]
+_PLACES = np.arange(2 * REACH_SAMPLES + 1)
+_OFF = np.abs((_PLACES + _NEAR_SAMPLES) % _PACKET_SAMPLES - _NEAR_SAMPLES)
+_PACKETS = _PLACES[_OFF <= _NEAR_SAMPLES]
+_ANYWHERE = _PLACES[(_OFF <= _NEAR_SAMPLES) | (np.abs(_PLACES - REACH_SAMPLES) <= _ANY_SAMPLES)]
 
 
 class Slip(NamedTuple):
@@ -58,35 +60,42 @@ class SlipFinder:
         """The path is another."""
         self._response = None
 
-    def reference_samples(self, ahead: int) -> int:
+    def advance(self, samples: int) -> None:
+        """The echo comes so much sooner after the same reference."""
+        if self._response is not None:
+            self._response = np.concatenate([self._response[samples:], np.zeros(samples)])
+
+    def path_samples(self) -> int:
+        """Length of the path; 0 while none is known."""
+        return 0 if self._response is None else len(self._response)
+
+    def reference_samples(self) -> int:
         """How much of the reference `find` wants; 0 while no path is known."""
         if self._response is None:
             return 0
-        return len(self._response) - 1 + REACH_SAMPLES + LINE.frame_samples + ahead
+        return len(self._response) - 1 + LINE.frame_samples + 2 * REACH_SAMPLES
 
-    def find(self, reference: Samples, left: Samples, ahead: int) -> Slip | None:
+    def find(self, reference: Samples, came: Samples, left: Samples) -> Slip | None:
         """Look for the delay at which the path explains the latest frame.
 
         Args:
-            reference: `reference_samples(ahead)` of what was sent, the last `ahead` of them newer
+            reference: `reference_samples()` of what was sent, the last REACH_SAMPLES of them newer
                 than what the latest frame may be an echo of at the delay so far.
-            left: float64[160], what the canceller left of the frame at that delay.
-            ahead: 0..REACH_SAMPLES, how much sooner the echo may come.
+            came: float64[160], the frame as received (as the path knows it: without its lows).
+            left: float64[160], what the canceller left of it.
         """
         if self._response is None:
             return None
         # Index i is the echo at REACH - i samples later.
         echoes = convolved(reference, self._response)
-        came = left + echoes[REACH_SAMPLES : REACH_SAMPLES + LINE.frame_samples]
         allowed = _SHARE * float(left @ left)
-        match = _match(echoes, came, _ANYWHERE[: len(echoes) - len(came) + 1])
+        match = _match(echoes, came, _ANYWHERE)
         left_now = match.left
         if float(left_now @ left_now) > allowed:
             # It may have moved within the frame: jitter buffers work in 10 ms.
             half = _PACKET_SAMPLES
-            lags = _PACKETS[: np.searchsorted(_PACKETS, len(echoes) - len(came) + 1)]
-            first = _match(echoes[:-half], came[:half], lags)
-            match = _match(echoes[half:], came[half:], lags)
+            first = _match(echoes[:-half], came[:half], _PACKETS)
+            match = _match(echoes[half:], came[half:], _PACKETS)
             left_now = np.concatenate([first.left, match.left])
             if float(left_now @ left_now) > allowed:
                 return None
@@ -95,11 +104,15 @@ class SlipFinder:
 
     def _believed(self, samples: int) -> int:
         """The slip that this looks like; 0 when it may be a coincidence."""
+        if abs(samples) < _LEAST_SAMPLES:
+            return 0
         whole = round(samples / _PACKET_SAMPLES) * _PACKET_SAMPLES
-        if abs(samples - whole) <= _NEAR_SAMPLES:
-            return whole
+        is_whole = abs(samples - whole) <= _NEAR_SAMPLES
         seen, self._seen = self._seen, samples
-        return samples if abs(samples - seen) <= _NEAR_SAMPLES else 0
+        is_usual = is_whole and abs(samples) <= _ANY_SAMPLES
+        if is_usual or abs(samples - seen) <= _NEAR_SAMPLES:
+            return whole if is_whole else samples
+        return 0
 
     def echo(self, reference: Samples) -> Samples:
         """What the path makes of it: float64[len(reference) - n + 1] for a response of n."""

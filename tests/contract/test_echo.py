@@ -20,6 +20,7 @@ from tests.support.echo import (
     level_db,
     on_the_line,
     pcm,
+    slipped,
     speech,
 )
 
@@ -147,6 +148,30 @@ def test_a_jitter_buffer_that_slips_is_learned_at_once(model, slip_ms):
     received = on_the_line(np.concatenate([before[:at], after[at:]]))
     dry, _ = listen(received, pcm(sent))
     assert [s for s in starts_s(model, dry) if not 9.0 < s < 9.2] == []
+
+
+SLIPS = ((5.0, 20), (6.2, -10), (7.1, -10), (9.0, 100), (9.9, -10), (10.5, -10), (11.3, -10))
+
+
+@pytest.mark.parametrize("delay_ms", [30, 120, 450])
+@pytest.mark.parametrize("db", [-15.0, -25.0])
+def test_a_busy_machine_that_slips_again_and_again_is_followed(model, db, delay_ms):
+    sent = bot_speech()
+    received = on_the_line(slipped(echo_of(sent, db, delay_ms), SLIPS))
+    dry, figures = listen(received, pcm(sent))
+    assert starts_s(model, dry) == []
+    expected_ms = delay_ms + sum(ms for _, ms in SLIPS)
+    assert abs(figures.delay_ms - expected_ms) < 8
+
+
+def test_a_caller_is_heard_while_the_echo_slips(model):
+    sent = bot_speech()
+    near = np.zeros(len(sent))
+    words = at_level(speech("No wait, I would like to order a tea instead.", "awb"), -30.0)
+    near[7 * RATE : 7 * RATE + len(words)] = words
+    loud_s = 7 + np.flatnonzero(np.abs(words) > np.abs(words).max() / 10)[0] / RATE
+    dry, _ = listen(on_the_line(slipped(echo_of(sent, -15, 450), SLIPS) + near), pcm(sent))
+    assert -0.1 < starts_s(model, dry)[0] - loud_s < 0.3
 
 
 def test_a_silent_bot_costs_and_changes_nothing():

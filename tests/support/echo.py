@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -51,6 +52,52 @@ def echo_of(sent: np.ndarray, db: float, delay_ms: float, *, seed: int = 0) -> n
     echo = np.convolve(sent, path)[: len(sent)]
     echo *= 10 ** (db / 20) * np.sqrt(np.sum(sent**2) / np.sum(echo**2))
     return np.concatenate([np.zeros(int(delay_ms * RATE / 1000)), echo])[: len(sent)]
+
+
+def room_echo_of(sent: np.ndarray, db: float, delay_ms: float, *, seed: int = 0) -> np.ndarray:
+    """What a loudspeaker in a room makes of it: it rings for 150 ms."""
+    count = RATE * 150 // 1000
+    path = np.random.default_rng(seed).standard_normal(count)
+    path *= np.exp(-6.9 * np.arange(count) / count)
+    path[0] = 3.0
+    echo = np.convolve(sent, path)[: len(sent)]
+    echo *= 10 ** (db / 20) * np.sqrt(np.sum(sent**2) / np.sum(echo**2))
+    return np.concatenate([np.zeros(int(delay_ms * RATE / 1000)), echo])[: len(sent)]
+
+
+def slipped(samples: np.ndarray, slips: Sequence[tuple[float, int]]) -> np.ndarray:
+    """What a jitter buffer makes of it that runs dry or full.
+
+    Args:
+        samples: what the far end sent.
+        slips: (when it happens in seconds, milliseconds): positive = a gap is filled with what
+            came before, faded, and all that follows comes later; negative = so much is left out.
+    """
+    parts, at = [], 0
+    for when_s, ms in slips:
+        end = int(when_s * RATE) - sum(len(part) for part in parts) + at
+        parts.append(samples[at:end])
+        if ms > 0:
+            parts.append(np.resize(samples[end - RATE // 50 : end], ms * RATE // 1000) * 0.5)
+        at = end + max(0, -ms) * RATE // 1000
+    parts.append(samples[at:])
+    whole = np.concatenate(parts)[: len(samples)]
+    return np.pad(whole, (0, len(samples) - len(whole)), "wrap")
+
+
+def random_slips(seconds: float, every_s: float, seed: int) -> list[tuple[float, int]]:
+    """Slips as measured on a busy machine: a gap of 20 to 100 ms, taken back by 10 ms at a time."""
+    random = np.random.default_rng(seed)
+    slips: list[tuple[float, int]] = []
+    at_s = random.uniform(0.5, 1.5) * every_s
+    while at_s < seconds - 1:
+        gap_ms = int(random.choice([20, 20, 20, 40, 100]))
+        slips.append((at_s, gap_ms))
+        for _ in range(gap_ms // 10):
+            at_s += random.uniform(0.4, 2.0)
+            slips.append((at_s, -10))
+        at_s += random.uniform(0.5, 1.5) * every_s
+    return [slip for slip in slips if slip[0] < seconds - 1]
 
 
 def on_the_line(samples: np.ndarray, seed: int = 1) -> bytes:

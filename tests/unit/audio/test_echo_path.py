@@ -46,6 +46,24 @@ def test_finds_nothing_where_nothing_comes_back(received):
     assert path.likeness(received[-480:]) == 0.0
 
 
+@pytest.mark.parametrize("samples", [-160, 80, 100])
+def test_what_is_told_of_a_slip_moves_the_delay_at_once(samples):
+    sent = voice(2.0, 1)
+    path = followed(np.concatenate([np.zeros(960), sent])[: len(sent)], sent)
+    path.slip(samples)
+    assert path.delay_samples == 960 + samples
+    moved = np.concatenate([np.zeros(960 + samples), sent])[: len(sent)]
+    for at in range(len(sent) // 2, len(sent), FRAME):
+        path.follow(moved[at : at + FRAME], sent[at : at + FRAME])
+        assert path.delay_samples == 960 + samples
+
+
+def test_a_slip_of_an_unknown_path_is_nothing():
+    path = followed(np.zeros(RATE), voice(1.0, 1))
+    path.slip(80)
+    assert path.delay_samples is None
+
+
 def test_an_echo_that_is_too_faint_to_matter_is_none():
     sent = voice(2.0, 1)
     assert followed(sent * 10 ** (-60 / 20), sent).delay_samples is None
@@ -70,3 +88,20 @@ def test_the_gate_hides_what_may_be_left_and_nothing_louder():
         assert gate.hides(echo, little, went)
     caller = np.full(WINDOW_SAMPLES, 40.0)
     assert not gate.hides(echo, caller, went)
+
+
+def test_the_gate_stays_open_for_a_moment_after_a_caller_who_was_surely_heard():
+    went = np.full(WENT_SAMPLES, 3000.0)
+    echo, little = np.full(WINDOW_SAMPLES, 300.0), np.full(WINDOW_SAMPLES, 10.0)
+    caller = np.full(WINDOW_SAMPLES, 40.0)
+
+    def hidden_after(frames):
+        gate = EchoGate()
+        for _ in range(100):
+            gate.hides(echo, little, went)
+        for _ in range(frames):
+            gate.hides(echo, caller, went)
+        return [gate.hides(echo, little, went) for _ in range(10)]
+
+    assert hidden_after(1) == [True] * 10, "a crackle"
+    assert hidden_after(3) == [False] * 5 + [True] * 5
