@@ -145,13 +145,13 @@ class TurnConfig(Table):
     """Audio from before the detected start that recognition gets."""
     eager_ms: Annotated[int, Field(ge=0)] = 64
     """Silence after which the transcript is asked for, speculatively."""
-    sure_end_ms: Annotated[int, Field(ge=0)] = 160
+    sure_end_ms: Annotated[int, Field(ge=0)] = 224
     """Silence that ends a turn whose text looks finished and that sounds finished."""
-    whole_ms: Annotated[int, Field(ge=0)] = 288
+    whole_ms: Annotated[int, Field(ge=0)] = 320
     """Silence that ends a turn whose text looks finished."""
     expected_ms: Annotated[int, Field(ge=0)] = 128
     """Silence that ends a turn whose text is a complete expected answer."""
-    doubtful_ms: Annotated[int, Field(ge=0)] = 416
+    doubtful_ms: Annotated[int, Field(ge=0)] = 448
     """Silence that ends a turn whose text may be finished, but hardly is."""
     unfinished_ms: Annotated[int, Field(ge=0)] = 1000
     """Silence that ends a turn whose text looks unfinished."""

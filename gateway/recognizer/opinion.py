@@ -10,7 +10,7 @@ from gateway.threads import BlockingEngine
 
 log = logging.getLogger(__name__)
 
-_GRACE_S = 0.03
+_GRACE_S = 0.06
 """So long a transcript may wait for the opinion on it; usually that is there first."""
 
 

@@ -25,6 +25,11 @@ _TIME_ENDS = frozenset(
     wednesday thursday friday saturday sunday now past thirty fifteen""".split()  # noqa: SIM905
 )
 _NAMING = frozenset("is it's name i'm this that am my it called the".split())  # noqa: SIM905
+_OTHER_WORDS = frozenset(
+    """yes no nope sure okay hello sorry pardon what why wait stop help cancel operator none never
+    unknown skip repeat goodbye bye""".split()  # noqa: SIM905
+)
+"""Said instead of a number."""
 _LONGEST_NUMBER = 15
 """Digits of a telephone number, at most (ITU-T E.164)."""
 _WORD = re.compile(r"[\w']+")
@@ -68,8 +73,10 @@ def digit_count(text: str) -> int:
 
 def _look_at_digits(text: str, kind: str, digits: int | None) -> Answer:
     found = digit_count(text)
-    if found == 0:
-        return "other"  # something else than the number: a question, a refusal
+    if found == 0:  # a digit misheard ("for"), or something else: a question, a refusal
+        words = _WORD.findall(text.lower())
+        is_misheard = len(words) <= 2 and _OTHER_WORDS.isdisjoint(words)
+        return "dictating" if is_misheard else "other"
     enough = digits or (_LONGEST_NUMBER if kind == "phone_number" else None)
     return "expected" if enough is not None and found >= enough else "dictating"
 

@@ -19,7 +19,7 @@ from gateway.turn.events import (
 )
 from gateway.turn.patience import NO_WORDS_MS, Eagerness, Evidence, Pauses, Verdict, decide
 from gateway.turn.quiet import Quiet
-from gateway.turn.vad import Chunk
+from gateway.turn.vad import CHUNK_SAMPLES, Chunk
 
 _TRANSCRIPT_PATIENCE_MS = 4000
 """Silence after which a turn without any answer from recognition is given up."""
@@ -69,7 +69,7 @@ class Endpointer:
 
     def went_on_after(self, pause_ms: float) -> None:
         """Learn that a turn was taken for over after so much silence, and was not."""
-        self._pauses.cut_at(pause_ms)
+        self._pauses.was_cut(pause_ms)
 
     def reset(self) -> None:
         """Forget the turn in progress."""
@@ -91,7 +91,7 @@ class Endpointer:
         was_quiet_since = self._quiet.since
         self._quiet.hear(chunk)
         if self.phase is Phase.OPEN and was_quiet_since is not None and self._quiet.since is None:
-            self._pauses.went_on(milliseconds(chunk.end - was_quiet_since))
+            self._pauses.went_on(milliseconds(chunk.end - CHUNK_SAMPLES - was_quiet_since))
 
     def speech_started(self, onset: int) -> None:
         """The caller takes the floor; nothing new while a turn is open."""
@@ -164,7 +164,7 @@ class Endpointer:
     def _verdict(self, heard: Heard) -> Verdict:
         looks = look(heard.text, heard.choice, self.wanted)
         evidence = Evidence(looks, heard.end_of_turn, self._pauses.learned_ms(self._eagerness))
-        return decide(evidence, self._config, self._eagerness)
+        return decide(evidence, self._config, self._pauses.scale(self._eagerness))
 
     def _expect_end(self, now: int, heard: Heard, verdict: Verdict) -> list[TurnEvent]:
         """Say what the turn will be if it ends here, once it is known or has changed."""
@@ -189,6 +189,7 @@ class Endpointer:
             end_of_turn=heard.end_of_turn,
             learned_pause_ms=verdict.evidence.learned_pause_ms,
         )
+        self._pauses.turn_ended()
         self.reset()
         return ended
 

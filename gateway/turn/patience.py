@@ -1,4 +1,8 @@
-"""How long to wait for the caller to go on: evidence in, milliseconds out.  Pure."""
+"""How long to wait for the caller to go on: evidence in, milliseconds out.  Pure.
+
+All silences are measured from the last sound of the caller, as `quiet` tells it.  How the numbers
+were found: docs/turn-taking.md, "When the caller's turn is over".
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,11 @@ Eagerness = Literal["low", "medium", "high", "auto"]
 
 NO_WORDS_MS = 500
 """Silence after which sound without words is forgotten."""
-_SOUNDS_OVER = 0.9
-_SOUNDS_OPEN = 0.5
-_SCALE = {"low": 1.5, "medium": 1.0, "auto": 1.0, "high": 0.6}
+_SOUNDS_OVER, _SOUNDS_OPEN = 0.95, 0.7
+"""Finished turns sound over at 0.95 to six of ten, pauses to two of ten."""
+_SCALES = {"low": 1.5, "medium": 1.0, "high": 0.7}
 _SCALED = frozenset({"whole", "doubtful", "unfinished"})
-"""Looks whose patience eagerness scales; what the dialogue asked for has its own."""
+"""Looks whose patience eagerness scales: an answer that the dialogue asked for has its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Evidence:
     end_of_turn: float | None = None
     """Probability that the turn is over, by its sound, 0..1."""
     learned_pause_ms: float | None = None
-    """How long this caller pauses in mid-turn."""
+    """Silence that this caller has shown to need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,59 +43,83 @@ class Verdict:
     patience_ms: int
     evidence: Evidence
     by_text_and_sound_ms: int
-    """Before eagerness and what was learned about the caller."""
+    """Before eagerness and what was learned of the caller."""
 
 
-def decide(evidence: Evidence, config: TurnConfig, eagerness: Eagerness) -> Verdict:
-    """Weigh the evidence: the surer the end, the shorter the wait."""
+def decide(evidence: Evidence, config: TurnConfig, scale: float = 1.0) -> Verdict:
+    """Weigh the evidence: the surer the end, the shorter the wait.
+
+    Args:
+        evidence: what is known.
+        config: the silence that each degree of certainty takes.
+        scale: how patient to be beyond that.
+    """
     base_ms = _by_text_and_sound_ms(evidence, config)
     if evidence.look not in _SCALED:
         return Verdict(base_ms, evidence, base_ms)
-    scaled_ms = base_ms * _SCALE[eagerness]
     learned_ms = min(evidence.learned_pause_ms or 0.0, config.unfinished_ms)
-    return Verdict(round(max(scaled_ms, learned_ms)), evidence, base_ms)
+    return Verdict(round(max(base_ms * scale, learned_ms)), evidence, base_ms)
 
 
 def _by_text_and_sound_ms(evidence: Evidence, config: TurnConfig) -> int:
-    fixed = {
-        "expected": config.expected_ms,
-        "unfinished": config.unfinished_ms,
-        "dictating": config.dictation_ms,
-    }.get(evidence.look)
-    if fixed is not None:
-        return fixed
-    ladder = (config.sure_end_ms, config.whole_ms, config.doubtful_ms, config.doubtful_ms)
-    return ladder[_doubts(evidence)]
+    if evidence.look == "expected":
+        return config.expected_ms
+    if evidence.look == "dictating":
+        return config.dictation_ms
+    steps = (config.sure_end_ms, config.whole_ms, config.doubtful_ms, config.unfinished_ms)
+    return steps[min(_doubts(evidence), len(steps) - 1)]
 
 
 def _doubts(evidence: Evidence) -> int:
-    """0 = sure by text and sound, 1 = the usual, 2 and 3 = one or both speak against it."""
+    """From 0, text and sound both say that it is over, to 3 or more, both say that it is not."""
     sound = evidence.end_of_turn
-    doubts = 1 if evidence.look == "whole" else 2
+    doubts = {"whole": 1, "doubtful": 2}.get(evidence.look, 3)
     if sound is None:
         return doubts
     return doubts + (sound < _SOUNDS_OPEN) - (sound >= _SOUNDS_OVER)
 
 
 class Pauses:
-    """How long the caller of this call is silent in mid-turn."""
+    """What one call has taught about its caller's silences in mid-turn."""
 
     _SHORTEST_MS = 160
     """Less is part of a word."""
+    _MARGIN_MS = 64
+    _REMEMBERED = 8
+    _FLUENT_TURNS = 3
 
     def __init__(self) -> None:
-        self._own: deque[float] = deque(maxlen=8)
+        self._own: deque[float] = deque(maxlen=self._REMEMBERED)
         self._cut_ms: float | None = None
+        self._turns = 0
 
     def went_on(self, pause_ms: float) -> None:
         """The caller paused for so long and went on in the same turn."""
         if pause_ms >= self._SHORTEST_MS:
             self._own.append(pause_ms)
 
-    def cut_at(self, pause_ms: float) -> None:
-        """The caller went on after having been taken for done."""
+    def was_cut(self, pause_ms: float) -> None:
+        """The caller was taken for done after so much silence, and went on."""
         self._cut_ms = max(pause_ms, self._cut_ms or 0.0)
 
+    def turn_ended(self) -> None:
+        """One more turn is over."""
+        self._turns += 1
+
     def learned_ms(self, eagerness: Eagerness) -> float | None:
-        """The silence that this caller needs; None while nothing is known or counts."""
-        return self._cut_ms
+        """Silence that this caller needs.
+
+        Nobody is cut off twice at the same pause; `auto` also waits out what the caller has shown
+        without having been cut off.
+        """
+        known = [] if self._cut_ms is None else [self._cut_ms]
+        if eagerness == "auto":
+            known += self._own
+        return max(known) + self._MARGIN_MS if known else None
+
+    def scale(self, eagerness: Eagerness) -> float:
+        """Factor on the patience; `auto` answers a caller sooner who does not pause."""
+        if eagerness != "auto":
+            return _SCALES[eagerness]
+        is_fluent = self._turns >= self._FLUENT_TURNS and not self._own and self._cut_ms is None
+        return _SCALES["high"] if is_fluent else _SCALES["medium"]

@@ -77,11 +77,13 @@ def test_a_turn_in_order():
     [
         ("I want a coffee.", None, "whole", 288),
         ("I want a coffee.", 0.99, "whole", 160),
-        ("I want a coffee.", 0.6, "whole", 288),
+        ("I want a coffee.", 0.8, "whole", 288),
         ("I want a coffee.", 0.1, "whole", 416),
         ("I want a large.", None, "doubtful", 416),
         ("I want a large.", 0.99, "doubtful", 288),
-        ("I want a", 0.99, "unfinished", 1000),
+        ("I want a", 0.9, "unfinished", 1000),
+        ("I want a", 0.99, "unfinished", 416),
+        ("I want a large.", 0.1, "doubtful", 1000),
     ],
 )
 def test_the_event_names_the_evidence_and_the_threshold(text, sound, evidence, patience_ms):
@@ -163,8 +165,8 @@ def test_a_cut_off_caller_gets_more_time_in_the_same_call():
     turn.endpointer.went_on_after(500)
     ended = turn.feed("x" * 20 + "." * 40).ended
 
-    assert ended.learned_pause_ms == 500
-    assert ended.waited_ms > 500
+    assert ended.learned_pause_ms == 564
+    assert ended.waited_ms >= 564
 
 
 def test_eagerness_changes_in_mid_turn():
