@@ -140,11 +140,13 @@ class Conversation:
         finding = self._watchdog.advance(
             now,
             bot_audible=self._call.ear.is_bot_audible,
-            caller_speaking=self._listener.taker.in_turn,
+            caller_speaking=self._listener.taker.is_caller_speaking,
             bot_has_floor=self._floor.is_bots,
             is_held=self._listener.muted or self._is_away,
         )
-        if finding is not None:
+        if finding is Finding.HANG_UP:  # whatever hangs may be what would handle it
+            self._call.group.create_task(self._call.line.hang_up(reason="the line was dead"))
+        elif finding is not None:
             self._events.put_nowait(finding)
 
     async def _handle(self, event: Event) -> None:
@@ -352,13 +354,13 @@ class Conversation:
             await self._say(self._agent.config.fallback)
             return
         self._ending = self._ending or Ending("failed", "the line was dead")
-        if finding is Finding.GIVE_UP:
-            await self._say(self._agent.config.give_up)
+        await self._say(self._agent.config.give_up)
 
     async def _key(self, event: Digit | DigitsEntered) -> None:
         if isinstance(event, Digit):
             self._call.note("digit", digit=event.digit, method=event.method)
             self._caller_is_there()
+            self._watchdog.caller_is_there(self._call.ear.now)
             self._listener.taker.caller_is_there(self._call.ear.now)
             self._listener.drop_turn("replaced")
             entered = self._keys.press(event.digit, self._call.ear.now_s)

@@ -123,7 +123,8 @@ class Floor:
     def on_frame(self, now: int) -> None:
         """Let 20 ms pass."""
         if self._turn is not None:
-            for text in self._turn.reply.on_frame(now):
+            is_interrupted = self._taker.is_caller_speaking
+            for text in self._turn.reply.on_frame(now, may_bridge=not is_interrupted):
                 self._taker.bot_says(text, now)
 
     # --- giving it to the bot ---

@@ -128,8 +128,13 @@ class Reply:
     def _heard_frames(self) -> int:
         return max(self._most_played, self._lane.played)
 
-    def on_frame(self, now: int) -> list[str]:
-        """Let 20 ms pass; returns the pieces that have begun to be heard."""
+    def on_frame(self, now: int, *, may_bridge: bool) -> list[str]:
+        """Let 20 ms pass; returns the pieces that have begun to be heard.
+
+        Args:
+            now: audio time at its end.
+            may_bridge: nobody else is heard, so that silence is silence.
+        """
         self._most_played = self._heard_frames
         begun = self._spoken.newly_heard(self._lane.played)
         for piece in begun:
@@ -139,10 +144,10 @@ class Reply:
         if self._released.is_set() and not self._call.line.outlet.is_paused:
             if now >= self._sure_at:
                 self.surely_over.set()
-            self._bridge(now)
+            self._bridge(now, may_talk=may_bridge)
         return [piece.text for piece in begun]
 
-    def _bridge(self, now: int) -> None:
+    def _bridge(self, now: int, *, may_talk: bool) -> None:
         """Say something while there is nothing to say."""
         if self._budget is None or not self._is_thinking:
             return
@@ -153,6 +158,9 @@ class Reply:
             return
         if now >= self._budget.gives_up_at:
             self._stalled.set()
+            return
+        if not may_talk:
+            self._silent_since = now
             return
         if self._is_in_piece:
             return

@@ -7,10 +7,9 @@ be replayed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from gateway.audio.format import LINE
-from gateway.config.models import TurnConfig
+from gateway.config.models import Eagerness, TurnConfig
 from gateway.turn.barge_in import BargeIn
 from gateway.turn.barge_in_alarm import Alarm
 from gateway.turn.barge_in_scene import BotSide
@@ -31,7 +30,6 @@ from gateway.turn.tape import Tape, Told, no_tape, taped
 from gateway.turn.vad import CHUNK_SAMPLES, Chunk, SpeechDetector, SpeechStarted
 
 _FALSE_ALARMS = frozenset({"noise", "no_words"})
-Eagerness = Literal["low", "medium", "high", "auto"]
 
 
 class TurnTaker:
@@ -57,6 +55,11 @@ class TurnTaker:
         """Gets every input but audio; set it before the first."""
         self.heard = 0
         """Audio time up to which the caller was heard."""
+
+    @property
+    def is_caller_speaking(self) -> bool:
+        """True between the edges of speech, whatever becomes of it."""
+        return self._detector.is_speaking
 
     @property
     def in_turn(self) -> bool:
