@@ -15,6 +15,7 @@ from tests.support.fake_line import LevelDetector
 from tests.support.recorded_call import record_call
 
 DEAF = BargeInConfig(interruptible=False)
+PATIENT = TurnConfig(eager_ms=160, whole_ms=480, unfinished_ms=1000)
 LONG = [TextDelta("This is a rather long answer that takes its time. And there is more of it.")]
 
 
@@ -35,7 +36,7 @@ def one_turn(tmp_path):
         await stage.says(2, 1.0)
         await stage.until(8)
 
-    return record_call(tmp_path, script, heard=["How are you?"], replies=[LONG])
+    return record_call(tmp_path, script, heard=["How are you?"], replies=[LONG], turn=PATIENT)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def two_parts(tmp_path):
         await stage.says(3, 0.6)  # 0.4 s of silence between
         await stage.until(8)
 
-    return record_call(tmp_path, script, heard=["I want tea."], replies=[LONG])
+    return record_call(tmp_path, script, heard=["I want tea."], replies=[LONG], turn=PATIENT)
 
 
 def test_a_caller_who_would_have_been_cut(two_parts):

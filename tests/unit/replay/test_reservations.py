@@ -36,7 +36,8 @@ def test_the_next_best_transcript_is_remarked(tmp_path):
 
 
 def test_transcripts_made_for_it_go_first(tmp_path):
-    folder = record_call(tmp_path, two_parts, heard=["I want tea."])
+    patient = TurnConfig(eager_ms=160, whole_ms=480)
+    folder = record_call(tmp_path, two_parts, heard=["I want tea."], turn=patient)
     ask = Ask(15872, 20992, 22400)
     made = Answer("No.", None, ask.now, ask.now, 160, was_requested=True)
     outcome = run(folder, "whole_ms=200", known={ask: made})

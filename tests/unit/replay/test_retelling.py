@@ -18,6 +18,7 @@ from tests.support.fake_line import LevelDetector
 from tests.support.recorded_call import record_call
 
 DEAF = BargeInConfig(interruptible=False)
+PATIENT = TurnConfig(eager_ms=160, whole_ms=480)
 LONG = [TextDelta("This is a rather long answer that takes its time. And there is more of it.")]
 DIGITS = [TextDelta("Your number?"), Expect("digits", digits=4)]
 QUIET = SilenceConfig(reprompt_after_s=2.0)
@@ -99,6 +100,7 @@ CALLS = {
     "nod": (nod, {"heard": ["How are you?", "Uh-huh."], "replies": [LONG]}),
     "noise": (barge_in, {"heard": ["", ""], "replies": [LONG]}),
     "pauses": (pauses, {"heard": ["I want the"], "replies": [LONG]}),
+    "patience": (pauses, {"heard": ["I want tea."], "replies": [LONG], "turn": PATIENT}),
     "keys": (keys, {"heard": ["I", "What?"], "replies": [DIGITS, LONG]}),
     "hold": (hold, {"heard": ["What?", "Hm", "Again."], "replies": [LONG, LONG]}),
     "hold_to_the_end": (hold_to_the_end, {"heard": ["What?"]}),
