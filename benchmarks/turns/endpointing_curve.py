@@ -11,21 +11,29 @@ cache, so that only new moments are decoded.
 
 from __future__ import annotations
 
+import argparse
 import functools
+import json
 import pickle
 import statistics
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from gateway.audio.format import LINE
 from gateway.audio.g711 import decode_ulaw, encode_ulaw
 from gateway.audio.level import audible_span
+from gateway.audio.voice_chunk import Chunk
+from gateway.audio.wav import read_wav
 from gateway.config.models import TurnConfig
 from gateway.conversation.wire import THRESHOLD
+from gateway.errors import ProviderUnavailable
 from gateway.providers.stt.moonshine import looks_phantom
 from gateway.providers.vad.silero import SileroModel, SpeechProbability
 from gateway.recognizer.moonshine import MoonshineModel, model_folder
+from gateway.recognizer.smart_turn import SmartTurnModel, model_file
 from gateway.turn.completeness import Wanted
 from gateway.turn.events import (
     EagerEnd,
@@ -36,8 +44,8 @@ from gateway.turn.events import (
     samples,
 )
 from gateway.turn.taker import TurnTaker
-from gateway.turn.vad import Chunk
 
+T = TypeVar("T")
 LEAD_S, TAIL_S = 0.5, 2.5
 TO_WIRE_MS = 60
 """From the decision to the first sample of an answer that is ready."""
@@ -55,6 +63,10 @@ class Recording:
     """Per frame, those that it completed."""
     first_audible: int
     last_audible: int
+
+    def pcm(self, begins: int, ends: int) -> bytes:
+        """Audio between two frame borders, in samples."""
+        return b"".join(self.frames[begins // LINE.frame_samples : ends // LINE.frame_samples])
 
 
 @dataclass
@@ -91,15 +103,47 @@ def prepare(name: str, pcm: bytes, model: SileroModel) -> Recording:
     return Recording(name, frames, chunks, first, last)
 
 
-class Decoder:
-    """Moonshine with a memory on disk."""
+Opinion = Callable[[Recording, int, int], float | None]
+"""Of a model on the audio: probability that the turn is over."""
+
+
+class Memory(dict[tuple[str, int, int], T]):
+    """What was worked out for (recording, from sample, to sample), kept in a file."""
+
+    def __init__(self, path: Path | None) -> None:
+        known = path is not None and path.is_file()
+        super().__init__(pickle.loads(path.read_bytes()) if known and path else {})  # noqa: S301
+        self._path = path
+
+    def save(self) -> None:
+        """Write the file, if there is to be one."""
+        if self._path is not None:
+            self._path.write_bytes(pickle.dumps(dict(self)))
+
+
+class Sound:
+    """smart-turn with a memory."""
 
     def __init__(self, cache: Path | None) -> None:
-        self._cache = cache
-        self._known: dict[tuple[str, int, int], str] = {}
-        self._is_new = False
-        if cache is not None and cache.is_file():
-            self._known = pickle.loads(cache.read_bytes())  # noqa: S301 - written by us
+        self.memory: Memory[float] = Memory(cache)
+
+    @functools.cached_property
+    def _model(self) -> SmartTurnModel:
+        return SmartTurnModel(model_file())
+
+    def __call__(self, recording: Recording, begins: int, ends: int) -> float:
+        """Judge the samples from `begins` to `ends`."""
+        key = (recording.name, begins, ends)
+        if key not in self.memory:
+            self.memory[key] = self._model.probability(recording.pcm(begins, ends))
+        return self.memory[key]
+
+
+class Decoder:
+    """Moonshine with a memory."""
+
+    def __init__(self, cache: Path | None) -> None:
+        self.memory: Memory[str] = Memory(cache)
 
     @functools.cached_property
     def _model(self) -> MoonshineModel:
@@ -108,24 +152,13 @@ class Decoder:
     def text(self, recording: Recording, begins: int, ends: int) -> str:
         """What is understood of the samples from `begins` to `ends`."""
         key = (recording.name, begins, ends)
-        if key not in self._known:
-            frame = LINE.frame_samples
-            pcm = b"".join(recording.frames[begins // frame : ends // frame])
+        if key not in self.memory:
+            pcm = recording.pcm(begins, ends)
             decoding = self._model.decode(pcm)
             assert decoding is not None
             is_phantom = looks_phantom(decoding.text, decoding.log_prob, pcm)
-            self._known[key] = "" if is_phantom else decoding.text
-            self._is_new = True
-        return self._known[key]
-
-    def save(self) -> None:
-        """Keep what was decoded."""
-        if self._cache is not None and self._is_new:
-            self._cache.write_bytes(pickle.dumps(self._known))
-
-
-Opinion = Callable[[Recording, int, int], float | None]
-"""Of a model on the audio: probability that the turn is over."""
+            self.memory[key] = "" if is_phantom else decoding.text
+        return self.memory[key]
 
 
 def run(
@@ -201,3 +234,82 @@ def summarize(outcomes: Sequence[Outcome]) -> Figures:
         sum(o.requests for o in outcomes) / count,
         sum(o.eager_ends for o in outcomes) / count,
     )
+
+
+FIXED_MS = (160, 224, 288, 320, 400, 500, 700, 1000)
+
+
+def fixed(silence_ms: int) -> TurnConfig:
+    """Settings that wait equally long for everybody."""
+    steps = ("sure_end_ms", "whole_ms", "doubtful_ms", "unfinished_ms")
+    return TurnConfig.model_validate(dict.fromkeys(steps, silence_ms))
+
+
+def policies(settings: dict[str, object], sound: Opinion | None) -> list[Policy]:
+    """What is compared: (name, settings, opinion)."""
+    deaf: Opinion = lambda *_: None  # noqa: E731
+    found = [(f"fixed {silence_ms} ms", fixed(silence_ms), deaf) for silence_ms in FIXED_MS]
+    for name, opinion in (("text", deaf), ("text and sound", sound)):
+        for eagerness in ("low", "medium", "high"):
+            if opinion is not None:
+                config = TurnConfig.model_validate({"eagerness": eagerness} | settings)
+                found.append((f"{name}, {eagerness}", config, opinion))
+    return found
+
+
+Policy = tuple[str, TurnConfig, Opinion]
+
+
+def row(name: str, outcomes: Sequence[Outcome]) -> str:
+    """One line of the table: all turns, then each half of the corpus alone."""
+    cells = []
+    for part in (outcomes, outcomes[::2], outcomes[1::2]):
+        f = summarize(part)
+        cells.append(f"{f.gap_p50_ms:.0f} / {f.gap_p90_ms:.0f} / {f.false_per_100:.1f}")
+    whole = summarize(outcomes)
+    cost = f"{whole.requests:.1f} / {whole.eager_ends:.1f} / {whole.unanswered}"
+    return f"| {name} | {' | '.join(cells)} | {cost} |"
+
+
+def main() -> int:
+    """Print the curve as a table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--limit", type=int, default=None, help="only so many recordings")
+    parser.add_argument("--cache", type=Path, default=None, help="folder that keeps transcripts")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    options = parser.parse_args()
+    files = sorted((options.data / "orders").glob("*.wav"))[: options.limit]
+    if not files:
+        print(f"no recordings in {options.data / 'orders'}", file=sys.stderr)
+        return 1
+    if options.cache is not None:
+        options.cache.mkdir(parents=True, exist_ok=True)
+    detector = SileroModel()
+    recordings = [prepare(file.name, read_wav(file)[0], detector) for file in files]
+    decoder = Decoder(options.cache and options.cache / "texts.pickle")
+    sound = _sound(options.cache and options.cache / "sounds.pickle")
+    settings = {key: json.loads(value) for key, value in (s.split("=", 1) for s in options.set)}
+    print("| policy | all: p50 / p90 ms / false % | first half | second half |", end="")
+    print(" requests / eager ends / unanswered |")
+    print("|---|---|---|---|---|")
+    for name, config, opinion in policies(settings, sound):
+        outcomes = [run(r, config, decoder, opinion=opinion) for r in recordings]
+        print(row(name, outcomes), flush=True)
+    decoder.memory.save()
+    if sound is not None:
+        sound.memory.save()
+    return 0
+
+
+def _sound(cache: Path | None) -> Sound | None:
+    try:
+        model_file()
+    except ProviderUnavailable as error:
+        print(f"without sound: {error.problem}", file=sys.stderr)
+        return None
+    return Sound(cache)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
