@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -50,6 +51,8 @@ def main() -> int:
     # The collector pauses for longer than a packet may be late.
     gc.freeze()
     gc.disable()
+    # A run that is told to stop ends its calls and its gateway.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     failed: list[str] = []
     if options.sweep:
         failed = _sweep(plan, options.sweep)

@@ -19,7 +19,9 @@ _RATE = 8000
 _PIECE = 800  # 100 ms: long enough to be found once
 _HOP = 400
 _SEARCH_LOUD = 500
-_MATCH = 0.9
+_MATCH = 0.97
+_RUN = 4
+"""So many pieces (250 ms) in a row make sure that it is the story and no other words."""
 _BACK, _AHEAD = 24000, 48000
 """How far from where it ought to be a piece is looked for."""
 _EDGE = 80  # 10 ms each side of a seam
@@ -88,7 +90,12 @@ def _matches(heard: Samples, reference: Samples) -> list[_Match]:
                 continue  # a piece across a seam
             shift = place - at
         matches.append(_Match(at, at + shift))
-    return matches
+    return _in_runs(matches)
+
+
+def _in_runs(matches: list[_Match]) -> list[_Match]:
+    runs = [list(run) for _, run in itertools.groupby(matches, lambda one: one.place - one.at)]
+    return [match for run in runs if len(run) >= _RUN for match in run]
 
 
 def _fits(piece: NDArray[np.float64], base: NDArray[np.float64], place: int) -> bool:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import structlog
 
+from gateway.audio.voice_chunk import Chunk
 from gateway.conversation.actions import HangUp, SendDigits, Transfer
 from gateway.conversation.agent import Agent
 from gateway.conversation.answering import Answering
@@ -38,7 +39,6 @@ from gateway.turn.events import (
     TurnStarted,
 )
 from gateway.turn.state import Move
-from gateway.turn.vad import Chunk
 from gateway.turn.watchdog import Finding, Watchdog, limits_of
 
 log = structlog.get_logger(__name__)

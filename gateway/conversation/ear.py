@@ -8,9 +8,9 @@ from typing import Protocol
 
 from gateway.audio.echo_control import Dry, EchoControl
 from gateway.audio.format import LINE
+from gateway.audio.voice_chunk import Chunk
 from gateway.conversation.wire import WireMeter
 from gateway.threads import FrameInlet, Tick
-from gateway.turn.vad import Chunk
 
 FrameSink = Callable[[bytes, list[Chunk], int], None]
 """(caller frame without echo, VAD chunks that it completed, audio time at its end)."""

@@ -11,6 +11,7 @@ import structlog
 
 from gateway.audio.format import LINE
 from gateway.audio.resample import Resampler
+from gateway.audio.voice_chunk import Chunk
 from gateway.config.models import TurnConfig
 from gateway.conversation.live_call import LiveCall
 from gateway.errors import ProviderError
@@ -32,7 +33,6 @@ from gateway.turn.events import (
 )
 from gateway.turn.taker import TurnTaker
 from gateway.turn.tape import Told
-from gateway.turn.vad import Chunk
 
 log = structlog.get_logger(__name__)
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from gateway.audio.echo_control import Dry, EchoControl
+from gateway.audio.voice_chunk import Chunk
 from gateway.conversation.ear import VoiceDetector, judged
 from gateway.replay.stereo import Stereo
-from gateway.turn.vad import Chunk
 
 Chunks = list[Chunk]
 """The VAD chunks that one frame completed."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 from gateway.config.models import BargeInConfig
 from gateway.turn.barge_in_scene import Scene
 from gateway.turn.barge_in_words import Meaning, is_echo, meaning, words_of
 from gateway.turn.events import BargeInConfirmed, BargeInRejected, samples
-from gateway.turn.vad import CHUNK_SAMPLES, Chunk
 
 Verdict = BargeInConfirmed | BargeInRejected
 

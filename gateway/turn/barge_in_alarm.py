@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from gateway.audio.voice_chunk import Chunk
 from gateway.turn.events import samples
-from gateway.turn.vad import Chunk
 
 _QUIETEST_DBFS = -70.0
 """Below is the line's own hiss: nothing stands out of less."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 from gateway.config.models import TurnConfig
 from gateway.turn.completeness import Wanted, look
 from gateway.turn.events import (
@@ -19,7 +20,6 @@ from gateway.turn.events import (
 )
 from gateway.turn.patience import NO_WORDS_MS, Eagerness, Evidence, Pauses, Verdict, decide
 from gateway.turn.quiet import Quiet
-from gateway.turn.vad import CHUNK_SAMPLES, Chunk
 
 _TRANSCRIPT_PATIENCE_MS = 4000
 """Silence after which a turn without any answer from recognition is given up."""

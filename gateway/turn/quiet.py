@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.turn.vad import CHUNK_SAMPLES, Chunk
+from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 
 _IS_SPEECH = 0.5
 _DROP_DB = 25.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.audio.format import LINE
+from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 from gateway.config.models import Eagerness, TurnConfig
 from gateway.turn.barge_in import BargeIn
 from gateway.turn.barge_in_alarm import Alarm
@@ -27,7 +28,7 @@ from gateway.turn.events import (
     samples,
 )
 from gateway.turn.tape import Tape, Told, no_tape, taped
-from gateway.turn.vad import CHUNK_SAMPLES, Chunk, SpeechDetector, SpeechStarted
+from gateway.turn.vad import SpeechDetector, SpeechStarted
 
 _FALSE_ALARMS = frozenset({"noise", "no_words"})
 

@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
-CHUNK_SAMPLES = 256
-"""Length of what one probability speaks for: 32 ms at 8000 Hz."""
+from gateway.audio.voice_chunk import CHUNK_SAMPLES
+
 _SAMPLES_PER_MS = 8
-
-
-class Chunk(NamedTuple):
-    """What the voice detector says of 32 ms."""
-
-    probability: float
-    """That it is speech, 0..1."""
-    end: int
-    """Audio time of the sample after its last."""
-    level_dbfs: float = -100.0
-    """Root mean square of its samples."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ import numpy as np
 
 from gateway.audio.format import LINE
 from gateway.audio.level import peak
+from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 from gateway.conversation.line import CallFacts, HungUp, LineEvent
 from gateway.errors import TransferFailed
 from gateway.providers.contracts import Expect, ReplyRequest, Transcript
 from gateway.threads import SILENCE, FrameInlet, FrameOutlet, Tick
-from gateway.turn.vad import CHUNK_SAMPLES, Chunk
 
 SPEECH = (np.arange(LINE.frame_samples) % 2 * 16000 - 8000).astype("<i2").tobytes()
 RUSTLE = (np.arange(LINE.frame_samples) % 2 * 4000 - 2000).astype("<i2").tobytes()

@@ -17,7 +17,7 @@ MODELS = "gateway.config.models"
 AUDIO = "gateway.audio.format"
 ALLOWED = {
     "audio": set(),
-    "turn": {AUDIO, MODELS},
+    "turn": {AUDIO, MODELS, "gateway.audio.voice_chunk"},
     "recognizer": {"threads"},
     "providers": {"audio", "threads", "script", "recognizer"},
     "script": {CONTRACTS, "gateway.config.locate"},

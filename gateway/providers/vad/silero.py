@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 from gateway.errors import ProviderUnavailable
-from gateway.turn.vad import CHUNK_SAMPLES, Chunk
 
 SUMMARY = "Silero v6 voice detector, native 8 kHz, about 65 us of CPU per 20 ms frame"
 INSTALL = "pip install --no-deps silero-vad"

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 from gateway.config.models import BargeInConfig, TurnConfig
 from gateway.turn.barge_in_alarm import Alarm, NoiseFloor
 from gateway.turn.barge_in_words import is_echo, meaning, words_of
@@ -25,7 +26,6 @@ from gateway.turn.events import (
     samples,
 )
 from gateway.turn.taker import TurnTaker
-from gateway.turn.vad import CHUNK_SAMPLES, Chunk
 
 FRAME = 160
 MARKS = {"x": 0.95, "s": 0.7, "o": 0.4, "-": 0.2, ".": 0.02}

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.audio.voice_chunk import Chunk
 from gateway.config.models import TurnConfig
 from gateway.turn.completeness import Wanted
 from gateway.turn.endpointing import Endpointer, Phase
@@ -18,7 +19,6 @@ from gateway.turn.events import (
     milliseconds,
     samples,
 )
-from gateway.turn.vad import Chunk
 
 CONFIG = TurnConfig(eager_ms=64, sure_end_ms=160, whole_ms=288, doubtful_ms=416, unfinished_ms=1000)
 CHUNK = 256

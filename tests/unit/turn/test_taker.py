@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.audio.voice_chunk import Chunk
 from gateway.config.models import BargeInConfig, TurnConfig
 from gateway.turn.completeness import Wanted
 from gateway.turn.events import (
@@ -19,7 +20,6 @@ from gateway.turn.events import (
     milliseconds,
 )
 from gateway.turn.taker import TurnTaker
-from gateway.turn.vad import Chunk
 
 CHUNK = 256
 PATIENCE = {

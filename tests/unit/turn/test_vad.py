@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.turn.vad import CHUNK_SAMPLES, SpeechDetector, SpeechStarted, SpeechStopped
+from gateway.audio.voice_chunk import CHUNK_SAMPLES
+from gateway.turn.vad import SpeechDetector, SpeechStarted, SpeechStopped
 
 
 def edges(probabilities, *, start=0.5, chunks=2, stop=0.35, hangover_ms=96, first_chunk=0):
