@@ -89,3 +89,12 @@ def test_every_pause_is_found_once(word: int, milliseconds: int) -> None:
     assert [round(seam.silence_ms / 25) for seam in found] == [
         pytest.approx(milliseconds / 25, abs=1)
     ]
+
+
+def test_other_words_after_a_loss_are_no_part_of_the_story() -> None:
+    chance = np.random.default_rng(9)
+    other = (np.hanning(4000) * chance.normal(0, 6000, 4000)).astype(np.int16)
+    heard = np.concatenate([STORY[: 6 * 2880], quiet(800), other, quiet(800), other])
+    found, reached = seams(heard, STORY)
+    assert found == []
+    assert reached < 0.5
