@@ -25,11 +25,16 @@ _TIME_ENDS = frozenset(
     wednesday thursday friday saturday sunday now past thirty fifteen""".split()  # noqa: SIM905
 )
 _NAMING = frozenset("is it's name i'm this that am my it called the".split())  # noqa: SIM905
+_LETTER_SOUNDS = frozenset(
+    """ay be bee see sea dee gee jay kay el ell em en oh pea pee queue cue are our ess tea tee you
+    double why zee zed eye ex eff as""".split()  # noqa: SIM905
+)
+"""As what a recognizer hears single letters."""
 _OTHER_WORDS = frozenset(
     """yes no nope sure okay hello sorry pardon what why wait stop help cancel operator none never
     unknown skip repeat goodbye bye""".split()  # noqa: SIM905
 )
-"""Said instead of a number."""
+"""Said instead of a number or of letters."""
 _LONGEST_NUMBER = 15
 """Digits of a telephone number, at most (ITU-T E.164)."""
 _WORD = re.compile(r"[\w']+")
@@ -89,11 +94,13 @@ def _look_at_yes_no(_text: str, words: list[str]) -> Answer:
 def _look_at_spelling(text: str, words: list[str]) -> Answer:
     """A word that is spelled after it was said is complete with its last letter."""
     letters = _SPELLED.search(text)
-    if letters is None:
-        return "dictating" if any(len(word) == 1 for word in words) else "other"
-    spelled = "".join(c for c in letters.group().lower() if c.isalpha())
-    said = _WORD.findall(text[: letters.start()].lower())
-    return "expected" if spelled in said and len(spelled) > 2 else "dictating"
+    if letters is not None:
+        spelled = "".join(c for c in letters.group().lower() if c.isalpha())
+        said = _WORD.findall(text[: letters.start()].lower())
+        return "expected" if spelled in said and len(spelled) > 2 else "dictating"
+    heard_as_letters = sum(len(word) == 1 or word in _LETTER_SOUNDS for word in words)
+    is_talk = len(words) >= 4 and heard_as_letters < len(words) / 2
+    return "other" if is_talk or not _OTHER_WORDS.isdisjoint(words) else "dictating"
 
 
 def _look_at_email(text: str, words: list[str]) -> Answer:
