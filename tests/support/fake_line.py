@@ -40,6 +40,7 @@ class FakeLine:
         """(what, virtual time, with what) of every command."""
         self.transfer_error: TransferFailed | None = None
         self.is_held = False
+        self._received_frames: set[int] = set()
         self._speaks_until = 0
         self._rustles_until = 0
         self._events: asyncio.Queue[LineEvent] = asyncio.Queue()
@@ -64,10 +65,15 @@ class FakeLine:
         """From now on something is heard that might be speech and is none."""
         self._rustles_until = len(self.played) + round(seconds / TICK_S)
 
+    def received_anything(self, frame: int) -> bool:
+        """Whether something came from the caller in the frame of this number, from 0."""
+        return frame in self._received_frames
+
     def _received(self, frame: int) -> bytes:
-        if frame <= self._speaks_until:
-            return SPEECH
-        return RUSTLE if frame <= self._rustles_until else SILENCE
+        if frame > max(self._speaks_until, self._rustles_until):
+            return SILENCE
+        self._received_frames.add(frame - 1)
+        return SPEECH if frame <= self._speaks_until else RUSTLE
 
     @property
     def heard_s(self) -> float:
