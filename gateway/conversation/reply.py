@@ -114,7 +114,7 @@ class Reply:
     @property
     def played_ms(self) -> int:
         """How much of it was sent."""
-        return self._lane.played * LINE.ptime_ms
+        return self._heard_frames * LINE.ptime_ms
 
     def heard_text(self) -> str:
         """What the caller has really been sent so far."""
