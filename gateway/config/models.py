@@ -155,7 +155,7 @@ class TurnConfig(Table):
     """Silence that ends a turn whose text may be finished, but hardly is."""
     unfinished_ms: Annotated[int, Field(ge=0)] = 1000
     """Silence that ends a turn whose text looks unfinished."""
-    dictation_ms: Annotated[int, Field(ge=0)] = 1400
+    dictation_ms: Annotated[int, Field(ge=0)] = 1600
     """Silence that ends an incomplete number, name or the like that the dialogue expects."""
     max_turn_s: Annotated[float, Field(gt=0)] = 30.0
     eagerness: Eagerness = "medium"

@@ -32,7 +32,7 @@ _LETTER_SOUNDS = frozenset(
 """As what a recognizer hears single letters."""
 _OTHER_WORDS = frozenset(
     """yes no nope sure okay hello sorry pardon what why wait stop help cancel operator none never
-    unknown skip repeat goodbye bye""".split()  # noqa: SIM905
+    unknown skip repeat goodbye""".split()  # noqa: SIM905
 )
 """Said instead of a number or of letters."""
 _LONGEST_NUMBER = 15
@@ -82,8 +82,11 @@ def _look_at_digits(text: str, kind: str, digits: int | None) -> Answer:
         words = _WORD.findall(text.lower())
         is_misheard = len(words) <= 2 and _OTHER_WORDS.isdisjoint(words)
         return "dictating" if is_misheard else "other"
-    enough = digits or (_LONGEST_NUMBER if kind == "phone_number" else None)
-    return "expected" if enough is not None and found >= enough else "dictating"
+    if digits is None:
+        is_whole = kind == "phone_number" and found >= _LONGEST_NUMBER
+    else:
+        is_whole = found == digits  # more are none of the caller's: a recognizer that stutters
+    return "expected" if is_whole else "dictating"
 
 
 def _look_at_yes_no(_text: str, words: list[str]) -> Answer:

@@ -118,11 +118,11 @@ def test_whatever_was_before_a_stuck_line_ends(runs, bots):
 @pytest.mark.parametrize(
     ("config", "bot_s", "caller_s"),
     [
-        (AgentConfig(), 6 + 6, 10 + 2 * 1.4 + 6),
-        (AgentConfig(filler=FillerConfig(after_ms=0)), 30 + 6, 10 + 2 * 1.4 + 6),
-        (AgentConfig(filler=FillerConfig(first=())), 30 + 6, 10 + 2 * 1.4 + 6),
-        (AgentConfig(filler=FillerConfig(every_ms=60000)), 30 + 6, 10 + 2 * 1.4 + 6),
-        (AgentConfig(tool_timeout_s=60), 6 + 6, 60 + 2 * 1.4 + 6),
+        (AgentConfig(), 6 + 6, 10 + 2 * 1.6 + 6),
+        (AgentConfig(filler=FillerConfig(after_ms=0)), 30 + 6, 10 + 2 * 1.6 + 6),
+        (AgentConfig(filler=FillerConfig(first=())), 30 + 6, 10 + 2 * 1.6 + 6),
+        (AgentConfig(filler=FillerConfig(every_ms=60000)), 30 + 6, 10 + 2 * 1.6 + 6),
+        (AgentConfig(tool_timeout_s=60), 6 + 6, 60 + 2 * 1.6 + 6),
         (
             AgentConfig(
                 silence=SilenceConfig(reprompt_after_s=20), turn=TurnConfig(dictation_ms=3000)
