@@ -14,12 +14,14 @@ from gateway.config.models import Eagerness, TurnConfig
 from gateway.turn.barge_in import BargeIn
 from gateway.turn.barge_in_alarm import Alarm
 from gateway.turn.barge_in_scene import BotSide
+from gateway.turn.barge_in_words import meaning, words_of
 from gateway.turn.completeness import Wanted
 from gateway.turn.endpointing import Endpointer, Phase
 from gateway.turn.events import (
     BargeInConfirmed,
     BargeInSuspected,
     CallerSilent,
+    EagerEnd,
     TranscriptWanted,
     TurnDiscarded,
     TurnEnded,
@@ -54,6 +56,8 @@ class TurnTaker:
         self._silences = 0
         self.tape: Tape = no_tape
         """Gets every input but audio; set it before the first."""
+        self._was_cut_by_speech = False
+        """The turn in progress has cut a bot that asked nothing: a nod is no answer to it."""
         self.heard = 0
         """Audio time up to which the caller was heard."""
 
@@ -158,6 +162,8 @@ class TurnTaker:
     def _advance(self, now: int) -> list[TurnEvent]:
         was_open = self.in_turn
         events = self._endpointer.advance(now)
+        if self._was_cut_by_speech:
+            events = [kept for event in events if (kept := _unless_nod(event)) is not None]
         if was_open and not self.in_turn:
             self._detector.reset()  # whoever speaks on begins a new turn
         return events
@@ -182,6 +188,7 @@ class TurnTaker:
         if self.in_turn:
             return []
         self._endpointer.speech_started(onset)
+        self._was_cut_by_speech = False
         return [TurnStarted(now, onset, is_barge_in=False)]
 
     def _suspect(self, onset: int, now: int) -> list[TurnEvent]:
@@ -195,6 +202,7 @@ class TurnTaker:
         verdict = barge_in.decide(now, scene, bot_is_done=not self._bot.is_busy)
         if isinstance(verdict, BargeInConfirmed):
             self._barge_in = None
+            self._was_cut_by_speech = not (scene.asks or scene.is_fresh)
             return [verdict, TurnStarted(now, barge_in.onset, is_barge_in=True)]
         events: list[TurnEvent] = [] if verdict is None else [verdict]
         if verdict is not None and verdict.evidence in _FALSE_ALARMS:
@@ -217,3 +225,14 @@ class TurnTaker:
             self._silences += 1
             return [CallerSilent(now, self._silences)]
         return []
+
+
+def _unless_nod(event: TurnEvent) -> TurnEvent | None:
+    """Take a turn that was nothing but "uh-huh" for what it is: the bot was cut in error."""
+    if not isinstance(event, EagerEnd | TurnEnded) or event.choice is not None:
+        return event
+    if meaning(words_of(event.text)) != "backchannel":
+        return event
+    if isinstance(event, EagerEnd):
+        return None
+    return TurnDiscarded(event.now, event.onset, "backchannel")

@@ -183,3 +183,25 @@ def test_every_turn_begins_once_ends_once_and_only_with_words(pattern, text, lag
     assert times == sorted(times)
     again = Run(text, lag, max_turn_s=max_turn_s).feed(pattern + "." * 300)
     assert again.events == run.events
+
+
+@pytest.mark.parametrize(
+    ("last_words", "text", "is_turn"),
+    [
+        ("And there is more to say about it.", "Uh-huh.", False),
+        ("And there is more to say about it.", "Uh-huh, and the price?", True),
+        ("Shall I go on?", "Okay.", True),
+    ],
+)
+def test_a_long_nod_that_has_cut_the_bot_is_no_turn(last_words, text, is_turn):
+    run = Run(text, lag=30)  # too late for the verdict: long speech has cut the bot
+    run.taker.bot_busy(0, busy=True)
+    run.taker.bot_says(last_words, 0)
+    run.feed("." * 100 + "x" * 25)
+    assert run.kinds[-1] is TurnStarted
+    run.taker.bot_busy(run.now, busy=False)
+    run.feed("." * 100)
+    assert run.kinds[-1] is (TurnEnded if is_turn else TurnDiscarded)
+    if not is_turn:
+        assert run.events[-1].reason == "backchannel"
+        assert EagerEnd not in run.kinds
