@@ -171,6 +171,7 @@ class Floor:
         self._began_at = now = self._call.ear.now
         figures = held.reply.figures
         figures.turn, figures.index = turn, self._count
+        figures.input_delay_ms = self._call.line.input_delay_ms
         self._count += 1
         self.move(Move.REPLY_STARTED)
         self._taker.bot_busy(now, busy=True)

@@ -202,7 +202,8 @@ class TurnTaker:
         verdict = barge_in.decide(now, scene, bot_is_done=not self._bot.is_busy)
         if isinstance(verdict, BargeInConfirmed):
             self._barge_in = None
-            self._was_cut_by_speech = not (scene.asks or scene.is_fresh)
+            is_cut = self._bot.is_busy and not (scene.asks or scene.is_fresh)
+            self._was_cut_by_speech = is_cut
             return [verdict, TurnStarted(now, barge_in.onset, is_barge_in=True)]
         events: list[TurnEvent] = [] if verdict is None else [verdict]
         if verdict is not None and verdict.evidence in _FALSE_ALARMS:
