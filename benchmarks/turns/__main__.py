@@ -2,7 +2,8 @@
 
 Conditions (all without names): gap, llm, slots, barge_in, noise, echo, loss, four.  The short form
 takes some six minutes and is for a glance; `--full` gives at least 100 turns each and takes hours.
-Rows are kept in `benchmarks/results/turns/LABEL/` call by call; `--show` prints the table of them.
+Rows are kept in `benchmarks/results/turns/LABEL/` call by call, with the
+bundles of calls that went wrong (for `gateway replay`); `--show` prints the table of them.
 """
 
 from __future__ import annotations

@@ -127,7 +127,10 @@ def _keep(rows: Rows, trace: Trace | str, judging: _Judging, variant: str) -> No
         rows.fail(trace)
         progress(f"{variant}: a call failed: {trace}")
         return
-    rows.add(*[_row(said, trace, judging, variant) for said in trace.said])
+    found = [_row(said, trace, judging, variant) for said in trace.said]
+    rows.add(*found)
+    if any(row["fate"] != "clean" for row in found):
+        rows.keep(trace.bundle)
     fates = [row["fate"] for row in rows.rows if row["variant"] == variant]
     bad = {name: fates.count(name) for name in ("false_start", "cut_off", "unanswered")}
     gaps = sorted(r["gap_ms"] for r in rows.rows if r["variant"] == variant and r["gap_ms"])

@@ -63,6 +63,8 @@ class Trace:
     audio: list[Audio]
     record: CallRecord
     problems: list[str]
+    bundle: Path
+    """Folder of the gateway's records, gone with the gateway."""
 
     @property
     def heard(self) -> Samples:
@@ -116,11 +118,16 @@ async def call(
         media.close()
     record = await gateway.record(caller)
     gc.collect()
-    return _trace(spoken, performance, media, record)
+    bundle = next((gateway.folder / "calls").glob(f"*/{record.call_id}"))
+    return _trace(spoken, performance, media, record, bundle)
 
 
 def _trace(
-    spoken: Sequence[Utterance], performance: Performance, media: RtpPeer, record: CallRecord
+    spoken: Sequence[Utterance],
+    performance: Performance,
+    media: RtpPeer,
+    record: CallRecord,
+    bundle: Path,
 ) -> Trace:
     audio = [packet.audio for packet in media.received if packet.audio is not None]
     bot = loud_instants(audio)
@@ -137,7 +144,7 @@ def _trace(
             zip(pairs, turns, limits[: len(turns)], strict=True)
         )
     ]
-    return Trace(said, bot, audio, record, list(performance.problems))
+    return Trace(said, bot, audio, record, list(performance.problems), bundle)
 
 
 def pair(

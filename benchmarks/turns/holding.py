@@ -109,6 +109,8 @@ async def _tell(gateway: Gateway, rows: Rows, case: _Case, reference: Samples) -
         return
     row = _row(case, trace, reference)
     rows.add(row)
+    if row["lost"]:
+        rows.keep(trace.bundle)
     progress(
         f"{case.variant}, {case.name}: {'LOST' if row['lost'] else 'kept'} "
         f"after {row['bot_speech_s']:.0f} s, {len(row['seams'])} pauses"

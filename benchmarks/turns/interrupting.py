@@ -20,6 +20,8 @@ from gateway.records.model import TurnRecord
 
 SNR_DB = (20.0, 10.0, 5.0)
 _PER_CALL = 6
+_AFTER_MS = (1700, 4000)
+"""So long after the bot began: a caller who comes sooner may be going on, not breaking in."""
 _LEAD_S = 0.3
 """So much noise is heard before the caller speaks."""
 
@@ -62,17 +64,24 @@ async def _interrupt(
                     rows.fail(trace)
                     progress(f"{variant}: a call failed: {trace}")
                     continue
-                rows.add(*[_row(said, trace, variant) for said in trace.said])
+                found = [
+                    _row(said, cut, trace, variant)
+                    for said, cut in zip(trace.said, _cut_turns(trace), strict=True)
+                ]
+                rows.add(*found)
+                if any(row["missed"] or row["kept"] for row in found):
+                    rows.keep(trace.bundle)
                 _tell(rows, variant)
 
 
 def _break_in(utterances: Sequence[Utterance], chance: random.Random) -> list[Part]:
     steps: list[Part] = []
     for one in utterances:
-        steps += [scenario.InterruptAfter(bot_speech_ms=chance.randrange(700, 3200)), one]
+        steps += [scenario.InterruptAfter(bot_speech_ms=chance.randrange(*_AFTER_MS)), one]
         # One that was missed is not followed by the next in the same breath.
         steps.append(scenario.Pause(ms=1200))
-    return steps
+    # The last turn is in the record only when it is over.
+    return [*steps, scenario.Pause(ms=1500)]
 
 
 def _tell(rows: Rows, variant: str) -> None:
@@ -83,13 +92,13 @@ def _tell(rows: Rows, variant: str) -> None:
     progress(f"barge_in {variant}: {len(mine)} times, median stop {middle}, {missed} missed")
 
 
-def _row(said: Said, trace: Trace, variant: str) -> Row:
+def _row(said: Said, cut: TurnRecord | None, trace: Trace, variant: str) -> Row:
     found = interruption(said.instants, trace.bot)
-    cut = _cut_turn(said, trace.record.turns)
     return {
         "variant": variant,
         "name": said.utterance.name,
         "stop_ms": found.stop_ms,
+        "final_stop_ms": found.final_stop_ms,
         "gateway_stop_ms": cut.barge_in_stop_ms if cut is not None else None,
         # A command is over too soon for the caller to tell by what is heard during it.
         "missed": found.missed or (variant == "command" and cut is None),
@@ -100,9 +109,13 @@ def _row(said: Said, trace: Trace, variant: str) -> Row:
     }
 
 
-def _cut_turn(said: Said, turns: Sequence[TurnRecord]) -> TurnRecord | None:
-    """The gateway notes an interruption at the turn whose reply was cut."""
-    if not said.reported:
-        return None
-    before = said.reported[0].index - 1
-    return next((turn for turn in turns if turn.index == before and turn.interrupted), None)
+def _cut_turns(trace: Trace) -> list[TurnRecord | None]:
+    """The turn whose reply each interruption cut, in the gateway's words."""
+    cut = [turn for turn in trace.record.turns if turn.interrupted]
+    if len(cut) == len(trace.said):
+        return list(cut)
+    # The interruption is noted at the turn before that which it began.
+    by_index = {turn.index: turn for turn in cut}
+    return [
+        by_index.get(said.reported[0].index - 1) if said.reported else None for said in trace.said
+    ]

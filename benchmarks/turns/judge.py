@@ -21,6 +21,7 @@ MISSED_AFTER_MS = 1000.0
 _MERGE_NS = 100_000_000
 _STILL_NS = 60_000_000
 _MISSED_MS = 200.0
+_BACK_NS = 1_500_000_000
 _EARLY_NS = 200_000_000  # a breath before the first loud sample may be noticed
 _ALIKE = 0.6
 _NUMBERS = dict(
@@ -158,6 +159,8 @@ class Interruption:
 
     stop_ms: float | None
     """First caller sample -> last bot sample; 0: silent just before; None: long before."""
+    final_stop_ms: float | None
+    """The same for good: what it says when it comes back within a moment counts."""
     missed: bool
     """It went on, or fell silent and came back, while the caller talked."""
     overlap_ms: float
@@ -172,7 +175,9 @@ def interruption(caller: Instants, bot: Instants) -> Interruption:
     late = Spurt(start + int(MISSED_AFTER_MS * 1e6), max(end, start + int(MISSED_AFTER_MS * 1e6)))
     still = overlap_ms([late], spurts(bot, _MERGE_NS))
     missed = still > _MISSED_MS or (stop is not None and stop > MISSED_AFTER_MS)
-    return Interruption(stop, missed, overlap_ms(own, spurts(bot, _MERGE_NS)))
+    back = [s.end_ns for s in heard if start <= s.start_ns < min(end, start + _BACK_NS)]
+    final = max(stop, (max(back) - start) / 1e6) if stop is not None and back else stop
+    return Interruption(stop, final, missed, overlap_ms(own, spurts(bot, _MERGE_NS)))
 
 
 def _alike(one: str, other: str) -> float:

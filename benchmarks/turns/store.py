@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,10 @@ class Rows:
         """Keep rows, on disk too."""
         self.rows += rows
         self._write()
+
+    def keep(self, bundle: Path) -> None:
+        """Keep the bundle of a call that went wrong: it can be replayed."""
+        shutil.copytree(bundle, self._path.parent / "calls" / bundle.name, dirs_exist_ok=True)
 
     def fail(self, why: str) -> None:
         """Keep that a call failed."""

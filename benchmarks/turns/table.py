@@ -152,7 +152,7 @@ def _interruptions(rows: Sequence[Row], name: str) -> list[Line]:
     targets = {"clean": "100 / p95 200", "10 dB": "p95 280"}
     for variant in dict.fromkeys(row["variant"] for row in rows):
         mine = [row for row in rows if row["variant"] == variant]
-        apart = agreement([r["stop_ms"] for r in mine], [r["gateway_stop_ms"] for r in mine])
+        apart = agreement([r["final_stop_ms"] for r in mine], [r["gateway_stop_ms"] for r in mine])
         silent = _count(mine, lambda row: row["stop_ms"] is None)
         found += [
             (
@@ -160,6 +160,7 @@ def _interruptions(rows: Sequence[Row], name: str) -> list[Line]:
                 targets.get(variant, ""),
                 spread(_some(mine, "stop_ms"), 50, 95),
             ),
+            ("  silence for good", "", spread(_some(mine, "final_stop_ms"), 50, 95)),
             ("  outside minus inside", "20 ms", spread(apart, 5, 50, 95)),
             ("  missed", "<= 2 %", percent(_count(mine, _is_missed), len(mine))),
             ("  kept its reply (call.json)", "", percent(_count(mine, _kept), len(mine))),

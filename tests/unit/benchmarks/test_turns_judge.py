@@ -135,5 +135,12 @@ def test_overlap_is_the_time_in_which_both_talk() -> None:
     assert overlap_ms([Spurt(0, 5_000_000)], [Spurt(6_000_000, 9_000_000)]) == 0
 
 
+def test_a_bot_that_comes_back_is_silent_for_good_only_then() -> None:
+    found = interruption(ORDER, speech((0, 1050), (1500, 1900), (4200, 5000)))
+    assert found.stop_ms == pytest.approx(49)
+    assert found.final_stop_ms == pytest.approx(899)
+    assert interruption(ORDER, speech((0, 1050), (4200, 5000))).final_stop_ms == found.stop_ms
+
+
 def test_only_what_both_sides_know_is_compared() -> None:
     assert agreement([100.0, None, 50.0], [90.0, 10.0, None]) == [10.0]
