@@ -1,4 +1,4 @@
-"""In which order segments are decoded: finals first, one partial per stream, never too many."""
+"""In which order segments are decoded: finals first, one of each per stream, never too many."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class DecodeQueue:
 
     def put(self, job: Job) -> list[Dropped]:
         """Queue a job; return those given up for it, itself included when there is no room."""
-        dropped = self._drop_older_partials(job)
+        dropped = self._drop_older(job)
         if len(self) >= self._capacity:
             if not job.final or not self._partials:
                 return [*dropped, Dropped(job, "busy")]
@@ -82,8 +82,12 @@ class DecodeQueue:
         if self._running is not None and not keeps(self._running):
             self._running_is_useless = True
 
-    def _drop_older_partials(self, job: Job) -> list[Dropped]:
-        same = [old for old in self._partials if (old.peer, old.stream) == (job.peer, job.stream)]
-        for old in same:
-            self._partials.remove(old)
-        return [Dropped(old, "replaced") for old in same]
+    def _drop_older(self, job: Job) -> list[Dropped]:
+        """What waits for the same stream covers less; only what runs already is finished."""
+        dropped = []
+        for queue in (self._partials, self._finals) if job.final else (self._partials,):
+            same = [old for old in queue if (old.peer, old.stream) == (job.peer, job.stream)]
+            for old in same:
+                queue.remove(old)
+            dropped += [Dropped(old, "replaced") for old in same]
+        return dropped

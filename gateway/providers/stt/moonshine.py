@@ -222,8 +222,8 @@ class MoonshineStream:
         if not final:
             self._partial_in_flight = False
         if isinstance(reply, Refused):
-            if not final:
-                return  # a partial that was skipped under load: the next one covers more
+            if not final or reply.reason == "replaced":
+                return  # skipped under load: the next one covers more
             self._give(ProviderUnavailable("moonshine", f"the recognizer is {reply.reason}"))
         elif isinstance(reply, ProviderError):
             self._give(reply)

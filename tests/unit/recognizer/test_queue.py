@@ -36,13 +36,23 @@ def test_newer_partial_replaces_the_older_of_its_stream_only():
     assert drain(queue) == [2, 3]
 
 
-def test_final_replaces_its_own_partial_but_no_other_final():
+def test_final_replaces_what_waits_of_its_own_stream_and_no_other():
     queue = DecodeQueue()
-    partial = job(1)
+    partial, final = job(1), job(2, final=True)
     queue.put(partial)
-    assert queue.put(job(2, final=True)) == [Dropped(partial, "replaced")]
-    assert queue.put(job(3, final=True)) == []
-    assert drain(queue) == [2, 3]
+    assert queue.put(final) == [Dropped(partial, "replaced")]
+    assert queue.put(job(3, stream=2, final=True)) == []
+    assert queue.put(job(4, final=True)) == [Dropped(final, "replaced")]
+    assert drain(queue) == [3, 4]
+
+
+def test_a_final_that_runs_is_finished():
+    queue = DecodeQueue()
+    queue.put(job(1, final=True))
+    queue.start_next()
+    assert queue.put(job(2, final=True)) == []
+    assert not queue.should_stop()
+    assert queue.finish()
 
 
 def test_full_queue_refuses_partials_and_gives_their_place_to_finals():

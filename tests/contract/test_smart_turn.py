@@ -1,0 +1,48 @@
+"""The end-of-turn model on a real voice and on audio of any length."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import pytest
+
+from gateway.errors import ProviderUnavailable
+from gateway.recognizer.smart_turn import SmartTurnModel, model_file
+from tests.support.speech import speak
+
+
+@pytest.fixture(scope="module")
+def model():
+    try:
+        return SmartTurnModel(model_file())
+    except ProviderUnavailable as error:
+        pytest.skip(error.problem)
+
+
+def test_an_order_that_breaks_off_sounds_less_like_the_end(model):
+    """Synthetic speech: only the direction counts."""
+    whole = model.probability(speak("I would like a coffee with milk.") + bytes(1600))
+    open_ = model.probability(speak("I would like a coffee with a") + bytes(1600))
+
+    assert whole > open_
+
+
+@pytest.mark.parametrize("seconds", [0, 0.1, 1, 7.99, 8, 30])
+def test_any_length_gives_a_probability(model, seconds):
+    assert 0 <= model.probability(bytes(2 * int(8000 * seconds))) <= 1
+
+
+def test_only_the_last_eight_seconds_count(model):
+    pcm = speak("Yes, please.").rjust(2 * 8 * 8000, b"\0")
+
+    assert model.probability(bytes(160000) + pcm) == pytest.approx(model.probability(pcm), abs=1e-3)
+
+
+def test_without_the_package_it_says_what_to_do(monkeypatch):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", missing)
+
+    with pytest.raises(ProviderUnavailable, match="pip install --no-deps pipecat-ai"):
+        model_file()

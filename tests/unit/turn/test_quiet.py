@@ -1,0 +1,49 @@
+"""Since when the caller is quiet."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.audio.voice_chunk import Chunk
+from gateway.turn.quiet import Quiet
+
+CHUNK = 256
+LOUD, LOW, NOBODY = (0.9, -20.0), (0.9, -50.0), (0.1, -20.0)
+
+
+def since(*chunks: tuple[float, float]) -> int | None:
+    quiet = Quiet(0.35)
+    for number, (probability, level_dbfs) in enumerate(chunks, 1):
+        quiet.hear(Chunk(probability, number * CHUNK, level_dbfs))
+    return quiet.since
+
+
+def test_quiet_begins_with_the_first_chunk_of_little_level_or_little_voice() -> None:
+    assert since(LOUD, LOUD, LOW, NOBODY, LOW) == 2 * CHUNK
+    assert since(LOUD, LOUD, NOBODY, LOW) == 2 * CHUNK
+    assert since(LOUD, LOW, LOUD) is None
+
+
+def test_a_quiet_caller_is_heard() -> None:
+    assert since(LOW, LOW, LOW) is None
+
+
+def test_how_loud_the_caller_was_is_forgotten() -> None:
+    shout = (0.9, -5.0)
+    assert since(shout, (0.9, -31.0)) == CHUNK
+    assert since(shout, *[(0.9, -31.0)] * 20) is None
+
+    quiet = Quiet(0.35)
+    quiet.hear(Chunk(0.9, CHUNK, -5.0))
+    quiet.reset()
+    quiet.hear(Chunk(0.9, 2 * CHUNK, -50.0))
+    assert quiet.since is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(-100, 0)), min_size=1))
+def test_quiet_never_begins_in_the_future(chunks: list[tuple[float, float]]) -> None:
+    begins = since(*chunks)
+
+    assert begins is None or 0 <= begins < len(chunks) * CHUNK
+    assert begins is not None or chunks[-1][0] >= 0.35
