@@ -27,7 +27,7 @@ CONFIG = {
     "fallback": "Sorry.",
     "give_up": "Enough.",
 }
-EXAMPLES = int(os.environ.get("NEVER_SILENT_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("NEVER_SILENT_EXAMPLES", "15"))
 
 
 @tool(side_effects=False)

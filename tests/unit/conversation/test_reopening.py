@@ -174,6 +174,17 @@ def test_after_a_false_cut_the_rest_is_said_after_all():
     assert heard[2] == rest.bot_text_heard  # the model knows what it has said
 
 
+def test_what_a_falsely_cut_reply_was_to_do_is_done_after_all():
+    async def script(scene):
+        await goes_on_at(scene, 7.0)
+
+    sends = [*text(LONG), call_of("send_dtmf", '{"digits": "42"}')]
+    scene = Scene([sends], [COFFEE, ["And what", ""]]).play(script)
+    ((what, at_s, digits),) = scene.line.done
+    assert (what, digits) == ("digits", "42")
+    assert at_s >= scene.line.audible()[-1][1]
+
+
 def test_a_false_cut_between_sentences_repeats_nothing():
     async def script(scene):
         await goes_on_at(scene, 6.9)
