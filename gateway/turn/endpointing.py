@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
-from gateway.config.models import TurnConfig
+from gateway.config.models import Eagerness, TurnConfig
 from gateway.turn.completeness import Wanted, look
 from gateway.turn.events import (
     EagerEnd,
@@ -18,13 +18,15 @@ from gateway.turn.events import (
     milliseconds,
     samples,
 )
-from gateway.turn.patience import NO_WORDS_MS, Eagerness, Evidence, Pauses, Verdict, decide
+from gateway.turn.patience import NO_WORDS_MS, Evidence, Pauses, Verdict, decide
 from gateway.turn.quiet import Quiet
 
 _TRANSCRIPT_PATIENCE_MS = 4000
 """Silence after which a turn without any answer from recognition is given up."""
 _RESAMPLING = samples(30)
 """What a resampler may hold back of the audio that a transcript covers."""
+_GOES_ON_MS = 900
+"""Who speaks again so soon after a turn was not done: an answer takes longer to be understood."""
 _WORTH_A_REPLY = frozenset({"expected", "whole", "doubtful"})
 """Looks after which a reply may be prepared: others hardly ever are the end."""
 
@@ -60,6 +62,7 @@ class Endpointer:
         self._eagerness: Eagerness = config.eagerness
         self._quiet = Quiet(config.stop_probability)
         self._pauses = Pauses()
+        self._last_end: int | None = None
         self.wanted = Wanted()
         self.reset()
 
@@ -189,9 +192,18 @@ class Endpointer:
             end_of_turn=heard.end_of_turn,
             learned_pause_ms=verdict.evidence.learned_pause_ms,
         )
-        self._pauses.turn_ended()
+        self._learn()
+        self._last_end = self._speech_end
         self.reset()
         return ended
+
+    def _learn(self) -> None:
+        """A turn with words is over: was it the rest of the one before?"""
+        if self._last_end is not None:
+            pause_ms = milliseconds(self._onset - self._last_end)
+            if 0 < pause_ms < _GOES_ON_MS:
+                self.went_on_after(pause_ms)
+        self._pauses.turn_ended()
 
     def _discard(self, now: int, reason: str) -> list[TurnEvent]:
         discarded = TurnDiscarded(now, self._onset, reason)

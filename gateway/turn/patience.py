@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
 
-from gateway.config.models import TurnConfig
+from gateway.config.models import Eagerness, TurnConfig
 from gateway.turn.completeness import Look
-
-Eagerness = Literal["low", "medium", "high", "auto"]
 
 NO_WORDS_MS = 500
 """Silence after which sound without words is forgotten."""

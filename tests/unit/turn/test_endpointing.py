@@ -169,6 +169,18 @@ def test_a_cut_off_caller_gets_more_time_in_the_same_call():
     assert ended.waited_ms >= 564
 
 
+@pytest.mark.parametrize(("gap_chunks", "learned_ms"), [(14, 14 * 32 + 64), (40, None)])
+def test_whoever_speaks_again_soon_after_the_end_was_cut_off(gap_chunks, learned_ms):
+    turn = Turn()
+    for gap in (gap_chunks, 60):
+        turn.feed("x" * 20 + "." * gap)
+        assert isinstance(turn.ended, TurnEnded)
+        turn.endpointer.speech_started(turn.now)
+
+    assert turn.ended.learned_pause_ms is None  # it learns from this one
+    assert turn.feed("x" * 20 + "." * 60).ended.learned_pause_ms == learned_ms
+
+
 def test_eagerness_changes_in_mid_turn():
     waits = []
     for eagerness in ("high", "medium", "low"):

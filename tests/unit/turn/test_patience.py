@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.models import TurnConfig
+from gateway.config.models import Eagerness, TurnConfig
 from gateway.turn.completeness import Look
-from gateway.turn.patience import Eagerness, Evidence, Pauses, decide
+from gateway.turn.patience import Evidence, Pauses, decide
 
 CONFIG = TurnConfig()
 looks = st.sampled_from(get_args(Look))
