@@ -37,6 +37,9 @@ _OTHER_WORDS = frozenset(
 """Said instead of a number or of letters."""
 _LONGEST_NUMBER = 15
 """Digits of a telephone number, at most (ITU-T E.164)."""
+_FEW_WORDS = 4
+_STUTTER = re.compile(r"(\b\w+\b)(?:[\s,.-]+\1){4,}\W*$", re.IGNORECASE)
+"""A recognizer at the end of its wits repeats itself."""
 _WORD = re.compile(r"[\w']+")
 _CLOCK = re.compile(r"\d{1,2}[:.]\d{2}|\b[ap]\.?\s?m\b", re.IGNORECASE)
 _MAIL = re.compile(r"\S+@\S+\.(?:[a-z]{3,}|[a-z]{2}\.[a-z]{2})\W*$", re.IGNORECASE)
@@ -80,12 +83,14 @@ def _look_at_digits(text: str, kind: str, digits: int | None) -> Answer:
     found = digit_count(text)
     if found == 0:  # a digit misheard ("for"), or something else: a question, a refusal
         words = _WORD.findall(text.lower())
-        is_misheard = len(words) <= 2 and _OTHER_WORDS.isdisjoint(words)
-        return "dictating" if is_misheard else "other"
+        is_misheard = len(words) <= _FEW_WORDS and _OTHER_WORDS.isdisjoint(words)
+        return "dictating" if is_misheard and "?" not in text else "other"
+    if _STUTTER.search(text):
+        return "dictating"
     if digits is None:
         is_whole = kind == "phone_number" and found >= _LONGEST_NUMBER
     else:
-        is_whole = found == digits  # more are none of the caller's: a recognizer that stutters
+        is_whole = found == digits  # more are hardly the caller's
     return "expected" if is_whole else "dictating"
 
 
