@@ -37,6 +37,7 @@ from gateway.turn.events import (
     TurnEvent,
     TurnResumed,
     TurnStarted,
+    samples,
 )
 from gateway.turn.state import Move
 from gateway.turn.watchdog import Finding, Watchdog, limits_of
@@ -44,6 +45,8 @@ from gateway.turn.watchdog import Finding, Watchdog, limits_of
 log = structlog.get_logger(__name__)
 
 _MAX_FAILURES = 3
+_SAME_UTTERANCE = samples(2000)
+"""Who talks into an apology for failed recognition makes it fail again: that counts once."""
 _BROKEN_OFF = frozenset({"replaced", "failed", "held", "no_transcript"})
 """Why a caller turn is discarded that may have had words."""
 
@@ -97,6 +100,8 @@ class Conversation:
         self._keys = DigitCollector(1)
         self._expect = Expect()
         self._failures = 0
+        self._deaf_at: int | None = None
+        """When recognition failed last."""
         self._ending: Ending | None = None
 
     def __str__(self) -> str:
@@ -156,8 +161,7 @@ class Conversation:
             case ReplyFinished(outcome=outcome):
                 await self._reply_finished(outcome)
             case ProviderError():
-                self._listener.drop_turn("failed")
-                await self._engine_failed(event)
+                await self._recognition_failed(event)
             case SayRequest(text=text):
                 await self._floor.interrupt("operator")
                 await self._say(text)
@@ -330,8 +334,19 @@ class Conversation:
         self._ending = Ending("silence", "the caller said nothing")
         await self._say(silence.goodbye)
 
-    async def _engine_failed(self, error: ProviderError) -> None:
-        self._failures += 1
+    async def _recognition_failed(self, error: ProviderError) -> None:
+        if self._listener.taker.in_doubt:
+            self._listener.close()  # its sound alone decides: who goes on and on is let through
+            await self._engine_failed(error, counts=False)
+            return
+        now = self._call.ear.now
+        is_same = self._deaf_at is not None and now - self._deaf_at < _SAME_UTTERANCE
+        self._deaf_at = now
+        self._listener.drop_turn("failed")
+        await self._engine_failed(error, counts=not is_same)
+
+    async def _engine_failed(self, error: ProviderError, *, counts: bool = True) -> None:
+        self._failures += counts
         log.warning("engine_failed", problem=str(error), failures=self._failures)
         self._call.note("engine_failed", problem=str(error))
         self._call.metrics.provider_errors.labels(error.provider, error.kind).inc()

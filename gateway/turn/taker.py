@@ -71,6 +71,11 @@ class TurnTaker:
         """True while the caller's turn is open."""
         return self._endpointer.phase is not Phase.IDLE
 
+    @property
+    def in_doubt(self) -> bool:
+        """True while an utterance over the bot's voice is not known to be an interruption."""
+        return self._barge_in is not None
+
     @taped
     def expect(self, wanted: Wanted) -> None:
         """Set what the dialogue expects from the next turn."""

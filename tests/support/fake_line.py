@@ -13,7 +13,7 @@ from gateway.audio.format import LINE
 from gateway.audio.level import peak
 from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 from gateway.conversation.line import CallFacts, HungUp, LineEvent
-from gateway.errors import TransferFailed
+from gateway.errors import ProviderUnavailable, TransferFailed
 from gateway.providers.contracts import Expect, ReplyRequest, Transcript
 from gateway.threads import SILENCE, FrameInlet, FrameOutlet, Tick
 
@@ -177,6 +177,8 @@ class ScriptedRecognizer:
         self.texts = list(texts)
         self.delay_s = delay_s
         self.opens_after_s = 0.0
+        self.is_down = False
+        """Nothing can be opened any more."""
         self.expected: list[Expect] = []
         self.open = 0
         self._latest: _Recognition | None = None
@@ -196,6 +198,8 @@ class ScriptedRecognizer:
         self.open += 1
         try:
             await asyncio.sleep(self.opens_after_s)
+            if self.is_down:
+                raise ProviderUnavailable("recognizer", "is down")
             said = self.texts.pop(0) if self.texts else ""
             said = said if isinstance(said, list) else [said]
             self._latest = _Recognition(said, self.delay_s)

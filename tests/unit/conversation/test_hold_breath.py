@@ -13,7 +13,7 @@ from gateway.config.models import FillerConfig
 from gateway.conversation.function_tool import tool
 from gateway.providers.contracts import AssistantMessage, UserMessage
 from tests.support.fake_line import TICK_S
-from tests.support.scene import DOWN, GREETING, LONG, Scene, call_of, patient, text
+from tests.support.scene import GREETING, LONG, Scene, call_of, patient, text
 
 ASKED = "How are you?"
 
@@ -223,7 +223,7 @@ def test_a_tool_and_the_model_go_on_meanwhile():
 # --- what else may happen while the bot holds its breath ---
 
 
-@pytest.mark.parametrize("happens", ["key", "late key", "hold", "operator", "hang_up", "failure"])
+@pytest.mark.parametrize("happens", ["key", "late key", "hold", "operator", "hang_up"])
 def test_it_may_not_stay_paused(happens):
     async def script(scene):
         await asks(scene)
@@ -237,8 +237,6 @@ def test_it_may_not_stay_paused(happens):
                 scene.hold()
             case "operator":
                 scene.operator_says("We close soon.")
-            case "failure":
-                scene.talk._events.put_nowait(DOWN)
             case "hang_up":
                 return
         await scene.until(6.34)
@@ -252,10 +250,10 @@ def test_it_may_not_stay_paused(happens):
     heard = [turn.bot_text_heard for turn in scene.notes.turns]
     expected = {
         "key": "Five.", "late key": "Five.", "hold": LONG, "operator": "We close soon.",
-        "failure": LONG, "hang_up": heard[-1],
+        "hang_up": heard[-1],
     }  # fmt: skip
     assert heard[-1] == expected[happens]
-    if happens in {"late key", "hold", "failure"}:
+    if happens in {"late key", "hold"}:
         assert heard[1] == LONG
 
 
@@ -290,3 +288,30 @@ def test_the_frame_after_the_suspicion_is_silent_but_for_its_ramp():
     suspected = scene.times("barge_in_suspected")[0]
     frames = scene.line.played[round(suspected / TICK_S) :]
     assert peak(frames[1]) == 0  # at most one more, ramped down
+
+
+def test_with_recognition_down_a_caller_who_goes_on_is_let_through():
+    async def script(scene):
+        await asks(scene)
+        await scene.until(5)
+        scene.recognizer.is_down = True
+        await scene.says(6.0, 2.0)
+        await scene.until(11)
+
+    scene = Scene([text(LONG)], [ASKED], fallback="Sorry.").play(script)
+    assert scene.notes.turns[1].interrupted
+    assert scene.line.audible()[1][1] <= 6.1
+    assert scene.notes.turns[-1].bot_text_heard == "Sorry."
+    assert scene.ending is None
+
+
+def test_with_recognition_down_a_short_sound_is_let_pass():
+    async def script(scene):
+        await asks(scene)
+        await scene.until(5)
+        scene.recognizer.is_down = True
+        await scene.says(6.0, 0.3)
+        await scene.until(11)
+
+    scene = Scene([text(LONG)], [ASKED], fallback="Sorry.").play(script)
+    assert whole(scene).held_breaths[0].evidence == "no_words"
