@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from benchmarks._gateway import running_gateway
@@ -133,8 +134,8 @@ def _keep(rows: Rows, trace: Trace | str, judging: _Judging, variant: str) -> No
         rows.keep(trace.bundle)
     fates = [row["fate"] for row in rows.rows if row["variant"] == variant]
     bad = {name: fates.count(name) for name in ("false_start", "cut_off", "unanswered")}
-    gaps = sorted(r["gap_ms"] for r in rows.rows if r["variant"] == variant and r["gap_ms"])
-    middle = f"{gaps[len(gaps) // 2]:.0f} ms" if gaps else "no answer"
+    gaps = [r["gap_ms"] for r in rows.rows if r["variant"] == variant and r["gap_ms"]]
+    middle = f"{median(gaps):.0f} ms" if gaps else "no answer"
     progress(f"{variant}: {len(fates)} turns, median gap {middle}, {bad}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 from benchmarks._gateway import running_gateway
 from benchmarks._report import progress
@@ -86,8 +87,8 @@ def _break_in(utterances: Sequence[Utterance], chance: random.Random) -> list[Pa
 
 def _tell(rows: Rows, variant: str) -> None:
     mine = [row for row in rows.rows if row["variant"] == variant]
-    stops = sorted(row["stop_ms"] for row in mine if row["stop_ms"] is not None)
-    middle = f"{stops[len(stops) // 2]:.0f} ms" if stops else "never"
+    stops = [row["stop_ms"] for row in mine if row["stop_ms"] is not None]
+    middle = f"{median(stops):.0f} ms" if stops else "never"
     missed = sum(row["missed"] for row in mine)
     progress(f"barge_in {variant}: {len(mine)} times, median stop {middle}, {missed} missed")
 
