@@ -83,8 +83,10 @@ def _look_at_digits(text: str, kind: str, digits: int | None) -> Answer:
     found = digit_count(text)
     if found == 0:  # a digit misheard ("for"), or something else: a question, a refusal
         words = _WORD.findall(text.lower())
-        is_misheard = len(words) <= _FEW_WORDS and _OTHER_WORDS.isdisjoint(words)
-        return "dictating" if is_misheard and "?" not in text else "other"
+        is_asked_back = "?" in text and len(words) > 1
+        is_reply = len(words) <= 2 and not _OTHER_WORDS.isdisjoint(words)
+        is_misheard = len(words) <= _FEW_WORDS and not is_asked_back and not is_reply
+        return "dictating" if is_misheard else "other"
     if _STUTTER.search(text):
         return "dictating"
     if digits is None:
