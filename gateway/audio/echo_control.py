@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from gateway.audio.echo import NOTCH, EchoCanceller
+from gateway.audio.echo_figures import EchoFigures, EchoTally
 from gateway.audio.echo_gate import (
     BEFORE_SAMPLES,
     WENT_SAMPLES,
     WINDOW_SAMPLES,
     EchoGate,
 )
+from gateway.audio.echo_noise import LineNoise
 from gateway.audio.echo_path import EchoPath, History, Samples
 from gateway.audio.echo_slip import REACH_SAMPLES, SlipFinder, is_audible
 from gateway.audio.format import LINE
-from gateway.audio.level import FLOOR_DBFS, peak
+from gateway.audio.level import peak
 
 _MARGIN_SAMPLES = 40 * LINE.sample_rate_hz // 1000
 """So much of the canceller's tail lies before the echo's peak."""
@@ -31,9 +31,6 @@ _LESSON_EVERY_FRAMES = 2
 _LESSONS = 25
 """After the path is found the canceller hears the last second again, every 40 ms for 1 s: it
 cancels 20-30 dB after one second of bot speech, without that 3-5 dB."""
-_FLOOR_FRAMES = 100
-_SOUND_ENERGY = 1000.0 * LINE.frame_samples
-"""-60 dBFS."""
 _DOUBT_FRAMES = 6
 """So long may it take to find the path: the call's first sounds are held back until then."""
 _MIMICRY = 0.6
@@ -46,10 +43,6 @@ _GOOD_SHARE, _BAD_SHARE = 0.1, 0.3
 _NOTE_EVERY_FRAMES = 10
 _SLIP_HOLD_FRAMES = 4
 """What came while the echo moved is hidden."""
-_FLOOR_RMS = 6.0
-"""-75 dBFS; the voice detector takes what follows digital silence for a voice."""
-_FORGET = 0.5 ** (1 / 250)
-"""Per frame with echo: the figures speak for the last 5 s."""
 _WORTH_ENERGY = 100.0 * LINE.frame_samples
 """Of a received frame (-70 dBFS)."""
 
@@ -62,18 +55,7 @@ class Dry(NamedTuple):
     evidence: bytes
     """For voice detection: the same, with noise in place of what is still echo."""
     is_echo: bool = False
-    """True when `evidence` is such noise: whatever is detected in it is nobody."""
-
-
-@dataclass(frozen=True, slots=True)
-class EchoFigures:
-    """What is known about the echo of one call."""
-
-    delay_ms: float
-    return_loss_db: float
-    """ERL: sent level minus echo level."""
-    enhancement_db: float | None
-    """ERLE: what the canceller took away, measured while the caller was silent."""
+    """True when `evidence` or the frame before is such noise: who is detected now is nobody."""
 
 
 class EchoControl:
@@ -87,8 +69,9 @@ class EchoControl:
         self._tail_samples = tail_ms * LINE.sample_rate_hz // 1000
         delay_frames = max_delay_ms // LINE.ptime_ms
         self._reach_frames = delay_frames + tail_ms // LINE.ptime_ms + 1
-        length = (delay_frames + _LESSON_FRAMES + 1) * LINE.frame_samples
-        self._sent = History(length)
+        self._max_shift = delay_frames * LINE.frame_samples
+        length = (self._reach_frames + _LESSON_FRAMES + 1) * LINE.frame_samples
+        self._sent = History(length + 2 * REACH_SAMPLES)
         self._received = History(_LESSON_FRAMES * LINE.frame_samples)
         self._cancelled = History(_LESSON_FRAMES * LINE.frame_samples)
         self._frames_left = 0
@@ -98,9 +81,10 @@ class EchoControl:
         self._lesson_frames = 0
         self._mimicry_frames = 0
         self._hold_frames = 0
-        self._tally = _Tally()
+        self._was_echo = False
+        self._tally = EchoTally()
         self._gate = EchoGate()
-        self._noise = _Noise()
+        self._noise = LineNoise()
         self._slips = SlipFinder()
         self._frames_until_note = 0
 
@@ -145,7 +129,8 @@ class EchoControl:
         is_echo = self._is_echo(delay)
         self._tally.add(self._received, self._cancelled, self._sent, delay, is_speech=is_speech)
         audio = _pcm(self._cancelled.latest(LINE.frame_samples))
-        return Dry(audio, self._noise.frame() if is_echo else audio, is_echo)
+        was_echo, self._was_echo = self._was_echo, is_echo
+        return Dry(audio, self._noise.frame() if is_echo else audio, is_echo or was_echo)
 
     def figures(self) -> EchoFigures | None:
         """Give what was measured; None when no echo was found."""
@@ -237,10 +222,12 @@ class EchoControl:
         It hears its tail's length of the reference at the new place, with the echo that the path
         makes of it: so nothing that it has learned is lost.
         """
+        shift = self._shift + samples
+        if shift > self._max_shift:
+            return
         self._path.slip(samples)
         # What came before is no lesson any more.
         self._lesson_frames = 0
-        shift = self._shift + samples
         if shift < 0:
             self._relearn_sooner(-shift)
             return
@@ -310,75 +297,9 @@ class EchoControl:
             self._start_over(_MOVED_FRAMES)
 
 
-class _Tally:
-    """Energies of the call's echo, newer frames weighing more."""
-
-    def __init__(self) -> None:
-        self.delay_samples: int | None = None
-        self._sent = self._echo = 0.0
-        self._received = self._left = 0.0
-
-    def add(
-        self, received: History, cancelled: History, sent: History, delay: int, *, is_speech: bool
-    ) -> None:
-        """Take the latest frame."""
-        self.delay_samples = delay
-        count = LINE.frame_samples
-        came, left = received.latest(count), cancelled.latest(count)
-        went = sent.latest(delay + count)[:count]
-        echo = came - left
-        if float(went @ went) < _WORTH_ENERGY:
-            return
-        self._sent = _FORGET * self._sent + float(went @ went)
-        self._echo = _FORGET * self._echo + float(echo @ echo)
-        if is_speech or float(came @ came) < _WORTH_ENERGY:
-            return
-        self._received = _FORGET * self._received + float(came @ came)
-        self._left = _FORGET * self._left + float(left @ left)
-
-    def figures(self) -> EchoFigures:
-        """Give them in decibels."""
-        return EchoFigures(
-            delay_ms=(self.delay_samples or 0) * 1000 / LINE.sample_rate_hz,
-            return_loss_db=_ratio_db(self._sent, self._echo),
-            enhancement_db=_ratio_db(self._received, self._left) if self._received else None,
-        )
-
-
-def _ratio_db(above: float, below: float) -> float:
-    if above <= 0 or below <= 0:
-        return -FLOOR_DBFS
-    return round(float(10 * np.log10(above / below)), 1)
-
-
 def _pcm(samples: Samples) -> bytes:
     return bytes(np.clip(np.round(samples), -32768, 32767).astype("<i2"))
 
 
 def _samples(frame: bytes) -> Samples:
     return np.frombuffer(frame, dtype="<i2").astype(np.float64)
-
-
-class _Noise:
-    """Noise as on the caller's line when nobody speaks; it takes the place of echo."""
-
-    def __init__(self) -> None:
-        self._energies: deque[float] = deque(maxlen=_FLOOR_FRAMES)
-        self._white = np.random.default_rng(0).standard_normal(50 * LINE.frame_samples)
-        self._at = 0
-        self.sound_frames = 0
-        """Frames since the line was last as quiet as that."""
-
-    def hear(self, frame: Samples) -> None:
-        """Take one received frame."""
-        energy = float(frame @ frame)
-        self._energies.append(energy)
-        is_sound = energy > _SOUND_ENERGY and energy > 4 * min(self._energies)
-        self.sound_frames = self.sound_frames + 1 if is_sound else 0
-
-    def frame(self) -> bytes:
-        """Make one frame."""
-        rms = max(_FLOOR_RMS, (min(self._energies) / LINE.frame_samples) ** 0.5)
-        self._at = (self._at + LINE.frame_samples) % len(self._white)
-        noise = rms * self._white[self._at : self._at + LINE.frame_samples]
-        return bytes(noise.astype("<i2"))
