@@ -141,6 +141,43 @@ def test_a_second_suspicion_soon_after_does_not_unsay_what_was_heard():
     assert len(heard) >= letters - 12
 
 
+def test_what_was_heard_never_becomes_less():
+    heard_ms, lane = [], []
+
+    async def script(scene):
+        await asks(scene)
+        await scene.rustles(6.0, 0.1)
+        while len(heard_ms) < 50:
+            reply = scene.talk._floor._turn.reply
+            heard_ms.append(reply.played_ms)
+            lane.append(reply._lane.played)
+            await asyncio.sleep(TICK_S)
+        await scene.until(12)
+
+    Scene([text(LONG)], [ASKED]).play(script)
+    assert lane != sorted(lane)  # some was said again
+    assert heard_ms == sorted(heard_ms)
+
+
+def test_no_tool_acts_while_the_caller_may_be_going_on():
+    begun = []
+
+    @tool()
+    async def order() -> str:
+        """Order it."""
+        begun.append(asyncio.get_running_loop().time())
+        return "done"
+
+    async def script(scene):
+        await asks(scene)
+        await scene.rustles(4.35, 0.3)  # it would begin at 4.5
+        await scene.until(8)
+
+    scene = Scene([[call_of("order")], text("Done.")], [ASKED], [order]).play(script)
+    (breath,) = scene.notes.turns[1].held_breaths
+    assert begun[0] >= breath.at_s + breath.silent_ms / 1000 - 0.001 > 4.6
+
+
 def test_a_noise_while_it_thinks_delays_nothing():
     async def script(scene):
         await asks(scene)

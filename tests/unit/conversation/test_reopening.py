@@ -253,6 +253,38 @@ def test_an_answer_that_was_taken_back_does_not_come_back_from_the_dead():
     assert len(scene.brain.requests) == 2
 
 
+def test_nor_after_a_hold():
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.says(4.5, 0.7)
+        await scene.until(5.25)
+        scene.hold()
+        await scene.until(6)
+        scene.resume()
+        await scene.until(7)
+        scene.operator_says("We close soon.")
+        scene.recognizer.delay_s = 2.0
+        await scene.says(7.66, 0.25)  # given up when all has been said
+        await scene.until(12)
+
+    scene = Scene([text(LONG), text(LONG)], [COFFEE, TEA, ""]).play(script)
+    assert scene.times("turn_discarded")[-1] > scene.times("reply_finished")[-1]
+    assert scene.history[-1] == AssistantMessage("We close soon.")
+    assert len(scene.brain.requests) == 1
+
+
+def test_words_that_are_answered_again_are_not_asked_twice():
+    async def script(scene):
+        await goes_on_at(scene, 4.5)
+        await scene.says(11, 0.5)
+        await scene.until(15)
+
+    scene = Scene([text(LONG), text("Sure."), text("Tea.")], [COFFEE, "", TEA]).play(script)
+    assert scene.history[1:] == (
+        UserMessage(COFFEE), AssistantMessage("Sure."), UserMessage(TEA), AssistantMessage("Tea."),
+    )  # fmt: skip
+
+
 def test_what_was_prepared_for_a_reopened_turn_covers_the_whole():
     async def script(scene):
         await scene.says(3, 0.5)
