@@ -13,7 +13,7 @@ from benchmarks._report import progress
 from benchmarks.turns import agents, corpus
 from benchmarks.turns.caller import Part, Said, Trace, attempt
 from benchmarks.turns.corpus import Utterance
-from benchmarks.turns.judge import answer_to, digit_recall, fate, word_recall
+from benchmarks.turns.judge import answer_to, count_recall, digit_recall, fate, word_recall
 from benchmarks.turns.plan import Plan, batched
 from benchmarks.turns.reference import references
 from benchmarks.turns.store import Row, Rows
@@ -147,7 +147,9 @@ def _row(said: Said, trace: Trace, judging: _Judging, variant: str) -> Row:
     if judging.recall is None:
         recall = 1.0 if len(standing) == 1 else 0.0
     else:
-        recall = None if heard is None else round(judging.recall(reference, heard), 3)
+        split = answer.early or len(standing) > 1
+        judge = judging.recall if split or judging.recall is digit_recall else count_recall
+        recall = None if heard is None else round(judge(reference, heard), 3)
     row: dict[str, Any] = {
         "variant": variant,
         "name": said.utterance.name,

@@ -55,7 +55,7 @@ async def noise(plan: Plan) -> None:
         for name, samples in recordings
     ]
     words = await corpus.spoken(corpus.BACKCHANNELS, plan.count(4, 150))
-    size = 15 if plan.full else 4
+    size = 4  # a reply that is lost ends the call, and with it the chance of the next words
     for start in range(0, len(words), size):
         said = _now_and_then(words[start : start + size])
         cases.append(_Case("backchannel", f"words {start}", said=said))
@@ -87,7 +87,7 @@ def _now_and_then(words: Sequence[Utterance]) -> list[Part]:
 
 
 async def _listen(plan: Plan, rows: Rows, cases: Sequence[_Case]) -> None:
-    story = agents.story_script(14 if plan.full else 4)
+    story = agents.story_script(6 if plan.full else 4)
     toml, files = agents.script_agent(plan.settings, story)
     async with running_gateway(toml, files) as gateway:
         quiet = await attempt(gateway, [_until_over()])

@@ -14,8 +14,8 @@ from gateway.probe.timeline import Instants, Spurt, spurts
 
 WHOLE_RECALL = 0.8
 """Share of a turn's words that its final text must hold."""
-LOST_RECALL = 0.4
-"""The same of an unbroken turn: other words are recognition's affair, missing ones are not."""
+LOST_SHARE = 0.4
+"""Share of the words of an unbroken turn, whichever they are: others are recognition's affair."""
 MISSED_AFTER_MS = 1000.0
 """A bot that is still heard so long after the caller broke in has missed it."""
 _MERGE_NS = 100_000_000
@@ -57,6 +57,11 @@ def word_recall(reference: str, heard: str) -> float:
                 previous[place], row[place - 1], previous[place - 1] + _alike(word, other)
             )
     return max(row[-1] / len(wanted), _letter_recall(wanted, got))
+
+
+def count_recall(reference: str, heard: str) -> float:
+    """How many words were heard, whichever they are, as a share of the reference's."""
+    return min(1.0, len(words(heard)) / max(len(words(reference)), 1))
 
 
 def digits_of(text: str) -> str:
@@ -139,7 +144,8 @@ def fate(answer: Answer, recall: float | None, parts: int) -> Fate:
 
     Args:
         answer: as the caller heard it.
-        recall: share of the turn's words in its final text; None = not known.
+        recall: share of the turn's words in its final text (of an unbroken turn: as many words,
+            whichever they are); None = not known.
         parts: turns that the gateway made of it (those that were taken back not counted).
     """
     began_early = answer.early > 0
@@ -148,7 +154,7 @@ def fate(answer: Answer, recall: float | None, parts: int) -> Fate:
     if answer.gap_ms is None or answer.talked_past_end:
         return "cut_off"
     split = began_early or parts > 1
-    if recall is not None and recall < (WHOLE_RECALL if split else LOST_RECALL):
+    if recall is not None and recall < (WHOLE_RECALL if split else LOST_SHARE):
         return "cut_off"
     return "false_start" if began_early else "clean"
 

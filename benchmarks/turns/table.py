@@ -196,6 +196,7 @@ def _echoes(rows: Sequence[Row]) -> list[Line]:
 def _pauses(name: str, rows: Sequence[Row], minutes: float, target: str) -> list[Line]:
     spoken_min = sum(row["bot_speech_s"] for row in rows) / 60
     lost = _count(rows, lambda row: row["lost"])
+    said = sum(row["words"] for row in rows)
     cuts = [seam for row in rows for seam in row["seams"]]
     clicks = sum(step > own for *_, step, own in cuts)
     ratios = [step / max(own, 1) for *_, step, own in cuts]
@@ -208,6 +209,7 @@ def _pauses(name: str, rows: Sequence[Row], minutes: float, target: str) -> list
             target,
             f"{lost * minutes / per:.2f}  ({lost} in {spoken_min:.1f} min of bot speech)",
         ),
+        *([("  replies lost per word", "", percent(lost, said))] if said else []),
         ("  pauses per minute", "", f"{len(cuts) / per:.1f}  ({len(cuts)})"),
         ("  silence per pause", "", spread([seam[1] for seam in cuts], 50, 95)),
         ("  clicks at seams", "0", f"{clicks} of {len(cuts)}{worst}"),

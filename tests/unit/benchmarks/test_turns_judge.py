@@ -8,6 +8,7 @@ import pytest
 from benchmarks.turns.judge import (
     agreement,
     answer_to,
+    count_recall,
     digit_recall,
     fate,
     interruption,
@@ -122,6 +123,11 @@ def test_word_recall_forgives_spelling_and_nothing_else(
     reference: str, heard: str, least: float, most: float
 ) -> None:
     assert least <= word_recall(reference, heard) <= most
+
+
+def test_an_unbroken_turn_is_lost_only_with_its_words() -> None:
+    assert count_recall("Louis Mollati.", "Do a small latte?") == 1
+    assert count_recall("A large latte with oat milk.", "milk") < 0.2
 
 
 def test_digit_recall_reads_words_and_figures() -> None:

@@ -69,7 +69,13 @@ def test_two_runs_stand_side_by_side(results: Store) -> None:
 
 def test_lost_replies_are_per_time_of_bot_speech(results: Store) -> None:
     def held(variant: str, *seams: list[float], lost: bool = False) -> dict[str, Any]:
-        return {"variant": variant, "lost": lost, "bot_speech_s": 60.0, "seams": list(seams)}
+        return {
+            "variant": variant,
+            "lost": lost,
+            "bot_speech_s": 60.0,
+            "words": 0,
+            "seams": list(seams),
+        }
 
     results.start("noise", {}).add(
         held("quiet"),
