@@ -10,8 +10,8 @@ BEFORE_SAMPLES = 2 * LINE.frame_samples
 AFTER_SAMPLES = 6 * LINE.frame_samples
 """An echo may begin so much before its peak and ring so long after it."""
 WENT_SAMPLES = BEFORE_SAMPLES + WINDOW_SAMPLES + AFTER_SAMPLES
-_ABOVE_AT_FIRST, _ABOVE = 6.0, 8.0
-"""A caller counts as heard at 8 dB (9 dB once little is left) above what may be left."""
+_ABOVE_AT_FIRST, _ABOVE = 4.0, 8.0
+"""A caller counts as heard at 6 dB (9 dB once little is left) above what may be left."""
 _FIRST_FRAMES = 50
 _LOUD_ENERGY = 1000.0 * WINDOW_SAMPLES
 """Of the sent audio whose echo is due (-60 dBFS): less teaches nothing."""
