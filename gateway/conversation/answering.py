@@ -51,7 +51,7 @@ class Answering:
         """Prepare a reply, unless it would cost too much."""
         limits = self._config.speculation
         wasted = self._call.speculation.wasted_tokens
-        if not limits.enabled or self._floor.is_bots or wasted > limits.max_wasted_tokens:
+        if not limits.enabled or self._floor.is_bots or wasted >= limits.max_wasted_tokens:
             return
         asked = self._asked(event.text, event.choice)
         if not self._floor.has_prepared(asked):

@@ -14,13 +14,14 @@ from gateway.recognizer.protocol import (
     Decoded,
     FrameReader,
     Message,
+    Opinion,
     ProtocolViolation,
     Refused,
     encode,
 )
 
 _RETRY_S = 0.1
-Reply = Decoded | Refused | ProviderError
+Reply = Decoded | Opinion | Refused | ProviderError
 OnReply = Callable[[Reply], None]
 
 
@@ -83,9 +84,11 @@ class RecognizerStream:
     def decode(
         self, pcm: bytes, on_reply: OnReply, *, final: bool, choices: tuple[str, ...] = ()
     ) -> None:
-        """Ask for `pcm` (mono s16le, 8000 Hz) to be recognized; `on_reply` is called once.
+        """Ask for `pcm` (mono s16le, 8000 Hz) to be recognized.
 
-        A lost connection is a `ProviderUnavailable` given to `on_reply`, now or later.
+        `on_reply` is called once with the answer.  Of the latest final of a stream it may be given
+        an `Opinion` too, before or after.  A lost connection is a `ProviderUnavailable`, given now
+        or later.
         """
         self._link.request(self._number, pcm, choices, on_reply, final=final)
 
@@ -99,6 +102,8 @@ class _Link(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.pending: dict[int, tuple[int, OnReply]] = {}
+        self._opinions: dict[int, tuple[int, OnReply]] = {}
+        """By stream: its latest final request, and who takes an opinion on it."""
         self.is_lost = False
         self._ids = itertools.count(1)
         self._reader = FrameReader()
@@ -135,10 +140,13 @@ class _Link(asyncio.Protocol):
             return
         number = next(self._ids)
         self.pending[number] = (stream, on_reply)
+        if final:
+            self._opinions[stream] = (number, on_reply)
         head = Decode(id=number, stream=stream, final=final, choices=choices)
         self._transport.write(encode(head, pcm))
 
     def withdraw(self, stream: int) -> None:
+        self._opinions.pop(stream, None)
         kept = {n: entry for n, entry in self.pending.items() if entry[0] != stream}
         if len(kept) < len(self.pending) and self._transport and not self.is_lost:
             self._transport.write(encode(Cancel(stream=stream)))
@@ -149,11 +157,19 @@ class _Link(asyncio.Protocol):
             self._transport.abort()
 
     def _settle(self, message: Message) -> None:
+        if isinstance(message, Opinion):
+            self._pass_on(message)
+            return
         if not isinstance(message, Decoded | Refused):
             raise ProtocolViolation(f"a recognizer does not send {message.op!r}")
         waiting = self.pending.pop(message.id, None)
         if waiting is not None:
             waiting[1](message)
+
+    def _pass_on(self, opinion: Opinion) -> None:
+        for number, on_reply in list(self._opinions.values()):
+            if number == opinion.id:
+                on_reply(opinion)
 
 
 def _lost(exc: Exception | None) -> ProviderUnavailable:

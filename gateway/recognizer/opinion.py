@@ -1,17 +1,15 @@
-"""An opinion on the end of the turn, formed on a thread of its own while the text is decoded."""
+"""Opinions on the end of turns, formed on a thread of their own while the text is decoded."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Hashable
 from typing import Protocol
 
 from gateway.threads import BlockingEngine
 
 log = logging.getLogger(__name__)
-
-_GRACE_S = 0.06
-"""So long a transcript may wait for the opinion on it; usually that is there first."""
 
 
 class SoundModel(Protocol):
@@ -22,25 +20,38 @@ class SoundModel(Protocol):
 
 
 class Opinions:
-    """Judges one segment at a time, beside the decoder."""
+    """Judges one segment at a time; of each caller turn only the latest matters."""
 
     def __init__(self, model: SoundModel, engine: BlockingEngine) -> None:
         self._model = model
         self._engine = engine
+        self._forming: dict[Hashable, asyncio.Task[None]] = {}
 
-    async def judge(self, pcm: bytes) -> float | None:
-        """Return the probability that the turn is over where `pcm` ends; None when it failed."""
+    def form(
+        self,
+        tasks: asyncio.TaskGroup,
+        turn: Hashable,
+        pcm: bytes,
+        tell: Callable[[float], None],
+    ) -> None:
+        """Judge where `pcm` (mono s16le, 8000 Hz) ends and `tell` the probability; or, failed, not.
+
+        What was to be said of the same turn before is void.
+        """
+        self.drop(turn)
+        self._forming[turn] = tasks.create_task(self._judge(turn, pcm, tell))
+
+    def drop(self, turn: Hashable) -> None:
+        """Nobody wants to know any more."""
+        task = self._forming.pop(turn, None)
+        if task is not None:
+            task.cancel()
+
+    async def _judge(self, turn: Hashable, pcm: bytes, tell: Callable[[float], None]) -> None:
         try:
-            return await self._engine.call(self._model.probability, pcm)
+            probability = await self._engine.call(self._model.probability, pcm)
         except Exception:  # border: whatever the native runtime raises costs one opinion
             log.exception("opinion_failed")
-            return None
-
-
-async def take(opinion: asyncio.Task[float | None]) -> float | None:
-    """Return the opinion, or None when it is late: nobody waits for it then."""
-    await asyncio.wait((opinion,), timeout=_GRACE_S)
-    if opinion.done():
-        return opinion.result()
-    opinion.cancel()
-    return None
+        else:
+            tell(probability)
+        self._forming.pop(turn, None)

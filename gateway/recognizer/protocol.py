@@ -58,8 +58,18 @@ class Decoded(_Head):
     log_prob: float | None
     choice: str | None
     decode_ms: float
-    end_of_turn: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Probability that the turn is over by its sound, where there is an opinion in time."""
+
+
+class Opinion(_Head):
+    """Says whether the sound of a final `Decode` ends the turn; before or after `Decoded`, or never.
+
+    The text does not wait for it: a reply may be prepared meanwhile.
+    """
+
+    op: Literal["opinion"] = "opinion"
+    id: Number
+    end_of_turn: Annotated[float, Field(ge=0, le=1)]
+    """Probability that the turn is over where the audio ends."""
 
 
 class Refused(_Head):
@@ -70,7 +80,7 @@ class Refused(_Head):
     reason: Literal["replaced", "busy", "failed"]
 
 
-Message = Decode | Cancel | Decoded | Refused
+Message = Decode | Cancel | Decoded | Opinion | Refused
 _MESSAGES: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="op")])
 
 

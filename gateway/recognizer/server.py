@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Protocol
 
 from gateway.recognizer.moonshine import Decoding
-from gateway.recognizer.opinion import Opinions, take
+from gateway.recognizer.opinion import Opinions
 from gateway.recognizer.protocol import (
     Cancel,
     Decode,
     Decoded,
     FrameReader,
     Message,
+    Opinion,
     ProtocolViolation,
     Refused,
     encode,
@@ -61,7 +62,8 @@ class RecognizerServer:
         try:
             _keep_private(socket)
             on_ready()
-            await self._decode_forever()
+            async with asyncio.TaskGroup() as tasks:
+                await self._decode_forever(tasks)
         finally:
             server.close()
             _remove(socket)
@@ -76,6 +78,8 @@ class RecognizerServer:
                 self._awake.set()
             case Cancel(stream=stream):
                 self._queue.cancel(peer, stream)
+                if self._opinions is not None:
+                    self._opinions.drop((peer, stream))
             case _:
                 raise ProtocolViolation(f"a worker does not send {message.op!r}")
 
@@ -83,20 +87,23 @@ class RecognizerServer:
         """Drop everything that a lost connection wanted."""
         self._queue.cancel(peer)
 
-    async def _decode_forever(self) -> None:
+    async def _decode_forever(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             job = self._queue.start_next()
             if job is None:
                 self._awake.clear()
                 await self._awake.wait()
                 continue
+            self._form_opinion(tasks, job)
             await self._decode(job)
 
     async def _decode(self, job: Job) -> None:
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         try:
-            decoding, end_of_turn = await self._hear(job)
+            decoding = await self._engine.call(
+                self._model.decode, job.pcm, job.choices, self._queue.should_stop
+            )
         except Exception:  # border: whatever the native runtime raises costs one job
             log.exception("decode_failed")
             self._queue.finish()
@@ -105,23 +112,20 @@ class RecognizerServer:
         decode_ms = (loop.time() - started_s) * 1000
         if not self._queue.finish():
             return
-        _send(job, _answer(job, decoding, decode_ms, end_of_turn))
+        _send(job, _answer(job, decoding, decode_ms))
 
-    async def _hear(self, job: Job) -> tuple[Decoding | None, float | None]:
-        """Decode; what may end a turn is judged by its sound too.
+    def _form_opinion(self, tasks: asyncio.TaskGroup, job: Job) -> None:
+        """Judge by its sound, too, what may end a turn.
 
         Not where a phrase is expected: that ends the turn anyway.
         """
         if self._opinions is None or not job.final or job.choices:
-            return await self._decoding(job), None
-        async with asyncio.TaskGroup() as tasks:
-            opinion = tasks.create_task(self._opinions.judge(job.pcm))
-            return await self._decoding(job), await take(opinion)
+            return
 
-    async def _decoding(self, job: Job) -> Decoding | None:
-        return await self._engine.call(
-            self._model.decode, job.pcm, job.choices, self._queue.should_stop
-        )
+        def tell(end_of_turn: float) -> None:
+            _send(job, Opinion(id=job.id, end_of_turn=end_of_turn))
+
+        self._opinions.form(tasks, (job.peer, job.stream), job.pcm, tell)
 
 
 class _Peer(asyncio.Protocol):
@@ -168,9 +172,7 @@ def _remove(socket: Path) -> None:
     socket.unlink(missing_ok=True)
 
 
-def _answer(
-    job: Job, decoding: Decoding | None, decode_ms: float, end_of_turn: float | None
-) -> Message:
+def _answer(job: Job, decoding: Decoding | None, decode_ms: float) -> Message:
     if decoding is None:
         return Refused(id=job.id, reason="replaced")
     return Decoded(
@@ -179,7 +181,6 @@ def _answer(
         log_prob=decoding.log_prob,
         choice=decoding.choice,
         decode_ms=round(decode_ms, 1),
-        end_of_turn=end_of_turn,
     )
 
 

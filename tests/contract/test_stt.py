@@ -23,6 +23,7 @@ from gateway.providers.stt import moonshine
 from gateway.recognizer.client import RecognizerClient
 from gateway.recognizer.process import RecognizerProcess
 from gateway.recognizer.protocol import Decode, Decoded, FrameReader, Refused, encode
+from gateway.recognizer.smart_turn import model_file
 from tests.support.speech import speak
 
 NAMES = sorted(
@@ -192,7 +193,7 @@ def test_chunking_does_not_change_the_text(socket):
 
     first, *others = run_with(socket, body, partial_ms=60_000)
     assert words(first.text)
-    assert all(other == first for other in others)
+    assert all(other.text == first.text for other in others)
 
 
 @pytest.mark.parametrize(
@@ -450,3 +451,27 @@ def test_recognizer_ends_with_its_parent(tmp_path):
         process.stdin.close()
         assert process.wait(10) == 0
     assert not path.exists()
+
+
+def test_the_text_comes_first_and_what_its_sound_says_after(socket):
+    pcm = speak("That is all, thank you.", "rms")
+
+    async def body(provider):
+        found = []
+        async with provider.stream(Expect()) as stream:
+            stream.push(pcm)
+            stream.request_transcript()
+            async with asyncio.timeout(20):
+                async for transcript in stream:
+                    found.append(transcript)
+                    if transcript.end_of_turn is not None:
+                        return found
+
+    try:
+        model_file()
+    except ProviderUnavailable as error:
+        pytest.skip(error.problem)
+    found = run_with(socket, body, partial_ms=60_000)
+    assert {transcript.text for transcript in found} == {found[0].text}
+    assert all(transcript.requested for transcript in found)
+    assert 0 <= found[-1].end_of_turn <= 1

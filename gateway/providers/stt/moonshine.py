@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +25,7 @@ from gateway.providers.contracts import Expect, ProviderSettings, SpeechToText, 
 from gateway.recognizer.client import RecognizerClient, RecognizerStream, Reply
 from gateway.recognizer.moonshine import model_folder
 from gateway.recognizer.process import RecognizerProcess
-from gateway.recognizer.protocol import MAX_PCM_BYTES, Refused
+from gateway.recognizer.protocol import MAX_PCM_BYTES, Opinion, Refused
 
 SUMMARY = "Moonshine tiny-en, offline English; runs in the shared recognizer process"
 SOCKET_VARIABLE = "GATEWAY_RECOGNIZER_SOCKET"
@@ -120,6 +121,16 @@ class Moonshine:
         return client
 
 
+@dataclass(slots=True)
+class _Request:
+    pcm: bytes
+    covered: int
+    """Samples of the turn that it covers."""
+    final: bool
+    transcript: Transcript | None = None
+    end_of_turn: float | None = None
+
+
 _REOPENINGS = 3
 _REOPEN_AFTER_S = 0.1
 """A process that is being killed still accepts connections for a moment."""
@@ -212,13 +223,19 @@ class MoonshineStream:
         covered = self._asked_samples = self._samples
         pcm = bytes(self._pcm[-MAX_PCM_BYTES:])
 
+        request = _Request(pcm, covered, final)
+
         def take(reply: Reply) -> None:
-            self._take(reply, pcm, covered, final=final)
+            self._take(reply, request)
 
         choices = self._choices if final else ()
         self._requests.decode(pcm, take, final=final, choices=choices)
 
-    def _take(self, reply: Reply, pcm: bytes, covered: int, *, final: bool) -> None:
+    def _take(self, reply: Reply, request: _Request) -> None:
+        if isinstance(reply, Opinion):
+            self._take_opinion(reply, request)
+            return
+        final = request.final
         if not final:
             self._partial_in_flight = False
         if isinstance(reply, Refused):
@@ -230,11 +247,18 @@ class MoonshineStream:
         else:
             if final:
                 self._is_final_wanted = False
-            is_phantom = looks_phantom(reply.text, reply.log_prob, pcm)
+            is_phantom = looks_phantom(reply.text, reply.log_prob, request.pcm)
             text = "" if is_phantom and reply.choice is None else reply.text
-            self._give(
-                Transcript(text, covered, final, reply.log_prob, reply.choice, reply.end_of_turn)
+            request.transcript = Transcript(
+                text, request.covered, final, reply.log_prob, reply.choice, request.end_of_turn
             )
+            self._give(request.transcript)
+
+    def _take_opinion(self, opinion: Opinion, request: _Request) -> None:
+        """Give the transcript again with what its sound says, or keep that until it is there."""
+        request.end_of_turn = opinion.end_of_turn
+        if request.transcript is not None:
+            self._give(replace(request.transcript, end_of_turn=opinion.end_of_turn))
 
     def _give(self, result: Transcript | ProviderError) -> None:
         self._results.append(result)

@@ -1,4 +1,4 @@
-"""An opinion comes with the transcript or not at all; it never delays one for long."""
+"""Opinions: told when they are there, void when the caller went on, never more than one a turn."""
 
 import asyncio
 import logging
@@ -6,46 +6,78 @@ import threading
 
 import pytest
 
-from gateway.recognizer.opinion import Opinions, take
+from gateway.recognizer.opinion import Opinions
 from gateway.threads import BlockingEngine
 
 
 class Sound:
-    """Says what it was told once it may."""
+    """Says of each segment what it was told, once it may."""
 
-    def __init__(self, says=0.7, is_free=True):
-        self.says = says
-        self.free = threading.Event()
-        if is_free:
-            self.free.set()
+    def __init__(self, *says):
+        self.says = dict(says)
+        self.may = threading.Event()
+        self.judged = []
 
     def probability(self, pcm):
-        self.free.wait(10)
-        if isinstance(self.says, Exception):
-            raise self.says
-        return self.says
+        self.may.wait(10)
+        self.judged.append(pcm)
+        if isinstance(self.says[pcm], Exception):
+            raise self.says[pcm]
+        return self.says[pcm]
 
 
-async def ask(sound, decode_s=0.0):
-    engine = BlockingEngine("test")
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            opinion = tasks.create_task(Opinions(sound, engine).judge(b""))
-            await asyncio.wait((opinion,), timeout=decode_s)
-            return await take(opinion)
-    finally:
-        sound.free.set()
-        engine.close()
+def told(sound, act):
+    """Run `act(form, drop)`, then let the sound be judged; give what was told."""
+    found = []
+
+    async def whole():
+        engine = BlockingEngine("test")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                opinions = Opinions(sound, engine)
+                act(lambda turn, pcm: opinions.form(tasks, turn, pcm, found.append), opinions.drop)
+                sound.may.set()
+        finally:
+            sound.may.set()
+            engine.close()
+
+    asyncio.run(whole())
+    return found
 
 
-def test_an_opinion_in_time_counts():
-    assert asyncio.run(ask(Sound(0.7), decode_s=10)) == 0.7
+def test_each_turn_is_judged():
+    sound = Sound((b"a", 0.7), (b"b", 0.2))
+
+    def act(form, _drop):
+        form(1, b"a")
+        form(2, b"b")
+
+    assert told(sound, act) == [0.7, 0.2]
 
 
-def test_a_late_one_does_not():
-    assert asyncio.run(ask(Sound(is_free=False))) is None
+def test_only_the_latest_of_a_turn_counts():
+    sound = Sound((b"a", 0.7), (b"b", 0.2))
+
+    def act(form, _drop):
+        form(1, b"a")
+        form(1, b"b")
+
+    assert told(sound, act) == [0.2]
+
+
+def test_nobody_is_told_what_was_dropped():
+    def act(form, drop):
+        form(1, b"a")
+        drop(1)
+        drop(2)
+
+    assert told(Sound((b"a", 0.7)), act) == []
 
 
 def test_a_failure_costs_one_opinion(caplog: pytest.LogCaptureFixture):
+    def act(form, _drop):
+        form(1, b"a")
+        form(2, b"b")
+
     with caplog.at_level(logging.CRITICAL):
-        assert asyncio.run(ask(Sound(RuntimeError("broken")), decode_s=10)) is None
+        assert told(Sound((b"a", RuntimeError("broken")), (b"b", 0.2)), act) == [0.2]
