@@ -193,11 +193,11 @@ class Floor:
         if held is None:
             return
         held.reply.cut()
-        hung_up = await _end(held.task)
-        self._context.restore(held.before)
-        self._call.speculated("dropped", held.reply.outcome.tokens)
-        if hung_up is not None:
-            raise hung_up
+        try:
+            await _end(held.task)
+        finally:
+            self._context.restore(held.before)
+            self._call.speculated("dropped", held.reply.outcome.tokens)
 
     def _begin(self, source: Source, figures: TurnFigures, asked: Asked | None) -> _BotTurn:
         before = self._context.snapshot()
@@ -241,7 +241,13 @@ class Floor:
             return None
         turn.reply.cut()
         self._call.line.outlet.clear()  # 1 playout: silence from the next ptime on
-        hung_up = await _end(turn.task)  # 2 LLM, sentences and TTS are one TaskGroup
+        try:
+            await _end(turn.task)  # 2 LLM, sentences and TTS are one TaskGroup
+        finally:
+            cut = self._take_back(turn, cause, started)
+        return cut
+
+    def _take_back(self, turn: _BotTurn, cause: Cause, started: TurnStarted | None) -> Cut:
         heard = turn.reply.heard_text()
         reopens = cause == "speech" and self._may_reopen(turn)
         self._remember(turn, heard, reopens=reopens)  # 3 history: as heard, or as before
@@ -258,8 +264,6 @@ class Floor:
             figures.barge_in_onset = started.onset
             figures.barge_in_delay_ms = self._call.line.input_delay_ms
         self._close(figures, heard)
-        if hung_up is not None:
-            raise hung_up
         unheard = turn.reply.unheard()
         return Cut(turn.source, figures, turn.reply.outcome, turn.asked, reopens, unheard)
 
@@ -311,19 +315,17 @@ class Floor:
         log.info("turn", slowest_stage=record.slowest_stage, line=summary_line(record))
 
 
-async def _end(task: asyncio.Task[None]) -> asyncio.CancelledError | None:
-    """Cancel a task and see it end, even if the call is hung up meanwhile: then tell so.
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel a task and see it end, even if the call is hung up meanwhile.
 
     It may take its time: a tool that has begun is brought to its end, and into the history.
     """
     task.cancel()
-    hung_up = None
-    while not task.done():
-        try:
+    try:
+        await asyncio.wait([task])
+    finally:
+        if not task.done():
             await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            hung_up = error
-    return hung_up
 
 
 def _letters(text: str) -> str:

@@ -61,7 +61,7 @@ class Decoded(_Head):
 
 
 class Opinion(_Head):
-    """Says whether the sound of a final `Decode` ends the turn; before or after `Decoded`, or never.
+    """Whether the sound of a final `Decode` ends the turn; before or after `Decoded`, or never.
 
     The text does not wait for it: a reply may be prepared meanwhile.
     """

@@ -94,8 +94,8 @@ class RecognizerServer:
                 self._awake.clear()
                 await self._awake.wait()
                 continue
-            self._form_opinion(tasks, job)
             await self._decode(job)
+            self._form_opinion(tasks, job)  # after the text: beside it, it would slow it down
 
     async def _decode(self, job: Job) -> None:
         loop = asyncio.get_running_loop()

@@ -465,7 +465,8 @@ def test_the_text_comes_first_and_what_its_sound_says_after(socket):
                 async for transcript in stream:
                     found.append(transcript)
                     if transcript.end_of_turn is not None:
-                        return found
+                        break
+        return found
 
     try:
         model_file()
