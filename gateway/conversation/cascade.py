@@ -68,6 +68,8 @@ class Cascade:
             if calls:
                 await self._run_tools(calls, reply)
             if not calls or _is_farewell(reply, calls):
+                if not reply.figures.generated and not reply.outcome.actions:
+                    raise ProviderError(self._agent.name, "gave an empty answer")
                 reply.outcome.is_answer = True
                 return
         raise ProviderError(self._agent.name, f"called tools {MAX_ROUNDS} times in one reply")

@@ -286,7 +286,8 @@ def test_an_answer_in_between_forgives_failures():
             await scene.says(at, 0.5)
         await scene.until(33)
 
-    brain = [[DOWN], [DOWN], text("Yes."), [DOWN], [DOWN]]
+    twice = [[DOWN], [DOWN]]  # asked again, before it is given up
+    brain = [*twice, *twice, text("Yes."), *twice, *twice]
     scene = Scene(brain, ["Again."] * 5, fallback="Sorry.").play(script)
     assert scene.ending is None
 
@@ -492,3 +493,12 @@ def test_speech_during_a_transfer_is_not_for_the_bot():
     scene = Scene([goes], ["Sales."], transfer_failed="Nobody there.").play(script)
     assert scene.notes.turns[-1].bot_text_heard == "Nobody there."
     assert not scene.notes.turns[-1].interrupted
+
+
+def test_an_empty_answer_is_apologized_for():
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.until(8)
+
+    scene = Scene([[], []], ["Hello?"], fallback="Sorry.").play(script)
+    assert scene.synthesizer.texts[-1] == "Sorry."
