@@ -16,6 +16,7 @@ from gateway.config.models import TurnConfig
 from gateway.conversation.live_call import LiveCall
 from gateway.errors import ProviderError
 from gateway.providers.contracts import Expect, SpeechToText, SttStream, Transcript
+from gateway.turn.barge_in_words import ASIDES
 from gateway.turn.completeness import Wanted
 from gateway.turn.events import (
     BargeInConfirmed,
@@ -121,7 +122,7 @@ class Listener:
             case TranscriptWanted():
                 self._note(event)
                 if self._recognition is not None:
-                    self._recognition.request()
+                    self._recognition.request(self._likely(event))
             case EagerEnd() | TurnResumed() | BargeInConfirmed() | BargeInRejected():
                 self._note(event)
             case BargeInSuspected():
@@ -137,6 +138,11 @@ class Listener:
                 self._note(event)
             case _:
                 assert_never(event)
+
+    def _likely(self, event: TranscriptWanted) -> tuple[str, ...]:
+        """What a short utterance over the bot's voice, now over, may well be."""
+        is_over = event.speech_end < event.now - LINE.frame_samples
+        return tuple(ASIDES) if is_over and self.taker.may_be_aside else ()
 
     def _start_recognition(self, onset: int) -> None:
         self.close()
@@ -159,13 +165,15 @@ class Listener:
             covers=covers,
         )
         now = self._call.ear.now
+        aside = ASIDES.get(transcript.choice or "")
         self.taker.transcript(
             transcript.text,
-            transcript.choice,
+            None if aside else transcript.choice,
             covers,
             now,
             transcript.end_of_turn,
             transcript.log_prob,
+            aside,
         )
 
     def _note(self, event: TurnEvent, **data: object) -> None:
@@ -207,6 +215,7 @@ class _Recognition:
         self._stream: SttStream | None = None
         self._waiting: list[bytes] = []
         self._is_requested = False
+        self._among: tuple[str, ...] = ()
         self._task: asyncio.Task[None] | None = None
         self._is_over = False
         rate_hz = recognizer.input_format.sample_rate_hz
@@ -226,12 +235,12 @@ class _Recognition:
         else:
             self._stream.push(audio)
 
-    def request(self) -> None:
-        """Ask for the transcript of all so far."""
+    def request(self, among: tuple[str, ...]) -> None:
+        """Ask for the transcript of all so far, which may well be one of some phrases."""
         if self._stream is None:
-            self._is_requested = True
+            self._is_requested, self._among = True, among
         else:
-            self._stream.request_transcript()
+            self._stream.request_transcript(among)
 
     def stop(self) -> None:
         """End it; nothing it says counts any more.  It owns its task, so it cancels it."""
@@ -256,7 +265,7 @@ class _Recognition:
         self._waiting.clear()
         self._stream = stream
         if self._is_requested:
-            stream.request_transcript()
+            stream.request_transcript(self._among)
 
     def _covers(self, transcript: Transcript) -> int:
         return self._begins + transcript.audio_end_samples * LINE.sample_rate_hz // self._rate_hz

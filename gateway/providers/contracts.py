@@ -77,8 +77,13 @@ class SttStream(Protocol):
     def push(self, pcm: bytes) -> None:
         """Take caller audio in the provider's `input_format`, any length.  Never blocks."""
 
-    def request_transcript(self) -> None:
-        """Ask for a transcript of all audio pushed so far; answered by one with `requested`."""
+    def request_transcript(self, among: Sequence[str] = ()) -> None:
+        """Ask for a transcript of all audio pushed so far; answered by one with `requested`.
+
+        Args:
+            among: it may well be one of these (`a|b` are forms of one); an engine that can tell
+                says so in `choice`.  What the dialogue expects goes before.
+        """
 
     def __aiter__(self) -> AsyncIterator[Transcript]:
         """Yield transcripts as they come.

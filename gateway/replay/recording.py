@@ -18,6 +18,7 @@ from gateway.records.files import AUDIO_FILE, CALL_FILE, EVENTS_FILE, read_call,
 from gateway.records.model import CallRecord
 from gateway.replay.settings import Settings, settings_of
 from gateway.replay.stereo import Stereo, read_stereo
+from gateway.turn.barge_in_words import Aside
 from gateway.turn.tape import Told
 
 _EXPECT = TypeAdapter(Expect)
@@ -58,6 +59,7 @@ class Answer:
     end_of_turn: float | None = None
     """Probability that the turn is over, where recognition has an opinion."""
     log_prob: float | None = None
+    aside: Aside | None = None
     """Mean log-probability per token, where known."""
 
 
@@ -212,6 +214,7 @@ def _answer(said: dict[str, Any], asked: Sequence[int], *, was_requested: bool) 
         was_requested=was_requested,
         end_of_turn=said.get("end_of_turn"),
         log_prob=said.get("log_prob"),
+        aside=said.get("aside"),
     )
 
 

@@ -217,4 +217,5 @@ class _Run:
                 now,
                 answer.end_of_turn,
                 answer.log_prob,
+                answer.aside,
             )

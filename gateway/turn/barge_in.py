@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 from gateway.config.models import BargeInConfig
 from gateway.turn.barge_in_scene import Scene
-from gateway.turn.barge_in_words import Meaning, is_echo, meaning, words_of
+from gateway.turn.barge_in_words import Aside, Meaning, is_echo, meaning, words_of
 from gateway.turn.events import BargeInConfirmed, BargeInRejected, samples
 
 Verdict = BargeInConfirmed | BargeInRejected
@@ -47,6 +47,7 @@ class _Words:
     choice: str | None
     covers: int
     log_prob: float | None
+    aside: Aside | None
 
 
 class BargeIn:
@@ -88,11 +89,16 @@ class BargeIn:
             self._asks = deque([chunk.end])
 
     def transcript(
-        self, text: str, choice: str | None, covers: int, log_prob: float | None
+        self,
+        text: str,
+        choice: str | None,
+        covers: int,
+        log_prob: float | None,
+        aside: Aside | None = None,
     ) -> None:
         """Take what was said so far; older news than known, or of before, are left alone."""
         if covers > max(self.onset, self._words.covers if self._words else 0):
-            self._words = _Words(text, choice, covers, log_prob)
+            self._words = _Words(text, choice, covers, log_prob, aside)
 
     def wants_transcript(self, now: int) -> bool:
         """Whether to ask now what was said; once per moment that is worth it."""
@@ -200,6 +206,8 @@ class BargeIn:
         words = self._words
         if words is None:
             return "nothing"
+        if words.aside is not None:
+            return words.aside
         found = meaning(words_of(words.text))
         log_prob = 0.0 if words.log_prob is None else words.log_prob
         if found in {"words", "command"}:

@@ -8,7 +8,13 @@ from difflib import SequenceMatcher
 from typing import Literal
 
 Meaning = Literal["nothing", "filler", "backchannel", "command", "words"]
+Aside = Literal["backchannel", "command"]
 
+NODS = "uh-huh|mm-hmm|yeah|okay|right|I see"
+COMMANDS = "wait|stop|no|hold on|hello|what"
+ASIDES: dict[str, Aside] = {NODS: "backchannel", COMMANDS: "command"}
+"""What a short utterance over the bot's voice may well be, for recognition to tell by its sound:
+as free text, "mm-hmm" becomes "Amen"."""
 _NODS = frozenset(
     """uhhuh uhuh mmhmm mhm mhmm mm mmm hm hmm hmmm huh aha ah ahh oh ooh yeah yea yep yup yes ya
     okay ok kay right sure alright great good fine cool nice perfect exactly true gotcha thanks

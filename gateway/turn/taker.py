@@ -14,7 +14,7 @@ from gateway.config.models import Eagerness, TurnConfig
 from gateway.turn.barge_in import BargeIn
 from gateway.turn.barge_in_alarm import Alarm
 from gateway.turn.barge_in_scene import BotSide
-from gateway.turn.barge_in_words import meaning, words_of
+from gateway.turn.barge_in_words import Aside, meaning, words_of
 from gateway.turn.completeness import Wanted
 from gateway.turn.endpointing import Endpointer, Phase
 from gateway.turn.events import (
@@ -32,6 +32,8 @@ from gateway.turn.events import (
 from gateway.turn.tape import Tape, Told, no_tape, taped
 from gateway.turn.vad import SpeechDetector, SpeechStarted
 
+_ASIDE = samples(1500)
+"""Longer utterances are more than a nod."""
 _FALSE_ALARMS = frozenset({"noise", "no_words"})
 
 
@@ -56,6 +58,7 @@ class TurnTaker:
         self._silences = 0
         self.tape: Tape = no_tape
         """Gets every input but audio; set it before the first."""
+        self._aside: Aside | None = None
         self._was_cut_by_speech = False
         """The turn in progress has cut a bot that asked nothing: a nod is no answer to it."""
         self.heard = 0
@@ -75,6 +78,12 @@ class TurnTaker:
     def in_doubt(self) -> bool:
         """True while an utterance over the bot's voice is not known to be an interruption."""
         return self._barge_in is not None
+
+    @property
+    def may_be_aside(self) -> bool:
+        """True while a short utterance over the bot's voice may be "uh-huh" or "wait"."""
+        is_over_bot = self._barge_in is not None or self._was_cut_by_speech
+        return is_over_bot and self.in_turn and self.heard - self._endpointer.onset < _ASIDE
 
     @taped
     def expect(self, wanted: Wanted) -> None:
@@ -109,6 +118,7 @@ class TurnTaker:
         now: int,
         end_of_turn: float | None = None,
         log_prob: float | None = None,
+        aside: Aside | None = None,
     ) -> None:
         """Take news from recognition.
 
@@ -119,9 +129,11 @@ class TurnTaker:
             now: audio time.
             end_of_turn: probability that the turn is over, where recognition has an opinion.
             log_prob: mean log-probability per token, where known.
+            aside: what a short utterance over the bot's voice is by its sound, where that is clear.
         """
+        self._aside = aside
         if self._barge_in is not None:
-            self._barge_in.transcript(text, choice, covers, log_prob)
+            self._barge_in.transcript(text, choice, covers, log_prob, aside)
         self._endpointer.transcript(text, choice, covers, now, end_of_turn)
 
     @taped
@@ -168,7 +180,7 @@ class TurnTaker:
         was_open = self.in_turn
         events = self._endpointer.advance(now)
         if self._was_cut_by_speech:
-            events = [kept for event in events if (kept := _unless_nod(event)) is not None]
+            events = [e for event in events if (e := _unless_nod(event, self._aside)) is not None]
         if was_open and not self.in_turn:
             self._detector.reset()  # whoever speaks on begins a new turn
         return events
@@ -233,11 +245,11 @@ class TurnTaker:
         return []
 
 
-def _unless_nod(event: TurnEvent) -> TurnEvent | None:
+def _unless_nod(event: TurnEvent, aside: Aside | None) -> TurnEvent | None:
     """Take a turn that was nothing but "uh-huh" for what it is: the bot was cut in error."""
     if not isinstance(event, EagerEnd | TurnEnded) or event.choice is not None:
         return event
-    if meaning(words_of(event.text)) != "backchannel":
+    if (aside or meaning(words_of(event.text))) != "backchannel":
         return event
     if isinstance(event, EagerEnd):
         return None

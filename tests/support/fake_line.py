@@ -219,7 +219,7 @@ class _Recognition:
     def push(self, pcm: bytes) -> None:
         self._samples += len(pcm) // 2
 
-    def request_transcript(self) -> None:
+    def request_transcript(self, among: Sequence[str] = ()) -> None:
         self._asked.put_nowait(self._samples)
 
     def corrects(self, text: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -169,11 +169,11 @@ class MoonshineStream:
             self._partial_in_flight = True
             self._ask(final=False)
 
-    def request_transcript(self) -> None:
+    def request_transcript(self, among: Sequence[str] = ()) -> None:
         """Ask for a transcript of all audio so far; partials give way to it."""
         if not self._is_closed:
             self._is_final_wanted = True
-            self._ask(final=True)
+            self._ask(final=True, among=among)
 
     async def __aiter__(self) -> AsyncIterator[Transcript]:
         """Yield transcripts until the stream is closed.
@@ -218,7 +218,7 @@ class MoonshineStream:
     def _samples(self) -> int:
         return len(self._pcm) // SAMPLE_BYTES
 
-    def _ask(self, *, final: bool) -> None:
+    def _ask(self, *, final: bool, among: Sequence[str] = ()) -> None:
         """Send the whole turn (its last minute, if longer)."""
         covered = self._asked_samples = self._samples
         pcm = bytes(self._pcm[-MAX_PCM_BYTES:])
@@ -228,7 +228,7 @@ class MoonshineStream:
         def take(reply: Reply) -> None:
             self._take(reply, request)
 
-        choices = self._choices if final else ()
+        choices = (self._choices or tuple(among)) if final else ()
         self._requests.decode(pcm, take, final=final, choices=choices)
 
     def _take(self, reply: Reply, request: _Request) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -123,7 +123,7 @@ class VoskStream:
         if len(self._waiting) >= _STEP_BYTES:
             self._awake.set()
 
-    def request_transcript(self) -> None:
+    def request_transcript(self, among: Sequence[str] = ()) -> None:
         """Ask for a transcript of all audio so far."""
         self._is_requested = True
         self._awake.set()

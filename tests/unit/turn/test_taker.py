@@ -10,6 +10,8 @@ from gateway.audio.voice_chunk import Chunk
 from gateway.config.models import BargeInConfig, TurnConfig
 from gateway.turn.completeness import Wanted
 from gateway.turn.events import (
+    BargeInConfirmed,
+    BargeInRejected,
     CallerSilent,
     EagerEnd,
     TranscriptWanted,
@@ -205,3 +207,16 @@ def test_a_long_nod_that_has_cut_the_bot_is_no_turn(last_words, text, is_turn):
     if not is_turn:
         assert run.events[-1].reason == "backchannel"
         assert EagerEnd not in run.kinds
+
+
+@pytest.mark.parametrize(("aside", "is_turn"), [("backchannel", False), ("command", True)])
+def test_the_sound_of_a_short_word_counts_more_than_its_text(aside, is_turn):
+    run = Run(None)
+    run.taker.bot_busy(0, busy=True)
+    run.taker.bot_says("And there is more to say about it.", 0)
+    run.feed("." * 100 + "x" * 7)
+    assert run.taker.may_be_aside
+    run.feed("..")
+    run.taker.transcript("Amen.", None, run.now, run.now, log_prob=-0.9, aside=aside)
+    run.feed("..")
+    assert run.kinds[1] is (BargeInConfirmed if is_turn else BargeInRejected)
