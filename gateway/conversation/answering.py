@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 
 from gateway.config.models import AgentConfig
 from gateway.conversation.cascade import Cascade
@@ -27,6 +28,7 @@ class Answering:
         floor: Floor,
         cascade: Cascade,
         expected: Callable[[], Expect],
+        is_whole: Callable[[], bool],
     ) -> None:
         self._call = call
         self._config = config
@@ -34,6 +36,7 @@ class Answering:
         self._floor = floor
         self._cascade = cascade
         self._expected = expected
+        self._is_whole = is_whole
         self._cut: Cut | None = None
         """What the caller turn in progress has taken the floor from."""
         self._earlier: Asked | None = None
@@ -53,7 +56,7 @@ class Answering:
         wasted = self._call.speculation.wasted_tokens
         if not limits.enabled or self._floor.is_bots or wasted >= limits.max_wasted_tokens:
             return
-        asked = self._asked(event.text, event.choice)
+        asked = self._asked(event.text, event.choice, event.onset)
         if not self._floor.has_prepared(asked):
             await self._floor.prepare(self._cascade.pieces, self._figures(asked), asked)
 
@@ -63,7 +66,7 @@ class Answering:
 
     async def turn_ended(self, event: TurnEnded) -> None:
         """Answer, or keep it until the bot has finished."""
-        asked = self._take(event.text, event.choice)
+        asked = self._take(event.text, event.choice, event.onset)
         if self._floor.is_bots:
             self._waiting = asked
             self._call.note("turn_waits", text=event.text)
@@ -111,16 +114,18 @@ class Answering:
         else:
             await self.answer_waiting()
 
-    def _asked(self, text: str, choice: str | None) -> Asked:
+    def _asked(self, text: str, choice: str | None, onset: int | None = None) -> Asked:
         """All that is to be answered: words that are still unanswered, and these."""
-        asked = Asked(text, choice, self._expected())
-        for earlier in (self._waiting, self._earlier):
-            if earlier is not None:
-                asked = Asked(f"{earlier.text} {asked.text}".strip(), None, earlier.expected)
-        return asked
+        asked = Asked(text, choice, self._expected(), onset)
+        earlier = self._earlier
+        if earlier is not None and onset is not None and self._is_whole():
+            asked = replace(asked, expected=earlier.expected, onset=earlier.onset)
+        elif earlier is not None:
+            asked = _joined(earlier, asked)
+        return asked if self._waiting is None else _joined(self._waiting, asked)
 
-    def _take(self, text: str, choice: str | None) -> Asked:
-        asked = self._asked(text, choice)
+    def _take(self, text: str, choice: str | None, onset: int | None = None) -> Asked:
+        asked = self._asked(text, choice, onset)
         self._cut = self._earlier = self._waiting = None
         return asked
 
@@ -143,3 +148,8 @@ class Answering:
         figures = TurnFigures.at(self._call, turn)
         figures.caller_text = asked.text
         return figures
+
+
+def _joined(earlier: Asked, later: Asked) -> Asked:
+    text = f"{earlier.text} {later.text}".strip()
+    return Asked(text, None, earlier.expected, earlier.onset)

@@ -92,7 +92,13 @@ class Conversation:
         )
         self._cascade = Cascade(call, agent, self._context)
         self._answering = Answering(
-            call, config, self._context, self._floor, self._cascade, lambda: self._expect
+            call,
+            config,
+            self._context,
+            self._floor,
+            self._cascade,
+            lambda: self._expect,
+            lambda: self._listener.is_whole,
         )
         self._watchdog = Watchdog(limits_of(config), call.ear.now)
         self._is_away = False
@@ -239,6 +245,8 @@ class Conversation:
             cut = await self._floor.interrupt("speech", event)
         if cut is not None and cut.is_reopened and cut.asked is not None:
             self._set_expectation(cut.asked.expected)
+            if cut.asked.onset is not None:
+                self._listener.reopen(cut.asked.onset)
             self._call.metrics.false_starts.inc()
         await self._answering.turn_started(cut)
         if not self._floor.is_bots:

@@ -15,7 +15,8 @@ from gateway.threads import FrameInlet, Tick
 FrameSink = Callable[[bytes, list[Chunk], int], None]
 """(caller frame without echo, VAD chunks that it completed, audio time at its end)."""
 
-_PREROLL_FRAMES = 50
+_KEPT_FRAMES = 1000
+"""20 s: a turn that is reopened is recognized again from its beginning."""
 _SPEECH_PROBABILITY = 0.35
 
 
@@ -55,7 +56,7 @@ class Ear:
         self._observe_gap_s = observe_gap_s
         self._echo = echo
         self._is_speech = False
-        self._recent: deque[bytes] = deque(maxlen=_PREROLL_FRAMES)
+        self._recent: deque[bytes] = deque(maxlen=_KEPT_FRAMES)
         self._due: list[tuple[int, Callable[[], None]]] = []
         self._last_at_ns = 0
         self.meter = WireMeter()
@@ -92,6 +93,10 @@ class Ear:
         count = min(len(self._recent), -(-samples // LINE.frame_samples))
         frames = list(self._recent)[len(self._recent) - count :]
         return b"".join(frames), self.now - count * LINE.frame_samples
+
+    def keeps(self, since: int) -> bool:
+        """True when caller audio from `since` on is still here."""
+        return self.now - since <= len(self._recent) * LINE.frame_samples
 
     def at(self, when: int, act: Callable[[], None]) -> None:
         """Do something once audio time has reached `when`."""

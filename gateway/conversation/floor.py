@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 Cause = Literal["speech", "digit", "operator", "hang_up", "watchdog"]
 _WIRE_SETTLES_MS = 100
+_ASKED_MS = 600
+"""So much of a question may be answered already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Asked:
     choice: str | None
     expected: Expect
     """What the dialogue expected when it was said."""
+    onset: int | None = None
+    """Audio time at which it began, if it was spoken."""
 
     def means(self, other: Asked) -> bool:
         """True when both say the same, however they are written."""
@@ -273,8 +277,11 @@ class Floor:
         if turn.asked is None or ended is None or turn.reply.outcome.has_acted:
             return False
         # Who has given a complete answer and hears the bot does not go on: it is something new.
+        # So is what follows a question, unless the turn before looked open.
         is_open = played_ms == 0 or ended.evidence != "expected"
-        return is_open and played_ms < self._config.turn.reopen_ms
+        looked_done = ended.evidence == "whole" and played_ms >= _ASKED_MS
+        has_asked = looked_done and _asks(turn.reply)
+        return is_open and not has_asked and played_ms < self._config.turn.reopen_ms
 
     def _remember(self, turn: _BotTurn, heard: str, *, reopens: bool) -> None:
         if reopens:
@@ -313,6 +320,11 @@ class Floor:
         record = record.model_copy(update={"slowest_stage": slowest_stage(record)})
         self._call.finish_turn(record)
         log.info("turn", slowest_stage=record.slowest_stage, line=summary_line(record))
+
+
+def _asks(reply: Reply) -> bool:
+    expect = reply.outcome.expect
+    return (expect is not None and expect.kind != "free") or "?" in reply.heard_text()
 
 
 async def _end(task: asyncio.Task[None]) -> None:

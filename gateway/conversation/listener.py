@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import assert_never
 
 import structlog
@@ -60,6 +61,8 @@ class Listener:
         self._recognition: _Recognition | None = None
         self.taker = TurnTaker(config, silence_s)
         self.taker.tape = self._tape
+        self.is_whole = False
+        """True when the latest transcript also holds the words from before `reopen`."""
         self.muted = False
         """True while nobody is to be understood (hold)."""
         settings = {"turn": config.model_dump(mode="json"), "silence_s": silence_s}
@@ -80,6 +83,14 @@ class Listener:
         for event in self.taker.hear(chunks, now):
             self._follow(event)
             self._post(event)
+
+    def reopen(self, onset: int) -> None:
+        """The caller goes on with a turn that began at `onset`: recognize it as one."""
+        asked_again = self._recognition is not None and self._recognition.was_requested
+        if self._call.ear.keeps(onset):
+            self._start_recognition(onset, is_reopened=True)
+            if asked_again and self._recognition is not None:
+                self._recognition.request(())
 
     def drop_turn(self, reason: str) -> None:
         """Forget the caller turn in progress (see `TurnDiscarded.reason`)."""
@@ -144,17 +155,23 @@ class Listener:
         is_over = event.speech_end < event.now - LINE.frame_samples
         return tuple(ASIDES) if is_over and self.taker.may_be_aside else ()
 
-    def _start_recognition(self, onset: int) -> None:
+    def _start_recognition(self, onset: int, *, is_reopened: bool = False) -> None:
         self.close()
+        self.is_whole = False
         back = self._call.ear.now - onset + samples(self._config.preroll_ms)
         pcm, begins = self._call.ear.recent(back)
         self._recognition = _Recognition(
-            self._recognizer, self._expect, begins, self._transcribed, self._post
+            self._recognizer,
+            self._expect,
+            begins,
+            partial(self._transcribed, is_whole=is_reopened),
+            self._post,
         )
         self._recognition.push(pcm)
         self._recognition.start(self._call.group)
 
-    def _transcribed(self, transcript: Transcript, covers: int) -> None:
+    def _transcribed(self, transcript: Transcript, covers: int, *, is_whole: bool) -> None:
+        self.is_whole = is_whole
         kind = "final_transcript" if transcript.requested else "partial_transcript"
         self._call.note(
             kind,
@@ -235,10 +252,16 @@ class _Recognition:
         else:
             self._stream.push(audio)
 
+    @property
+    def was_requested(self) -> bool:
+        """True once a transcript was asked for."""
+        return self._is_requested
+
     def request(self, among: tuple[str, ...]) -> None:
         """Ask for the transcript of all so far, which may well be one of some phrases."""
+        self._is_requested = True
         if self._stream is None:
-            self._is_requested, self._among = True, among
+            self._among = among
         else:
             self._stream.request_transcript(among)
 

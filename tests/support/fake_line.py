@@ -168,7 +168,8 @@ class ScriptedRecognizer:
     """Knows what each turn says; `None` never answers, an exception fails.
 
     A list holds the answers to the requests of one turn, one after the other, the last for all
-    that follow.  `corrects` says something that nobody asked for.
+    that follow.  `corrects` says something that nobody asked for.  A stream that begins with more
+    than a second of audio hears a turn again that goes on: it says what the last two have said.
     """
 
     input_format = LINE
@@ -200,24 +201,44 @@ class ScriptedRecognizer:
             await asyncio.sleep(self.opens_after_s)
             if self.is_down:
                 raise ProviderUnavailable("recognizer", "is down")
-            said = self.texts.pop(0) if self.texts else ""
-            said = said if isinstance(said, list) else [said]
-            self._latest = _Recognition(said, self.delay_s)
+            before, self._latest = self._latest, _Recognition(self, self.delay_s)
+            self._latest.before = before
             yield self._latest
         finally:
             self.open -= 1
 
 
 class _Recognition:
-    def __init__(self, said: list[Said], delay_s: float) -> None:
-        self._said = said
+    before: _Recognition | None = None
+
+    def __init__(self, recognizer: ScriptedRecognizer, delay_s: float) -> None:
+        self._recognizer = recognizer
+        self.said: list[Said] | None = None
         self._delay_s = delay_s
         self._samples = 0
         self._asked: asyncio.Queue[int] = asyncio.Queue()
         self._corrected: str | None = None
 
     def push(self, pcm: bytes) -> None:
+        if self.said is None:
+            self.said = self._again() if len(pcm) // 2 > LINE.sample_rate_hz else self._next()
         self._samples += len(pcm) // 2
+
+    def _next(self) -> list[Said]:
+        said = self._recognizer.texts.pop(0) if self._recognizer.texts else ""
+        return said if isinstance(said, list) else [said]
+
+    def _again(self) -> list[Said]:
+        later = self.before
+        earlier = later.before if later else None
+        assert earlier is not None
+        assert later is not None
+        assert earlier.said
+        assert later.said
+        return [
+            said if said is None or isinstance(said, Exception) else f"{earlier.said[-1]} {said}"
+            for said in later.said
+        ]
 
     def request_transcript(self, among: Sequence[str] = ()) -> None:
         self._asked.put_nowait(self._samples)
@@ -234,8 +255,9 @@ class _Recognition:
                 yield Transcript(corrected, samples)
                 continue
             await asyncio.sleep(self._delay_s)
-            said = self._said[0]
-            self._said = self._said[1:] or self._said
+            assert self.said
+            said = self.said[0]
+            self.said = self.said[1:] or self.said
             if isinstance(said, Exception):
                 raise said
             if said is not None:

@@ -314,3 +314,13 @@ def test_a_call_that_ends_while_a_cut_reply_still_runs_a_tool_leaves_nothing_hal
     scene.play(script)
     assert scene.notes.turns[-1].tools[0].name == "order"
     assert isinstance(scene.history[-1], ToolResult)
+
+
+def test_a_reopened_turn_is_recognized_again_as_one():
+    async def script(scene):
+        await goes_on_at(scene, 4.5)
+
+    scene = Scene([text(LONG), text("Both.")], [COFFEE, "And tea."]).play(script)
+    begun = [data["text"] for data in scene.data("final_transcript")]
+    assert begun[-1] == f"{COFFEE} And tea."  # said by recognition itself, not joined
+    assert scene.history[1] == UserMessage(f"{COFFEE} And tea.")
