@@ -24,6 +24,7 @@ _CLOSERS = r"""["'*_)\]\u2019\u201d\u00bb]*"""
 _CANDIDATE = re.compile(
     rf"""(?P<sentence>[.!?\u2026]+{_CLOSERS})(?=\s)
     |(?P<ideographic>[\u3002\uff01\uff1f]++[\u300d\u300f\u201d\uff09]*+)(?=[\s\S])
+    |(?P<comma>(?<=[^\W\d_]),)
     |(?P<clause>[,;:\u060c\u2014]{_CLOSERS})(?=\s)
     |(?P<dash>(?<=\s)[\u2013-])(?=\s+[^\s\d])
     |(?P<clause_wide>[\uff0c\u3001])(?=.)
@@ -50,7 +51,8 @@ _MONTHS_AFTER_ORDINAL = re.compile(
     r"november|dezember"
 )
 
-_CLAUSES = ("clause", "clause_wide", "dash")
+_CLAUSES = ("comma", "clause", "clause_wide", "dash")
+"""A comma after a letter is certain before what follows is known: one token sooner."""
 _Verdict = Literal["cut", "go on", "wait"]
 
 
