@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -34,7 +34,11 @@ class Model(Protocol):
     """What decodes: `MoonshineModel`, or any other of this shape."""
 
     def decode(
-        self, pcm: bytes, choices: Sequence[str], should_stop: Callable[[], bool]
+        self,
+        pcm: bytes,
+        choices: Sequence[str],
+        should_stop: Callable[[], bool],
+        draft: Sequence[int],
     ) -> Decoding | None:
         """Recognize mono s16le at 8000 Hz; None when stopped."""
 
@@ -53,6 +57,8 @@ class RecognizerServer:
         self._opinions = opinions
         self._engine = engine
         self._queue = queue
+        self._drafts: dict[tuple[Hashable, int], tuple[int, ...]] = {}
+        """What was decoded last of each caller turn that is still going on."""
         self._awake = asyncio.Event()
 
     async def serve(self, socket: Path, on_ready: Callable[[], None]) -> None:
@@ -78,6 +84,7 @@ class RecognizerServer:
                 self._awake.set()
             case Cancel(stream=stream):
                 self._queue.cancel(peer, stream)
+                self._drafts.pop((peer, stream), None)
                 if self._opinions is not None:
                     self._opinions.drop((peer, stream))
             case _:
@@ -86,6 +93,7 @@ class RecognizerServer:
     def forget(self, peer: _Peer) -> None:
         """Drop everything that a lost connection wanted."""
         self._queue.cancel(peer)
+        self._drafts = {turn: draft for turn, draft in self._drafts.items() if turn[0] is not peer}
 
     async def _decode_forever(self, tasks: asyncio.TaskGroup) -> None:
         while True:
@@ -100,9 +108,11 @@ class RecognizerServer:
     async def _decode(self, job: Job) -> None:
         loop = asyncio.get_running_loop()
         started_s = loop.time()
+        turn = (job.peer, job.stream)
+        draft = self._drafts.get(turn, ())
         try:
             decoding = await self._engine.call(
-                self._model.decode, job.pcm, job.choices, self._queue.should_stop
+                self._model.decode, job.pcm, job.choices, self._queue.should_stop, draft
             )
         except Exception:  # border: whatever the native runtime raises costs one job
             log.exception("decode_failed")
@@ -110,6 +120,8 @@ class RecognizerServer:
             _send(job, Refused(id=job.id, reason="failed"))
             return
         decode_ms = (loop.time() - started_s) * 1000
+        if decoding is not None:
+            self._drafts[turn] = decoding.tokens
         if not self._queue.finish():
             return
         _send(job, _answer(job, decoding, decode_ms))

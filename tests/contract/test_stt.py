@@ -21,6 +21,7 @@ from gateway.errors import ProviderUnavailable
 from gateway.providers.contracts import Expect
 from gateway.providers.stt import moonshine
 from gateway.recognizer.client import RecognizerClient
+from gateway.recognizer.moonshine import MoonshineModel
 from gateway.recognizer.process import RecognizerProcess
 from gateway.recognizer.protocol import Decode, Decoded, FrameReader, Refused, encode
 from gateway.recognizer.smart_turn import model_file
@@ -476,3 +477,21 @@ def test_the_text_comes_first_and_what_its_sound_says_after(socket):
     assert {transcript.text for transcript in found} == {found[0].text}
     assert all(transcript.requested for transcript in found)
     assert 0 <= found[-1].end_of_turn <= 1
+
+
+@pytest.mark.parametrize("draft", ["own", "shorter", "wrong", "endless"])
+def test_a_draft_makes_it_quicker_not_worse(draft):
+    if hint := moonshine.probe():
+        pytest.skip(hint)
+    model = MoonshineModel(moonshine.model_folder())
+    pcm = speak(SENTENCE, "rms")
+    plain = model.decode(pcm)
+    tokens = {
+        "own": plain.tokens,
+        "shorter": model.decode(pcm[: len(pcm) // 2]).tokens,
+        "wrong": model.decode(speak("Something else was said.", "rms")).tokens,
+        "endless": plain.tokens * 20,
+    }[draft]
+    again = model.decode(pcm, draft=tokens)
+    assert words(again.text) == words(plain.text)
+    assert again.log_prob == pytest.approx(plain.log_prob, abs=0.1)
