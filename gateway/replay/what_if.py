@@ -179,8 +179,17 @@ class _Run:
         if answer is None:
             self._outcome.unanswered.append(ask)
             return
-        lag = answer.lag if answer.was_requested else self._lag
-        self._due.append((ask.now + lag, replace(answer, covers=ask.now)))
+        for each in self._with_opinion(answer):
+            lag = each.lag if each.was_requested else self._lag
+            self._due.append((ask.now + lag, replace(each, covers=ask.now)))
+
+    def _with_opinion(self, answer: Answer) -> list[Answer]:
+        """Give the answer, and the same again once its sound was judged."""
+        asked_at = answer.arrived - answer.lag
+        same = [
+            a for a in self._requested if (a.covers, a.arrived - a.lag) == (answer.covers, asked_at)
+        ]
+        return same if answer in same else [answer]
 
     def _recorded(self, ask: Ask) -> Answer | None:
         """Give the transcript of the same speech, else the next best of the same turn."""

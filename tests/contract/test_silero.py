@@ -33,7 +33,7 @@ def probabilities(model, pcm, frame_bytes=320):
 
 def edges(model, pcm):
     detector = SpeechDetector(0.5, 2, 0.35, 96)
-    found = [detector.update(*entry) for entry in probabilities(model, pcm)]
+    found = [detector.update(entry.probability, entry.end) for entry in probabilities(model, pcm)]
     return [edge for edge in found if edge is not None]
 
 
@@ -70,7 +70,7 @@ def test_chunking_changes_nothing_and_calls_do_not_mix(model):
         mixed += first.push(speech[start : start + 320])
         second.push(bytes(320))
     assert mixed == whole
-    assert [end for _, end in whole] == [256 * n for n in range(1, len(whole) + 1)]
+    assert [chunk.end for chunk in whole] == [256 * n for n in range(1, len(whole) + 1)]
 
 
 def test_missing_distribution_says_how_to_install_it(monkeypatch):

@@ -119,7 +119,7 @@ def test_the_command_tells_what_would_have_been_and_draws(
     texts = "".join(ET.fromstring(picture.read_text()).itertext())  # noqa: S314 (our own)
     assert GREETING in texts
     assert "cut by speech" in texts
-    later = run_replay(str(bundles["barge_in"]), "--set", "whole_ms=900")
+    later = run_replay(str(bundles["barge_in"]), "--set", "eagerness=low")
     assert "would have answered" in later.stdout
     assert "ms later at" in later.stdout
     bolder = ["--set", "unfinished_ms=240", "--set", "whole_ms=240", "--recognize"]

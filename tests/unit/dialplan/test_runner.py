@@ -89,7 +89,7 @@ def test_hang_up_refuses_only_what_is_not_answered(is_answered, status):
 def test_a_step_with_audio_answers_once():
     scene = Scene({"say": "One."}, {"say": "Two, {caller}."}, {"answer": {}}).play()
     assert scene.did == ["answer"]
-    assert scene.synthesizer.texts == ["One.", "Two, 200."]
+    assert scene.synthesizer.texts == ["One.", "Two,", "200."]
     assert scene.result.ending.reason == "bot_hung_up"
     assert scene.result.status == 0
     assert len(scene.line.audible()) == 2

@@ -84,9 +84,9 @@ def interrupted(tmp_path):
 
 def test_barge_in_that_would_not_have_been(interrupted):
     (words,) = told(interrupted, "barge_in=false")
-    assert words == 'would not have been interrupted at 4.5 s ("Stop.")'
+    assert words == 'would not have been interrupted at 4.5 s ("Tell me. Stop.")'
     (words,) = told(interrupted, "start_chunks=12")[:1]
-    assert words == 'would not have been interrupted at 4.5 s ("Stop.")'
+    assert words == 'would not have been interrupted at 4.5 s ("Tell me. Stop.")'
     (words,) = told(interrupted, "barge_in.pause_probability=0.95")[:1]
     assert words == "would have yielded 40 ms later at 4.5 s"
 
