@@ -122,7 +122,10 @@ class _Run:
         self._requested = [answer for answer in talk.answers if answer.was_requested]
         self._asked = {d.now for d in talk.decisions if d.kind == "transcript_wanted"}
         self._lag = usual_lag(talk)
-        self._answers_asked = {(a.covers, a.arrived) for a in self._requested}
+        # What was asked anew for a reopened turn was asked by nobody here: it comes as it came.
+        self._answers_asked = {
+            (a.covers, a.arrived) for a in self._requested if a.arrived - a.lag in self._asked
+        }
         self._due: list[tuple[int, Answer]] = []
         self._barge_ins = [
             d.now for d in talk.decisions if d.kind == "turn_started" and d.fields["is_barge_in"]
