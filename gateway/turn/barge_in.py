@@ -28,6 +28,9 @@ _WORDS_LOG_PROB = -0.8
 """Noise that recognition makes words of is mostly below, speech seldom."""
 _NOD_LOG_PROB = -0.6
 """A nod must be understood well: "Yeah" is also what is made of a "wait" in noise."""
+_GOING_NOD_LOG_PROB = -0.35
+"""The same while the speech goes on: "All right" is what the beginning of a sentence sounds like
+in noise.  A nod that has cut the bot in error is mended when it is over."""
 _TAKES_UP = samples(160)
 """So much sure speech before the reply is heard takes the turn up again, whatever it says."""
 _GOES_ON = samples(1200)
@@ -213,7 +216,10 @@ class BargeIn:
         if found in {"words", "command"}:
             is_sure = log_prob >= _WORDS_LOG_PROB or self._voice >= _CERTAIN
             return found if is_sure else "nothing"
-        is_doubtful = log_prob < _NOD_LOG_PROB and self._voice >= _CERTAIN
+        if self._has_stopped:
+            is_doubtful = log_prob < _NOD_LOG_PROB and self._voice >= _CERTAIN
+        else:
+            is_doubtful = log_prob < _GOING_NOD_LOG_PROB and self._voice >= _LIKELY
         is_first = self.rejected is None
         return "words" if found != "nothing" and is_doubtful and is_first else found
 
