@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 
 from gateway.config.models import AgentConfig
@@ -104,12 +105,11 @@ class Answering:
             return
         figures = TurnFigures.at(self._call, cut.figures.turn)
         figures.caller_text = cut.figures.caller_text
+        figures.is_again = cut.figures.queued_at is not None
         if cut.is_reopened:
             self._earlier = None
             await self._floor.start(cut.source, figures, cut.asked, again=True)
-        elif not cut.figures.generated:
-            await self._floor.start(cut.source, figures, again=True)
-        elif cut.unheard:
+        elif cut.has_rest:
             await self._floor.start(self._rest_of(cut), figures, again=True)
         else:
             await self.answer_waiting()
@@ -130,14 +130,22 @@ class Answering:
         return asked
 
     def _rest_of(self, cut: Cut) -> Source:
-        """Say what was not heard of it to the end, then do what it was to do."""
+        """Say what was not heard of it to the end, then do what it was to do.
+
+        Where it was cut before all of its text was there, its source is asked to go on.
+        """
 
         async def pieces(reply: Reply) -> AsyncGenerator[str, None]:
-            reply.outcome.actions += cut.outcome.actions
-            reply.outcome.expect = cut.outcome.expect
-            self._context.add_assistant(" ".join(cut.unheard))
+            reply.outcome = replace(cut.outcome, error=None)
+            self._context.amend(cut.outcome.action_results)
+            if cut.unheard:
+                self._context.add_assistant(" ".join(cut.unheard))
             for piece in cut.unheard:
                 yield piece
+            if not cut.is_thought_out:
+                async with aclosing(cut.source(reply)) as more:
+                    async for piece in more:
+                        yield piece
 
         return pieces
 

@@ -65,9 +65,11 @@ class Cascade:
                     yield piece
             finally:  # cut or failed: what was heard of it must have its place in the history
                 self._context.add_assistant("".join(text), calls)
+            actions = len(reply.outcome.actions)
             if calls:
                 await self._run_tools(calls, reply)
-            if not calls or _is_farewell(reply, calls):
+            only_acts = len(reply.outcome.actions) - actions == len(calls)
+            if not calls or (only_acts and reply.figures.generated):  # it needs no last word
                 if not reply.figures.generated and not reply.outcome.actions:
                     raise ProviderError(self._agent.name, "gave an empty answer")
                 reply.outcome.is_answer = True
@@ -128,7 +130,10 @@ class Cascade:
                 running.cancel()
             if not running.done():
                 await asyncio.wait([running])
-            if not running.cancelled():
+            if running.cancelled():
+                for call in calls:
+                    self._call.note("tool_dropped", tool=call.name)
+            else:
                 took_ms = round((asyncio.get_running_loop().time() - started_s) * 1000, 1)
                 self._keep_results(calls, running.result(), took_ms, reply)
 
@@ -143,7 +148,7 @@ class Cascade:
             self._note_result(call, found, took_ms, reply)
             if found.action is not None:
                 reply.outcome.actions.append(found.action)
-                reply.outcome.action_calls.append(call.id)
+                reply.outcome.action_results.append(found.result)
         self._context.add_tool_results([found.result for found in outcomes])
 
     def _note_result(
@@ -163,8 +168,3 @@ class Cascade:
                 duration_ms=took_ms,
             )
         )
-
-
-def _is_farewell(reply: Reply, calls: list[ToolCall]) -> bool:
-    """True when something was said and all that was asked for is to act on the call."""
-    return bool(reply.figures.generated) and len(reply.outcome.actions) >= len(calls)

@@ -7,7 +7,7 @@ forgets a reply altogether, for one that was only speculation.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.errors import TurnStateError
@@ -120,9 +120,7 @@ class ChatContext:
             raise TurnStateError("a memo belongs to a reply, and none is in progress")
         self._reply_memo = state
 
-    def commit(
-        self, heard_text: str, *, interrupted: bool = False, undone: Collection[str] = ()
-    ) -> None:
+    def commit(self, heard_text: str, *, interrupted: bool = False) -> None:
         """End the reply: it enters the history as far as it was heard.
 
         Interrupted before anything was heard or any tool had run, it leaves no trace, nor does its
@@ -131,7 +129,6 @@ class ChatContext:
         Args:
             heard_text: all that was played of it, over all its messages.
             interrupted: the caller cut it off.
-            undone: ids of tool calls whose action will not be done after all.
 
         Raises:
             TurnStateError: no reply is in progress.
@@ -139,13 +136,17 @@ class ChatContext:
         if self._reply is None:
             raise TurnStateError("there is no reply to commit")
         heard = _as_heard(_answered(self._reply), heard_text.strip())
-        heard = tuple(_undone(m) if _is_result_of(m, undone) else m for m in heard)
         if interrupted:
             heard = _mark_last_interrupted(heard)
         if heard or not interrupted:
             self._memo = self._reply_memo
         self._reply = self._reply_memo = None
         self._store((*self._messages, *heard))
+
+    def amend(self, results: Iterable[ToolResult]) -> None:
+        """Tell the model something else of tool calls: it came differently than it was told."""
+        for result in results:
+            self._messages = _amended(self._messages, result)
 
     def drop(self) -> None:
         """Forget the reply, its tools and its memo.  Raises TurnStateError when there is none."""
@@ -166,15 +167,13 @@ class ChatContext:
         self._messages = _bounded(messages, self._max_messages)
 
 
-def _is_result_of(message: Message, calls: Collection[str]) -> bool:
-    return isinstance(message, ToolResult) and message.call_id in calls
-
-
-def _undone(message: Message) -> Message:
-    if not isinstance(message, ToolResult):
-        return message
-    told = '{"error": "not done: the caller interrupted before you had finished speaking"}'
-    return replace(message, content=told, is_error=True)
+def _amended(messages: tuple[Message, ...], result: ToolResult) -> tuple[Message, ...]:
+    """Replace the latest result of the same call: some servers count calls anew per request."""
+    for position in range(len(messages) - 1, -1, -1):
+        message = messages[position]
+        if isinstance(message, ToolResult) and message.call_id == result.call_id:
+            return (*messages[:position], result, *messages[position + 1 :])
+    return messages
 
 
 def _open_calls(messages: Sequence[Message]) -> set[str]:

@@ -35,6 +35,8 @@ class TurnFigures:
     held_breaths: list[HeldBreath] = field(default_factory=list)
     speculative: bool = False
     reopened: bool = False
+    is_again: bool = False
+    """It goes on with an answer that was cut in error: how soon it came is in that one's record."""
     heard: str = ""
     interrupted: bool = False
     barge_in_onset: int | None = None
@@ -71,7 +73,7 @@ class TurnFigures:
             interrupted=self.interrupted,
             barge_in_stop_ms=self._barge_in_stop_ms(meter),
             endpointing_ms=self._endpointing_ms(meter),
-            stt_final_ms=round(self.turn.stt_ms, 1) if self.turn else None,
+            stt_final_ms=round(self.turn.stt_ms, 1) if self.turn and not self.is_again else None,
             llm_first_token_ms=_rounded(self._since_asked(self.first_token_s)),
             llm_first_sentence_ms=_rounded(self._since_asked(self.first_sentence_s)),
             tts_first_audio_ms=_rounded(self._tts_ms()),
@@ -85,7 +87,7 @@ class TurnFigures:
         )
 
     def _response_gap_ms(self, meter: WireMeter, spoke_at: int | None) -> float | None:
-        if self.turn is None or spoke_at is None:
+        if self.turn is None or spoke_at is None or self.is_again:
             return None
         last = meter.last_caller_sample(self.turn.speech_end)
         return round(milliseconds(spoke_at - last) + self.input_delay_ms, 1)
@@ -96,7 +98,7 @@ class TurnFigures:
         return self._response_gap_ms(meter, meter.first_bot_sample(self.answered_at))
 
     def _endpointing_ms(self, meter: WireMeter) -> float | None:
-        if self.turn is None:
+        if self.turn is None or self.is_again:
             return None
         last = meter.last_caller_sample(self.turn.speech_end)
         return round(milliseconds(self.turn.now - last) + self.input_delay_ms, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import structlog
@@ -17,7 +17,7 @@ from gateway.conversation.reply import Outcome, Reply, Source
 from gateway.conversation.silence_budget import FillerRotation, SilenceBudget
 from gateway.conversation.stages import slowest_stage, summary_line
 from gateway.conversation.voice import Voice
-from gateway.providers.contracts import Expect
+from gateway.providers.contracts import Expect, ToolResult
 from gateway.records.model import HeldBreath
 from gateway.turn.events import BargeInSuspected, TurnEnded, TurnStarted, milliseconds, samples
 from gateway.turn.state import Move, TurnState, after
@@ -66,6 +66,13 @@ class Cut:
     """The caller goes on: the history is as it was before `asked`."""
     unheard: tuple[str, ...]
     """Its pieces that were not heard to their end."""
+    is_thought_out: bool
+    """Nothing more of it was to come from its source."""
+
+    @property
+    def has_rest(self) -> bool:
+        """True when something of it is still to be said or done."""
+        return bool(self.unheard or self.outcome.actions or not self.is_thought_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,8 +275,9 @@ class Floor:
             figures.barge_in_onset = started.onset
             figures.barge_in_delay_ms = self._call.line.input_delay_ms
         self._close(figures, heard)
-        unheard = turn.reply.unheard()
-        return Cut(turn.source, figures, turn.reply.outcome, turn.asked, reopens, unheard)
+        reply = turn.reply
+        return Cut(turn.source, figures, reply.outcome, turn.asked, reopens, reply.unheard(),
+                   reply.is_thought_out)  # fmt: skip
 
     def _may_reopen(self, turn: _BotTurn) -> bool:
         """The caller goes on with the turn that the bot has just begun to answer."""
@@ -287,8 +295,8 @@ class Floor:
         if reopens:
             self._context.restore(turn.before)
         else:
-            undone = turn.reply.outcome.action_calls
-            self._context.commit(heard, interrupted=True, undone=undone)
+            self._context.commit(heard, interrupted=True)
+            self._context.amend(map(_undone, turn.reply.outcome.action_results))
 
     async def _run(self, reply: Reply) -> None:
         outcome = await reply.run()
@@ -320,6 +328,11 @@ class Floor:
         record = record.model_copy(update={"slowest_stage": slowest_stage(record)})
         self._call.finish_turn(record)
         log.info("turn", slowest_stage=record.slowest_stage, line=summary_line(record))
+
+
+def _undone(result: ToolResult) -> ToolResult:
+    told = '{"error": "not done: the caller interrupted before you had finished speaking"}'
+    return replace(result, content=told, is_error=True)
 
 
 def _asks(reply: Reply) -> bool:

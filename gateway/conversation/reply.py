@@ -19,10 +19,11 @@ from gateway.conversation.live_call import LiveCall
 from gateway.conversation.silence_budget import SilenceBudget
 from gateway.conversation.voice import Voice
 from gateway.errors import ProviderError, ProviderTimeout, leaves
-from gateway.providers.contracts import Expect
+from gateway.providers.contracts import Expect, ToolResult
 from gateway.threads import Lane
 
-_PIECES_AHEAD = 8
+_PIECES_AHEAD = 64
+"""Text may be so far ahead of the voice: a reply that was cut in error goes on with it."""
 
 
 @dataclass(slots=True)
@@ -31,8 +32,8 @@ class Outcome:
 
     actions: list[Action] = field(default_factory=list)
     """To be performed now that everything was played."""
-    action_calls: list[str] = field(default_factory=list)
-    """Ids of the tool calls that asked for them."""
+    action_results: list[ToolResult] = field(default_factory=list)
+    """What the model was told of them."""
     expect: Expect | None = None
     error: ProviderError | None = None
     is_answer: bool = False
@@ -62,7 +63,7 @@ class Reply:
         self._lane = Lane()
         self._released = asyncio.Event()
         self._stalled = asyncio.Event()
-        self._is_thinking = True
+        self._is_busy = True
         self._is_in_piece = False
         self._sure_at = 0
         self._silent_since = 0
@@ -71,6 +72,8 @@ class Reply:
         self._budget: SilenceBudget | None = None
         self.figures = figures
         self.outcome = Outcome()
+        self.is_thought_out = False
+        """True once its source has given all of its text."""
         self.surely_over = asyncio.Event()
         """Set once the caller's turn is surely over: tools with side effects wait for it."""
 
@@ -85,7 +88,7 @@ class Reply:
                 watch.cancel()
         except* ProviderError as errors:
             self.outcome.error = next(e for e in leaves(errors) if isinstance(e, ProviderError))
-        self._is_thinking = False
+        self._is_busy = False
         await self._released.wait()
         await self._lane.played_out()
         return self.outcome
@@ -149,7 +152,7 @@ class Reply:
 
     def _bridge(self, now: int, *, may_talk: bool) -> None:
         """Say something while there is nothing to say."""
-        if self._budget is None or not self._is_thinking:
+        if self._budget is None or not self._is_busy:
             return
         if self._lane.played < self._lane.queued:
             self._silent_since = now
@@ -193,6 +196,7 @@ class Reply:
                         self.figures.first_sentence_s = asyncio.get_running_loop().time()
                     self.figures.generated.append(piece)
                     await queue.put(piece)
+            self.is_thought_out = True
         except ProviderError as error:
             self.outcome.error = error  # what was said before is still played
         await queue.put(None)

@@ -84,6 +84,7 @@ _LINES: Mapping[str, tuple[Speaker, Callable[[Event], str]]] = {
     "bot_says": ("bot", lambda event: str(event["text"])),
     "tool_called": ("tool", _called),
     "tool_finished": ("tool", _result),
+    "tool_dropped": ("tool", lambda event: f"{event['tool']} -> dropped: the caller went on"),
     "transferred": ("call", lambda event: f"transferred to {event['target']}"),
     "engine_failed": ("call", lambda event: f"an engine failed: {event['problem']}"),
     "call_ended": ("call", lambda event: f"ended: {end_text(str(event['reason']))}"),

@@ -26,6 +26,7 @@ _MARKS = {
     "barge_in_suspected": "held breath",
     "engine_failed": "engine failed",
     "tool_called": "tool",
+    "tool_dropped": "dropped",
     "transfer_started": "transfer",
     "call_ended": "end",
 }

@@ -183,6 +183,82 @@ def test_what_a_falsely_cut_reply_was_to_do_is_done_after_all():
     ((what, at_s, digits),) = scene.line.done
     assert (what, digits) == ("digits", "42")
     assert at_s >= scene.line.audible()[-1][1]
+    (told,) = [message for message in scene.history if isinstance(message, ToolResult)]
+    assert not told.is_error  # the model knows that it was done
+
+
+def test_unless_the_rest_of_it_is_cut_for_good():
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.says(7, 0.5)
+        await scene.says(8.6, 0.5)  # the rest is heard from 8.1 to 9.7
+        await scene.until(14)
+
+    sends = [*text(LONG), call_of("send_dtmf", '{"digits": "42"}')]
+    heard = [COFFEE, ["And what", ""], "Stop."]
+    scene = Scene([sends, text("Yes?")], heard).play(script)
+    (told,) = [message for message in scene.history if isinstance(message, ToolResult)]
+    assert told.is_error
+    assert "not done" in told.content
+    assert scene.line.done == []
+    assert scene.history[-1] == AssistantMessage("Yes?")
+
+
+def test_a_false_cut_while_the_model_still_streams_loses_nothing():
+    async def script(scene):
+        await goes_on_at(scene, 7.0)
+
+    streams = [*text("This is a rather long answer that takes its time. "), 30.0, *text("Lost.")]
+    scene = Scene([streams, text("And the rest.")], [COFFEE, ["And what", ""]]).play(script)
+    first, rest = scene.notes.turns[1:]
+    assert first.interrupted
+    assert rest.bot_text_heard == "And the rest."
+    asked = last_request(scene)
+    assert asked[1] == UserMessage(COFFEE)
+    assert asked[2].text == first.bot_text_heard
+
+
+def test_a_false_cut_while_a_tool_runs_does_not_leave_its_result_untold():
+    @tool()
+    async def order() -> str:
+        """Order it."""
+        await asyncio.sleep(4)
+        return "done"
+
+    async def script(scene):
+        await goes_on_at(scene, 5.5)
+        await scene.until(14)
+
+    acts = [*text("One moment please, while I order it for you. "), call_of("order")]
+    silent = FillerConfig(after_ms=0)
+    scene = Scene(
+        [acts, text("It is ordered.")], [COFFEE, ["And what", ""]], [order], filler=silent
+    ).play(script)
+    assert scene.notes.turns[1].interrupted
+    assert scene.notes.turns[-1].bot_text_heard.endswith("It is ordered.")
+    assert isinstance(last_request(scene)[-1], AssistantMessage | ToolResult)
+
+
+def test_how_soon_an_answer_came_is_counted_once():
+    async def script(scene):
+        await goes_on_at(scene, 7.0)
+
+    scene = Scene([text(LONG)], [COFFEE, ["And what", ""]]).play(script)
+    first, rest = scene.notes.turns[1:]
+    assert first.response_gap_ms < 600
+    assert (rest.response_gap_ms, rest.gateway_share_ms, rest.endpointing_ms) == (None, None, None)
+    assert rest.started_s == first.started_s
+
+
+def test_an_answer_that_nobody_heard_before_the_false_cut_counts_when_it_comes():
+    async def script(scene):
+        await goes_on_at(scene, 4.5)
+
+    turn = patient(reopen_ms=0)
+    scene = Scene([[60.0], text(LONG)], [COFFEE, ["And", ""]], turn=turn).play(script)
+    first, again = scene.notes.turns[1:]
+    assert first.response_gap_ms is None
+    assert again.response_gap_ms > 1000
 
 
 def test_a_false_cut_between_sentences_repeats_nothing():

@@ -211,6 +211,7 @@ def test_a_lookup_for_half_a_turn_is_cancelled():
     brain = [[call_of("look")], text("Both.")]
     scene = Scene(brain, PAUSING, tools.all).play(two_breaths)
     assert tools.ended == ["cancelled"]
+    assert scene.data("tool_dropped") == [{"tool": "look"}]
     assert scene.history[1:] == (UserMessage("A coffee. And a tea."), AssistantMessage("Both."))
 
 
