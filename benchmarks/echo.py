@@ -87,7 +87,10 @@ async def _listen(gateway: Gateway, line: Line, repeats: int) -> Line:
     for _ in range(repeats):
         for outcome in await make_calls(gateway.uri, [script] * _CALLS, bad):
             record = await gateway.record(outcome.caller)
-            line.false_cuts += sum(turn.interrupted for turn in record.turns)
+            line.false_cuts += sum(
+                event["kind"] == "interrupted" and event["cause"] == "speech"  # not by hanging up
+                for event in gateway.events(record.call_id)
+            )
             spurts = outcome.report["bot_spurts"]
             line.bot_speech_s += sum(s["end_ms"] - s["start_ms"] for s in spurts) / 1000
             if record.echo is not None:

@@ -61,7 +61,6 @@ class Recording:
     frames: list[bytes]
     chunks: list[list[Chunk]]
     """Per frame, those that it completed."""
-    first_audible: int
     last_audible: int
 
     def pcm(self, begins: int, ends: int) -> bytes:
@@ -93,14 +92,12 @@ def prepare(name: str, pcm: bytes, model: SileroModel) -> Recording:
     frames = [pcm[at : at + size] for at in range(0, len(pcm) - size + 1, size)]
     detector = SpeechProbability(model)
     chunks = [detector.push(frame) for frame in frames]
-    spans = []
+    last_audible = 0
     for number, frame in enumerate(frames):
         span = audible_span(frame, THRESHOLD, 4, LINE.sample_rate_hz * 5 // 1000)
         if span:
-            start = number * LINE.frame_samples
-            spans.append((start + span[0], start + span[1]))
-    first, last = (spans[0][0], spans[-1][1]) if spans else (0, 0)
-    return Recording(name, frames, chunks, first, last)
+            last_audible = number * LINE.frame_samples + span[1]
+    return Recording(name, frames, chunks, last_audible)
 
 
 Opinion = Callable[[Recording, int, int], float | None]

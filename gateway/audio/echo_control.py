@@ -88,11 +88,6 @@ class EchoControl:
         self._slips = SlipFinder()
         self._frames_until_note = 0
 
-    @property
-    def is_found(self) -> bool:
-        """True while an echo is known."""
-        return self._path.delay_samples is not None
-
     def push(self, received: bytes, sent: bytes, *, is_speech: bool = False) -> Dry:
         """Take one tick.
 

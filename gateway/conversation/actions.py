@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, assert_never
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -43,36 +43,6 @@ class SendDigits:
 
 
 Action = HangUp | Transfer | SendDigits
-
-
-class CallControl(Protocol):
-    """The part of a `CallLine` that actions need."""
-
-    async def hang_up(self, status: int = 0, reason: str = "") -> None:
-        """End the call."""
-
-    async def transfer(self, target: str) -> None:
-        """Blind transfer.  Raises TransferFailed."""
-
-    async def send_digits(self, digits: str) -> None:
-        """Send DTMF."""
-
-
-async def perform(action: Action, control: CallControl) -> None:
-    """Do what a tool asked for.  Call it after playout.
-
-    Raises:
-        SipError: it failed (TransferFailed: the caller is still on the line).
-    """
-    match action:
-        case HangUp(reason=reason):
-            await control.hang_up(reason=reason)
-        case Transfer(target=target):
-            await control.transfer(target)
-        case SendDigits(digits=digits):
-            await control.send_digits(digits)
-        case _:
-            assert_never(action)
 
 
 def builtin_tools(

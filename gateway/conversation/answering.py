@@ -132,10 +132,11 @@ class Answering:
     def _rest_of(self, cut: Cut) -> Source:
         """Say what was not heard of it to the end, then do what it was to do.
 
-        Where it was cut before all of its text was there, its source is asked to go on.
+        Where it was cut before all of its text was there, the brain is asked to go on.
         """
+        more = self._cascade.pieces if cut.figures.generated else cut.source
 
-        async def pieces(reply: Reply) -> AsyncGenerator[str, None]:
+        async def rest(reply: Reply) -> AsyncGenerator[str, None]:
             reply.outcome = replace(cut.outcome, error=None)
             self._context.amend(cut.outcome.action_results)
             if cut.unheard:
@@ -143,11 +144,11 @@ class Answering:
             for piece in cut.unheard:
                 yield piece
             if not cut.is_thought_out:
-                async with aclosing(cut.source(reply)) as more:
-                    async for piece in more:
+                async with aclosing(more(reply)) as pieces:
+                    async for piece in pieces:
                         yield piece
 
-        return pieces
+        return rest
 
     async def _answer(self, asked: Asked, turn: TurnEnded | None) -> None:
         await self._floor.start(self._cascade.pieces, self._figures(asked, turn), asked)

@@ -10,7 +10,7 @@ from typing import Literal
 import structlog
 
 from gateway.audio.voice_chunk import Chunk
-from gateway.conversation.actions import HangUp, SendDigits, Transfer
+from gateway.conversation.actions import Action, HangUp, SendDigits, Transfer
 from gateway.conversation.agent import Agent
 from gateway.conversation.answering import Answering
 from gateway.conversation.cascade import Cascade
@@ -295,7 +295,7 @@ class Conversation:
         typed = expect.kind in {"digits", "phone_number"}
         self._keys = DigitCollector(expect.digits if typed else 1)
 
-    async def _perform(self, action: HangUp | Transfer | SendDigits) -> None:
+    async def _perform(self, action: Action) -> None:
         match action:
             case HangUp(reason=reason):
                 self._ending = Ending("bot_hung_up", reason)

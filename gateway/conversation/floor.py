@@ -120,8 +120,9 @@ class Floor:
     @property
     def expects(self) -> Expect | None:
         """What the reply that is being spoken expects of the caller: the answer may cut it."""
-        is_spoken = self._turn is not None and self.state is TurnState.BOT_SPEAKING
-        return self._turn.reply.outcome.expect if self._turn and is_spoken else None
+        if self._turn is None or self.state is not TurnState.BOT_SPEAKING:
+            return None
+        return self._turn.reply.outcome.expect
 
     def began_after(self, now: int) -> bool:
         """True when the bot has the floor and did not have it at `now` (audio time)."""

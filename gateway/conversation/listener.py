@@ -125,28 +125,22 @@ class Listener:
         self._call.note("turn_input", input=told.name, heard=told.heard, arguments=told.arguments)
 
     def _follow(self, event: TurnEvent) -> None:
+        self._note(event)
         match event:
             case TurnStarted():
-                self._note(event, onset_s=event.onset / LINE.sample_rate_hz)
                 if self._recognition is None:  # else a barge-in was suspected before
                     self._start_recognition(event.onset)
             case TranscriptWanted():
-                self._note(event)
                 if self._recognition is not None:
                     self._recognition.request(self._likely(event))
-            case EagerEnd() | TurnResumed() | BargeInConfirmed() | BargeInRejected():
-                self._note(event)
             case BargeInSuspected():
-                self._note(event)
                 self._start_recognition(event.onset)
-            case TurnEnded():
-                self._note(event)
+            case TurnEnded() | TurnDiscarded():
                 self.close()
-            case TurnDiscarded():
-                self._note(event)
-                self.close()
-            case CallerSilent():
-                self._note(event)
+            case (
+                EagerEnd() | TurnResumed() | BargeInConfirmed() | BargeInRejected() | CallerSilent()
+            ):
+                pass
             case _:
                 assert_never(event)
 
@@ -193,9 +187,11 @@ class Listener:
             aside,
         )
 
-    def _note(self, event: TurnEvent, **data: object) -> None:
+    def _note(self, event: TurnEvent) -> None:
         name = EVENT_NAMES[type(event)]
-        data |= asdict(event)  # positions in samples: a replay compares them
+        data = asdict(event)  # positions in samples: a replay compares them
+        if isinstance(event, TurnStarted):
+            data["onset_s"] = event.onset / LINE.sample_rate_hz
         self._call.recorder.event(name, event.now / LINE.sample_rate_hz, **data)
 
 
@@ -231,7 +227,8 @@ class _Recognition:
         self._on_failure = on_failure
         self._stream: SttStream | None = None
         self._waiting: list[bytes] = []
-        self._is_requested = False
+        self.was_requested = False
+        """True once a transcript was asked for."""
         self._among: tuple[str, ...] = ()
         self._task: asyncio.Task[None] | None = None
         self._is_over = False
@@ -252,14 +249,9 @@ class _Recognition:
         else:
             self._stream.push(audio)
 
-    @property
-    def was_requested(self) -> bool:
-        """True once a transcript was asked for."""
-        return self._is_requested
-
     def request(self, among: tuple[str, ...]) -> None:
         """Ask for the transcript of all so far, which may well be one of some phrases."""
-        self._is_requested = True
+        self.was_requested = True
         if self._stream is None:
             self._among = among
         else:
@@ -287,7 +279,7 @@ class _Recognition:
             stream.push(audio)
         self._waiting.clear()
         self._stream = stream
-        if self._is_requested:
+        if self.was_requested:
             stream.request_transcript(self._among)
 
     def _covers(self, transcript: Transcript) -> int:

@@ -59,8 +59,9 @@ class Answer:
     end_of_turn: float | None = None
     """Probability that the turn is over, where recognition has an opinion."""
     log_prob: float | None = None
-    aside: Aside | None = None
     """Mean log-probability per token, where known."""
+    aside: Aside | None = None
+    """What a short utterance over the bot's voice was by its sound, where that was clear."""
 
 
 @dataclass(frozen=True, slots=True)

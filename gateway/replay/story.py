@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.conversation.stages import stages
 from gateway.records.model import TurnRecord
 from gateway.replay.recording import Recording
 
@@ -15,8 +16,7 @@ COLORS_OF = {
     "voice": "#3f9c9c",
     "playout": "#999999",
 }
-"""The stages of an answer in order, and how they are shown."""
-COLORS = {color: name for name, color in COLORS_OF.items()}
+"""What the stages of an answer are called (in the order of `Stages`), and how they are shown."""
 _MARKS = {
     "digit": "key",
     "held": "hold",
@@ -125,19 +125,11 @@ def _ends_of_turns(events: Sequence[dict[str, Any]]) -> dict[float, float]:
 
 def _stages(turn: TurnRecord, over_s: float) -> Iterator[Stage]:
     """Lay the stages end to end; the decision that the turn was over is the fixed point."""
-    lengths_ms = (
-        turn.endpointing_ms,
-        turn.llm_first_sentence_ms,
-        turn.tts_first_audio_ms,
-        turn.playout_start_ms,
-    )
-    at_s = over_s - (turn.endpointing_ms or 0.0) / 1000
-    left_ms = float("inf")
-    if turn.speculative and turn.response_gap_ms is not None:
-        left_ms = turn.response_gap_ms  # what was done meanwhile took nobody's time
-    for name, length_ms in zip(COLORS_OF, lengths_ms, strict=True):
-        shown_ms = min(length_ms or 0.0, left_ms)
-        left_ms -= shown_ms
-        if length_ms is not None and shown_ms >= 0.5:
-            yield Stage(name, at_s, shown_ms / 1000)
-            at_s += shown_ms / 1000
+    found = stages(turn)
+    if found is None:
+        return
+    at_s = over_s - found.endpointing_ms / 1000
+    for name, length_ms in zip(COLORS_OF, found, strict=True):
+        if length_ms >= 0.5:
+            yield Stage(name, at_s, length_ms / 1000)
+            at_s += length_ms / 1000

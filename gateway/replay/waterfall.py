@@ -69,7 +69,7 @@ def _head(drawing: Drawing, recording: Recording) -> None:
         (SPEECH, "speech (VAD)"),
         (BOT, "bot"),
         (CUT, "cut"),
-        *story.COLORS.items(),
+        *((color, name) for name, color in story.COLORS_OF.items()),
     ):
         drawing.box(x, 33, 10, 10, color)
         drawing.text(x + 14, 42, words, fill=GREY)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.audio.voice_chunk import CHUNK_SAMPLES
-
-_SAMPLES_PER_MS = 8
+from gateway.turn.events import samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class SpeechDetector:
         self._start_probability = start_probability
         self._start_chunks = start_chunks
         self._stop_probability = stop_probability
-        self._hangover_samples = hangover_ms * _SAMPLES_PER_MS
+        self._hangover_samples = samples(hangover_ms)
         self._run_chunks = 0
         self._onset_sample = 0
         self._speech_end_sample = 0
@@ -65,10 +64,6 @@ class SpeechDetector:
         if self.is_speaking:
             return self._update_speaking(probability, chunk_end_sample)
         return self._update_silent(probability, chunk_end_sample)
-
-    def silence_ms(self, now_sample: int) -> float:
-        """How long ago the last speech chunk ended, before or after `SpeechStopped`."""
-        return max(0, now_sample - self._speech_end_sample) / _SAMPLES_PER_MS
 
     def reset(self) -> None:
         """Forget the state: nobody is speaking."""

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.audio.format import AudioFormat
 from gateway.config.models import BargeInConfig, SilenceConfig
+from gateway.conversation.function_tool import tool
 from gateway.conversation.line import Held, Resumed
 from gateway.conversation.live_call import SayRequest
 from gateway.errors import SipError, TransferFailed
@@ -360,6 +361,22 @@ def test_actions_wait_for_the_sentence_before_them(tool, arguments, done):
     reason = {"hang_up": "bot_hung_up", "transfer_call": "transferred"}.get(tool)
     assert (scene.ending.reason if scene.ending else None) == reason
     assert scene.notes.turns[1].bot_text_heard.endswith("now.")
+
+
+def test_an_action_does_not_leave_a_later_lookup_untold():
+    @tool(side_effects=False)
+    async def look() -> str:
+        """Look it up."""
+        return "found"
+
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.until(12)
+
+    keys = call_of("send_dtmf", '{"digits": "42"}')
+    looks = [*text("Let me see. "), call_of("look", call_id="c2")]
+    scene = Scene([[keys], looks, text("Found it.")], ["Do it."], [look]).play(script)
+    assert scene.notes.turns[1].bot_text_heard == "Let me see. Found it."
 
 
 def test_a_refused_transfer_is_told_and_the_talk_goes_on():

@@ -327,15 +327,19 @@ def test_the_frame_after_the_suspicion_is_silent_but_for_its_ramp():
     assert peak(frames[1]) == 0  # at most one more, ramped down
 
 
-def test_with_recognition_down_a_caller_who_goes_on_is_let_through():
+def over_the_bot_while_recognition_is_down(for_s):
     async def script(scene):
         await asks(scene)
         await scene.until(5)
         scene.recognizer.is_down = True
-        await scene.says(6.0, 2.0)
+        await scene.says(6.0, for_s)
         await scene.until(11)
 
-    scene = Scene([text(LONG)], [ASKED], fallback="Sorry.").play(script)
+    return Scene([text(LONG)], [ASKED], fallback="Sorry.").play(script)
+
+
+def test_with_recognition_down_a_caller_who_goes_on_is_let_through():
+    scene = over_the_bot_while_recognition_is_down(for_s=2.0)
     assert scene.notes.turns[1].interrupted
     assert scene.line.audible()[1][1] <= 6.1
     assert scene.notes.turns[-1].bot_text_heard == "Sorry."
@@ -343,12 +347,5 @@ def test_with_recognition_down_a_caller_who_goes_on_is_let_through():
 
 
 def test_with_recognition_down_a_short_sound_is_let_pass():
-    async def script(scene):
-        await asks(scene)
-        await scene.until(5)
-        scene.recognizer.is_down = True
-        await scene.says(6.0, 0.3)
-        await scene.until(11)
-
-    scene = Scene([text(LONG)], [ASKED], fallback="Sorry.").play(script)
+    scene = over_the_bot_while_recognition_is_down(for_s=0.3)
     assert whole(scene).held_breaths[0].evidence == "no_words"

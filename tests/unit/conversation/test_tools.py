@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from gateway.conversation.actions import HangUp, SendDigits, Transfer, builtin_tools, perform
+from gateway.conversation.actions import HangUp, SendDigits, Transfer, builtin_tools
 from gateway.conversation.tools import (
     CallContext,
     FunctionTool,
@@ -407,27 +407,6 @@ def test_an_unknown_builtin_is_an_error():
     names: Any = ("sing",)
     with pytest.raises(ToolError, match="no such built-in"):
         builtin_tools(names, {})
-
-
-def test_actions_reach_the_call():
-    done: list[tuple[object, ...]] = []
-
-    class Line:
-        async def hang_up(self, status: int = 0, reason: str = "") -> None:
-            done.append(("hang_up", reason))
-
-        async def transfer(self, target: str) -> None:
-            done.append(("transfer", target))
-
-        async def send_digits(self, digits: str) -> None:
-            done.append(("digits", digits))
-
-    async def main() -> None:
-        for action in (SendDigits("1"), Transfer("sip:x@y"), HangUp("bye")):
-            await perform(action, Line())
-
-    asyncio.run(main())
-    assert done == [("digits", "1"), ("transfer", "sip:x@y"), ("hang_up", "bye")]
 
 
 def test_a_constraint_in_the_signature_reaches_the_model():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.providers.contracts import TextDelta
+from gateway.records.model import TurnRecord
 from gateway.replay import story
 from gateway.replay.hearing import chunks_of, listen
 from gateway.replay.recording import read_recording
@@ -66,7 +68,25 @@ def test_stages_lie_end_to_end_before_the_answer(recording):
         assert following.start_s == pytest.approx(stage.start_s + stage.length_s)
     last = answering.stages[-1]
     gap_ms = (last.start_s + last.length_s - answering.stages[0].start_s) * 1000
-    assert gap_ms == pytest.approx(answering.turn.response_gap_ms, abs=25)
+    assert gap_ms == pytest.approx(answering.turn.response_gap_ms, abs=1)
+
+
+def test_only_what_the_caller_waited_for_is_drawn(recording):
+    """The model began 80 ms before the turn was over: that takes nobody's time."""
+    turn = TurnRecord(
+        index=1, started_s=2.0, caller_text="Hm.", response_gap_ms=500, endpointing_ms=100,
+        llm_first_sentence_ms=400, tts_first_audio_ms=50, playout_start_ms=30, speculative=True,
+    )  # fmt: skip
+    events = (
+        {"kind": "turn_started", "audio_s": 2.1, "onset_s": 2.0},
+        {"kind": "turn_ended", "audio_s": 3.1},
+    )
+    record = recording.record.model_copy(update={"turns": (turn,)})
+    (answering,) = story.answerings(replace(recording, record=record, events=events))
+    lengths = {stage.name: stage.length_s for stage in answering.stages}
+    expected = {"endpointing": 0.1, "language model": 0.32, "voice": 0.05, "playout": 0.03}
+    assert lengths == pytest.approx(expected)
+    assert answering.stages[0].start_s == pytest.approx(3.0)
 
 
 def test_everything_stays_on_the_paper(recording):

@@ -57,17 +57,6 @@ def test_audio_time_of_a_late_start_is_kept():
     assert edges([0.9, 0.9], first_chunk=100) == [started(100, 102)]
 
 
-def test_silence_is_counted_from_the_last_speech_chunk():
-    detector = SpeechDetector(0.5, 1, 0.35, 96)
-    detector.update(0.9, 256)
-    detector.update(0.1, 512)
-    assert detector.silence_ms(512) == 32
-    assert detector.is_speaking
-    detector.update(0.1, 1024)
-    assert not detector.is_speaking
-    assert detector.silence_ms(2560) == 288
-
-
 def test_reset_forgets_a_run():
     detector = SpeechDetector(0.5, 2, 0.35, 96)
     detector.update(0.9, 256)
