@@ -102,6 +102,8 @@ class _Link(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.pending: dict[int, tuple[int, OnReply]] = {}
+        self._known: set[int] = set()
+        """Streams of which the recognizer may keep something."""
         self._opinions: dict[int, tuple[int, OnReply]] = {}
         """By stream: its latest final request, and who takes an opinion on it."""
         self.is_lost = False
@@ -140,6 +142,7 @@ class _Link(asyncio.Protocol):
             return
         number = next(self._ids)
         self.pending[number] = (stream, on_reply)
+        self._known.add(stream)
         if final:
             self._opinions[stream] = (number, on_reply)
         head = Decode(id=number, stream=stream, final=final, choices=choices)
@@ -147,10 +150,10 @@ class _Link(asyncio.Protocol):
 
     def withdraw(self, stream: int) -> None:
         self._opinions.pop(stream, None)
-        kept = {n: entry for n, entry in self.pending.items() if entry[0] != stream}
-        if len(kept) < len(self.pending) and self._transport and not self.is_lost:
+        self.pending = {n: entry for n, entry in self.pending.items() if entry[0] != stream}
+        if stream in self._known and self._transport and not self.is_lost:
             self._transport.write(encode(Cancel(stream=stream)))
-        self.pending = kept
+        self._known.discard(stream)
 
     def abort(self) -> None:
         if self._transport is not None:

@@ -43,7 +43,7 @@ class Decode(_Head):
 
 
 class Cancel(_Head):
-    """Nobody waits for this stream any more: forget its requests, answer none of them."""
+    """This stream is over: forget all of it, answer none of its requests."""
 
     op: Literal["cancel"] = "cancel"
     stream: Number

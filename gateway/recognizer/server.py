@@ -102,10 +102,11 @@ class RecognizerServer:
                 self._awake.clear()
                 await self._awake.wait()
                 continue
-            await self._decode(job)
-            self._form_opinion(tasks, job)  # after the text: beside it, it would slow it down
+            if await self._decode(job):
+                self._form_opinion(tasks, job)  # after the text: beside it, it would slow it down
 
-    async def _decode(self, job: Job) -> None:
+    async def _decode(self, job: Job) -> bool:
+        """Decode and answer; True when the answer was still wanted."""
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         turn = (job.peer, job.stream)
@@ -118,13 +119,14 @@ class RecognizerServer:
             log.exception("decode_failed")
             self._queue.finish()
             _send(job, Refused(id=job.id, reason="failed"))
-            return
+            return False
         decode_ms = (loop.time() - started_s) * 1000
+        if not self._queue.finish():
+            return False
         if decoding is not None:
             self._drafts[turn] = decoding.tokens
-        if not self._queue.finish():
-            return
         _send(job, _answer(job, decoding, decode_ms))
+        return True
 
     def _form_opinion(self, tasks: asyncio.TaskGroup, job: Job) -> None:
         """Judge by its sound, too, what may end a turn.

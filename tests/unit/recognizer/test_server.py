@@ -1,0 +1,61 @@
+"""What a caller turn leaves in the recognizer once nobody wants to know any more: nothing."""
+
+import asyncio
+import threading
+
+from gateway.recognizer.moonshine import Decoding
+from gateway.recognizer.opinion import Opinions
+from gateway.recognizer.protocol import Cancel, Decode
+from gateway.recognizer.queue import DecodeQueue
+from gateway.recognizer.server import RecognizerServer
+from gateway.threads import BlockingEngine
+
+PEER = "worker"
+
+
+class Model:
+    """Decodes and judges nothing before it may."""
+
+    def __init__(self):
+        self.begun = [threading.Event(), threading.Event()]
+        self.may = threading.Event()
+        self.drafts = []
+        self.judged = []
+
+    def decode(self, pcm, choices, should_stop, draft):
+        self.drafts.append(draft)
+        self.begun[len(self.drafts) - 1].set()
+        self.may.wait(10)
+        return Decoding("Hello.", -0.1, None, (1, 2))
+
+    def probability(self, pcm):
+        self.judged.append(pcm)
+        return 0.5
+
+
+def test_a_turn_that_ends_while_it_is_decoded_leaves_nothing():
+    model = Model()
+
+    async def whole():
+        engine, ear = BlockingEngine("decoder"), BlockingEngine("opinion")
+        server = RecognizerServer(model, engine, DecodeQueue(), Opinions(model, ear))
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                decoding = tasks.create_task(server._decode_forever(tasks))
+                server.take(PEER, Decode(id=1, stream=1, final=True), b"first")
+                await loop.run_in_executor(None, model.begun[0].wait, 10)
+                server.take(PEER, Cancel(stream=1), b"")
+                server.take(PEER, Decode(id=2, stream=2, final=False), b"second")
+                model.may.set()
+                await loop.run_in_executor(None, model.begun[1].wait, 10)
+                server.take(PEER, Cancel(stream=2), b"")
+                decoding.cancel()
+        finally:
+            model.may.set()
+            engine.close()
+            ear.close()
+        return server._drafts
+
+    assert asyncio.run(whole()) == {}
+    assert model.judged == []
