@@ -86,17 +86,20 @@ def spelled(text: str, *, is_asked: bool = True) -> str | None:
 
 def item_at(heard: Sequence[str], at: int) -> Item | None:
     """Read one letter, digit or mark; None when the word is none."""
-    word = heard[at]
+    once = _once(heard, at)
+    if once is None and heard[at] in _TIMES and at + 1 < len(heard):
+        repeated = _once(heard, at + 1)
+        if repeated and repeated.text:
+            return Item(repeated.text * _TIMES[heard[at]], repeated.used + 1)
+    return once
+
+
+def _once(heard: Sequence[str], at: int) -> Item | None:
     if code := _coded(heard, at):
         return code
-    if word in _TIMES and at + 1 < len(heard):
-        if word == "double" and heard[at + 1] in {"u", "you"}:
-            return Item("w", 2)
-        repeated = item_at(heard, at + 1)
-        if repeated and repeated.text:
-            return Item(repeated.text * _TIMES[word], repeated.used + 1)
-        return None
-    return _single(word)
+    if heard[at] == "double" and at + 1 < len(heard) and heard[at + 1] in {"u", "you"}:
+        return Item("w", 2)
+    return _single(heard[at])
 
 
 def _coded(heard: Sequence[str], at: int) -> Item | None:

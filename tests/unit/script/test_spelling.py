@@ -94,3 +94,9 @@ def test_what_is_said_is_read_back(letters: str) -> None:
 def test_any_text_is_taken(text: str, is_asked: bool) -> None:
     found = spelled(text, is_asked=is_asked)
     assert found is None or (len(found) > 1 and found.isascii() and found == found.upper())
+
+
+@given(st.lists(st.sampled_from(["double", "triple", "u", "l", "oscar"]), max_size=60))
+def test_no_word_multiplies_more_than_the_next(heard: list[str]) -> None:
+    """A recognizer at the end of its wits repeats itself: "double double double"."""
+    assert len(spelled(" ".join(heard)) or "") <= 3 * len(heard)
