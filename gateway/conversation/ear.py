@@ -18,6 +18,7 @@ FrameSink = Callable[[bytes, list[Chunk], int], None]
 _KEPT_FRAMES = 1000
 """20 s: a turn that is reopened is recognized again from its beginning."""
 _SPEECH_PROBABILITY = 0.35
+"""Above it the echo figures leave a frame out: it is not the echo alone."""
 
 
 class VoiceDetector(Protocol):

@@ -21,7 +21,8 @@ class TurnFigures:
     """When the reply was started."""
     asked_at: int
     turn: TurnEnded | None = None
-    """The caller's turn; None for greetings, prompts and answers to a key."""
+    """The caller's turn; None for greetings, prompts and answers to a key, and for what was said
+    into a reply that could not be interrupted: waiting for that is no response gap."""
     caller_text: str | None = None
     first_token_s: float | None = None
     first_sentence_s: float | None = None

@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 Cause = Literal["speech", "digit", "operator", "hang_up", "watchdog"]
 _WIRE_SETTLES_MS = 100
+"""A cut is heard for one more frame, ramped down; its tick must have come, too."""
 _ASKED_MS = 600
 """So much of a question may be answered already."""
 

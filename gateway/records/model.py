@@ -108,7 +108,7 @@ class TurnRecord(Entry):
     answer_gap_ms: Milliseconds | None = None
     """The same up to the first word of the answer itself, where a filler was said before."""
     gateway_share_ms: Milliseconds | None = None
-    """`response_gap_ms` minus the engines' own waiting."""
+    """`response_gap_ms` minus the whole time of model and voice, hidden by the wait or not."""
     interrupted: bool = False
     barge_in_stop_ms: Milliseconds | None = None
     endpointing_ms: Milliseconds | None = None

@@ -25,6 +25,8 @@ _MARKS = {
     "turn_resumed": "went on",
     "barge_in_suspected": "held breath",
     "engine_failed": "engine failed",
+    "line_is_dead": "line dead",
+    "turn_waits": "waits for the bot",
     "tool_called": "tool",
     "tool_dropped": "dropped",
     "transfer_started": "transfer",
