@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     providers = commands.add_parser("providers", help="list engines and what they need")
     providers.set_defaults(command=_providers)
 
+    _add_load(commands)
     _add_replay(commands)
     _add_route_test(commands)
     _add_worker(commands)
@@ -120,6 +121,12 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     replay.add_argument("--decisions", action="store_true", help="print every decision")
     _add_config(replay)
     replay.set_defaults(command=_replay)
+
+
+def _add_load(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    load = commands.add_parser("load", help="find out how many calls a gateway carries")
+    importlib.import_module("gateway.cli.load_arguments").add_arguments(load)
+    load.set_defaults(command=_load)
 
 
 def _add_worker(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -172,6 +179,10 @@ def _route_test(args: argparse.Namespace) -> int:
 def _replay(args: argparse.Namespace) -> int:
     args.config = _config(args)
     return _hand_over("gateway.cli.replay", args)
+
+
+def _load(args: argparse.Namespace) -> int:
+    return _hand_over("gateway.cli.load", args)
 
 
 def _config(args: argparse.Namespace) -> Path | None:

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.demo.next_steps import listening, next_steps
-from gateway.demo.processes import DemoError, DemoGateway, demo_caller, demo_gateway, tail
+from gateway.demo.processes import DemoError, DemoGateway, demo_caller, demo_gateway
 from gateway.demo.screen import Screen
 from gateway.demo.timing import LEGEND, match_turns, spoken_lines, table
 from gateway.demo.verdict import shortcomings
 from gateway.demo.watching import CallerLog, finish, follow_bundle, follow_caller
 from gateway.errors import leaves
+from gateway.process.local import StartError, tail
 from gateway.records.model import CallRecord
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         return asyncio.run(_until_told_to_stop(screen, args.record_dir.absolute(), args.port))
     except BaseExceptionGroup as errors:
-        known = [error for error in leaves(errors) if isinstance(error, DemoError)]
+        known = [error for error in leaves(errors) if isinstance(error, DemoError | StartError)]
         if not known:
             raise
         raise known[0] from None

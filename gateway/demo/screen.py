@@ -38,8 +38,8 @@ class Screen:
     ) -> None:
         environ = os.environ if environ is None else environ
         self._out = out
-        self._is_terminal = out.isatty() and environ.get("TERM") != "dumb"
-        self._has_colour = self._is_terminal and not environ.get("NO_COLOR")
+        self.is_terminal = out.isatty() and environ.get("TERM") != "dumb"
+        self._has_colour = self.is_terminal and not environ.get("NO_COLOR")
         columns = shutil.get_terminal_size((100, 24)).columns if width is None else width
         self.width = min(max(columns, _WIDTH_MIN), _WIDTH_MAX)
         self._has_open_line = False
@@ -47,7 +47,7 @@ class Screen:
 
     def show(self, entry: Entry) -> None:
         """Print an entry; an open one is replaced by the next on a terminal."""
-        if entry.is_open and self._is_terminal:
+        if entry.is_open and self.is_terminal:
             self._rewrite(self._one_line(entry))
         elif not (entry.is_open and entry.text == self._last_open_text):
             self._clear()
@@ -56,7 +56,7 @@ class Screen:
 
     def progress(self, text: str) -> None:
         """Show how far something is; on a terminal each call replaces the one before."""
-        if self._is_terminal:
+        if self.is_terminal:
             self._rewrite(text)
 
     def line(self, text: str = "", style: str = "") -> None:

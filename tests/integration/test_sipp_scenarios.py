@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from gateway.load.speech import write_speech
 from tests.support.gateway_process import (
     GatewayUnderTest,
     free_port,
@@ -118,6 +119,7 @@ class Sites:
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    asyncio.run(write_speech(SCENARIOS / "media"))
     found = Sites(tmp_path_factory.mktemp("sipp"))
     with closing(found):
         yield found

@@ -150,6 +150,7 @@ def sipp_arguments(
         "-m": expect.get("calls", 1),
         "-r": expect.get("rate", 1),
         "-l": expect.get("calls", 1),
+        "-d": expect.get("pause_ms", 0),
         "-i": "127.0.0.1",
         "-mi": "127.0.0.1",
         "-mp": media_port,

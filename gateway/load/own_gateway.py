@@ -1,0 +1,124 @@
+"""A gateway of the load test's own, with all that it needs beside it."""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from gateway.load.speech import LINES
+from gateway.probe.rtp import SAMPLE_RATE_HZ
+from gateway.probe.voices import render
+from gateway.process.local import free_port, free_udp_ports, python_process, until_ready
+
+Engine = Literal["llm", "play"]
+"""llm: recognition, LLM double, speech, as people use it.  play: no engine at all, the dialplan
+plays a recording; what the caller sends is received, cleaned of echo and recorded."""
+CALLS_PER_WORKER = 4
+_RTP_PORTS_PER_WORKER = 40
+FIRST_TOKEN_MS, TOKEN_MS = 300, 30
+_GREETING = "Thank you for calling the corner cafe. How can I help you today?"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnGateway:
+    """A gateway that is ready for calls."""
+
+    sip_port: int
+    http_port: int
+    pid: int
+    """Of the supervisor."""
+    double_pid: int | None
+    """Of the LLM double: it counts as load."""
+
+
+@asynccontextmanager
+async def own_gateway(
+    folder: Path, scenarios: Path, engine: Engine, workers: int, tick: Callable[[float], None]
+) -> AsyncIterator[OwnGateway]:
+    """Run `gateway run` (and the LLM double) as long as the context lasts.
+
+    Args:
+        folder: for configuration, logs and call records; exists.
+        scenarios: `sipp-scenarios/`, whose dialplan some scenarios need.
+        engine: who talks.
+        workers: so many times four calls fit; more than one takes the edge.
+        tick: told how many seconds the start takes so far.
+
+    Raises:
+        StartError: it did not start.
+        ProviderUnavailable: libflite is not installed.
+    """
+    sip_port, http_port = free_port(), free_port()
+    config, log = folder / "gateway.toml", folder / "gateway.log"
+    common = _common(sip_port, http_port, workers)
+    if engine == "play":
+        plan = await _play_plan(folder)
+        config.write_text(common + _dialplan(plan) + "[agents.idle]\n", encoding="utf-8")
+        async with python_process(log, "-m", "gateway", "run", "--config", str(config)) as process:
+            await until_ready(process, http_port, log, tick)
+            yield OwnGateway(sip_port, http_port, process.pid, None)
+        return
+    llm_port = free_port()
+    agent = _agent(llm_port)
+    config.write_text(common + _dialplan(scenarios / "dialplan") + agent, encoding="utf-8")
+    double = ("--port", str(llm_port), "--first-token-ms", str(FIRST_TOKEN_MS))
+    arguments = ("-m", "gateway.load.llm_double", *double, "--token-ms", str(TOKEN_MS))
+    async with (
+        python_process(folder / "llm-double.log", *arguments) as llm,
+        python_process(log, "-m", "gateway", "run", "--config", str(config)) as process,
+    ):
+        await until_ready(process, http_port, log, tick)
+        yield OwnGateway(sip_port, http_port, process.pid, llm.pid)
+
+
+def _common(sip_port: int, http_port: int, workers: int) -> str:
+    first, last = free_udp_ports(_RTP_PORTS_PER_WORKER * workers)
+    several = f'[workers]\ncount = {workers}\nedge = "kamailio"\n' if workers > 1 else ""
+    return f"""\
+[sip]
+port = {sip_port}
+rtp_ports = [{first}, {last}]
+[http]
+port = {http_port}
+[records]
+directory = "calls"
+[log]
+level = "warning"
+format = "json"
+{several}"""
+
+
+def _agent(llm_port: int) -> str:
+    base_url = f"http://127.0.0.1:{llm_port}/v1"
+    return f"""\
+[agents.load]
+greeting = {json.dumps(_GREETING)}
+instructions = "You take orders for a cafe. Answer in one or two sentences."
+llm = {{ provider = "openai", model = "double", base_url = "{base_url}" }}
+"""
+
+
+def _dialplan(folder: Path) -> str:
+    return f"[dialplan]\ndirectory = {json.dumps(str(folder.absolute()))}\n"
+
+
+async def _play_plan(folder: Path) -> Path:
+    """Write a dialplan that answers every call with half a minute of speech, again and again."""
+    plan = folder / "dialplan"
+    plan.mkdir()
+    pieces = [await render(line, "rms") for line in LINES]
+    with wave.open(str(plan / "speech.wav"), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE_HZ, 0, "NONE", ""))
+        file.writeframes(np.concatenate(pieces).astype("<i2").tobytes())
+    (plan / "play.toml").write_text(
+        '[[contexts.default.extensions]]\nname = "play"\n'
+        'steps = [{ say = { file = "speech.wav" } }, { goto = "play" }]\n'
+    )
+    return plan
