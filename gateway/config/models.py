@@ -19,6 +19,28 @@ class Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
+class StrangersConfig(Table):
+    """`[sip.strangers]`: callers who are no trunk, not in `allow_sources` and not authenticated.
+
+    With `allow_sources = ["0.0.0.0/0"]` anybody may call in, as a stranger.
+    """
+
+    requests_per_s: Annotated[float, Field(ge=0.5)] = 10.0
+    """Per source, bursts of two seconds; what is above is dropped without an answer."""
+    all_requests_per_s: Annotated[int, Field(ge=1)] = 200
+    """The same for all of them together."""
+    calls: Annotated[int, Field(ge=0)] = 3
+    """Slots that they may have together; the rest is kept for those who are known."""
+    calls_per_source: Annotated[int, Field(ge=1)] = 2
+    unacknowledged: Annotated[int, Field(ge=1)] = 2
+    """Of these slots, those whose call has not had its ACK yet."""
+    unacknowledged_per_source: Annotated[int, Field(ge=1)] = 1
+    ack_timeout_s: Annotated[float, Field(gt=0, le=32)] = 3.0
+    """A call without an ACK is given up after so long."""
+    wrong_passwords_per_minute: Annotated[int, Field(ge=1)] = 10
+    """Per source; then nobody there can authenticate for a while."""
+
+
 class SipConfig(Table):
     """`[sip]`: where and from whom calls come in."""
 
@@ -51,6 +73,7 @@ class SipConfig(Table):
     max_call_s: Annotated[float, Field(gt=0)] = 7200.0
     log_messages: bool = False
     """Log every SIP message at debug level (may hold personal data)."""
+    strangers: StrangersConfig = StrangersConfig()
 
 
 class HttpConfig(Table):

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 from pydantic import BaseModel
 
+from gateway.allowance import Muffler
 from gateway.audio import echo
 from gateway.audio.echo_control import EchoControl
 from gateway.config.dialplans import Dialplan, Talk
@@ -67,6 +68,7 @@ class Worker:
         self._is_idle.set()
         self.endpoint: SipEndpoint | None = None
         self._draining = asyncio.Event()
+        self._muffler = Muffler()
 
     # --- what the endpoint says (CallSink) ---
 
@@ -80,16 +82,26 @@ class Worker:
 
     def on_refused(self, facts: CallFacts, refusal: Refuse) -> None:
         """Record a refused call, within reason."""
-        log.warning(
-            "call_refused", rule=refusal.rule, status=refusal.status, reason=refusal.reason,
+        self._count_refused(
+            "call_refused", refusal.rule, status=refusal.status, reason=refusal.reason,
             caller=facts.caller, called=facts.called, source=facts.source,
         )  # fmt: skip
-        self._parts.metrics.refused.labels(refusal.rule).inc()
         text = f"{refusal.reason} (rule {refusal.rule})"
         now = datetime.now(UTC)
         record = _record_of(facts, now).ended(now, "refused", text, refusal.status)
         now_s = asyncio.get_running_loop().time()
         self._parts.records.record_refusal(record, now_s=now_s, details={"rule": refusal.rule})
+
+    def on_turned_away(self, rule: str, method: str, source: str) -> None:
+        """Count a request that was no call, or was not even read."""
+        self._count_refused("request_refused", rule, method=method, source=source)
+
+    def _count_refused(self, event: str, rule: str, **facts: object) -> None:
+        """Count; log a few of each kind a minute: whoever floods us must not fill a disk."""
+        self._parts.metrics.refused.labels(rule).inc()
+        kind = f"{event} {rule}"
+        if self._muffler.passes(kind, asyncio.get_running_loop().time()):
+            log.warning(event, rule=rule, **facts, not_logged=self._muffler.held_back(kind))
 
     def on_trunk(self, state: TrunkState) -> None:
         """Pass a registration's state on."""
@@ -207,7 +219,10 @@ class Worker:
         )
         self._sessions[line.facts.call_id] = session
         parts.control.publish(m.CallStarted(call=record.summary()))
-        self._report(await session.run(self._runner, where))
+        ended = await session.run(self._runner, where)
+        self._report(ended)
+        if line.is_strangers and ended.answered_at is None:
+            parts.records.make_refusal(bundle, ended, now_s=asyncio.get_running_loop().time())
 
     def _echo_control(self) -> EchoControl | None:
         media = self._parts.config.media

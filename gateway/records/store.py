@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from gateway.allowance import Allowance
 from gateway.errors import ConfigError, Problem
 from gateway.records.bundle import CallBundle
 from gateway.records.ids import new_call_id
@@ -22,27 +24,6 @@ REFUSALS_PER_MINUTE = 30
 REFUSALS_PER_DAY = 2000
 UNWRITTEN_KEPT = 1000
 """So many final records wait in memory for a disk that is full."""
-
-
-class Allowance:
-    """A token bucket: so many at once, refilled evenly over `period_s`.  Pure."""
-
-    def __init__(self, count: int, period_s: float) -> None:
-        self._count = count
-        self._period_s = period_s
-        self._left = float(count)
-        self._at_s = 0.0
-
-    def has_one(self, now_s: float) -> bool:
-        """Say whether one may be taken; `now_s` is monotonic."""
-        gained = max(0.0, now_s - self._at_s) * self._count / self._period_s
-        self._left = min(float(self._count), self._left + gained)
-        self._at_s = max(self._at_s, now_s)
-        return self._left >= 1.0
-
-    def take(self) -> None:
-        """Take one; ask `has_one` first."""
-        self._left -= 1.0
 
 
 class CallRecords:
@@ -125,6 +106,14 @@ class CallRecords:
         bundle.event("call_refused", 0.0, **told)
         bundle.finish(record)
         return True
+
+    def make_refusal(self, bundle: CallBundle, record: CallRecord, *, now_s: float) -> None:
+        """Leave of a finished call no more than of a refused one.
+
+        Calls that never get their ACK come by the thousand, and each has seconds of audio.
+        """
+        shutil.rmtree(bundle.folder, ignore_errors=True)
+        self.record_refusal(record, now_s=now_s)
 
     def _bundle(self, record: CallRecord, *, audio: bool) -> CallBundle:
         return CallBundle(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gateway.sip.digest import DigestRealm, Verdict
 from gateway.sip.message import SipRequest, offered_codecs
+from gateway.sip.strangers import Strangers
 
 _KNOWN = frozenset(
     {"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "PRACK", "INFO", "NOTIFY"}
@@ -23,6 +24,8 @@ class Admit:
 
     user: str = ""
     """Who authenticated, if anybody had to."""
+    is_stranger: bool = False
+    """Nobody vouches for this caller: see `strangers`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,10 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """Drop it silently (an ACK to a refusal of ours)."""
+    """Drop it silently: an answer would help a flood more than it would help a caller."""
+
+    rule: str = ""
+    """The limit that it broke; empty = no SIP request at all."""
 
 
 Decision = Admit | Refuse | Ignore
@@ -54,12 +60,20 @@ class AdmissionPolicy:
     trunk_networks: Callable[[], Iterable[Network]]
     """Addresses of the trunks, looked up when asked."""
     realm: DigestRealm | None
+    strangers: Strangers
     codecs: tuple[str, ...]
     max_calls: int
     retry_after_s: int
     session_min_s: int
     active_calls: Callable[[], int]
     is_draining: Callable[[], bool]
+
+    def flooded(self, source: str, now_s: float) -> Ignore | None:
+        """Count a request from IP address `source` at monotonic time `now_s`, before it is read."""
+        if self._is_trusted(source):
+            return None
+        rule = self.strangers.over_rate(source, now_s)
+        return Ignore(rule) if rule else None
 
     def decide(self, request: SipRequest, source: str, now_s: float) -> Decision:
         """Judge a request from IP address `source` at wall time `now_s`."""
@@ -76,34 +90,50 @@ class AdmissionPolicy:
         return (
             _takeover(request)
             or self._room()
+            or self._share(who, source)
             or self._session(request)
             or self._media(request)
             or who
         )
 
     def _authenticate(self, request: SipRequest, source: str, now_s: float) -> Admit | Refuse:
-        if self._is_known(source):
+        if self._is_trusted(source):
             return Admit()
+        if _is_in(source, self.networks):
+            return Admit(is_stranger=True)
         if self.realm is None:
             return Refuse("sip.allow_sources", 403, "Source not allowed")
+        return self._check_password(self.realm, request, source, now_s)
+
+    def _check_password(
+        self, realm: DigestRealm, request: SipRequest, source: str, now_s: float
+    ) -> Admit | Refuse:
+        if not self.strangers.may_try_password(source, now_s):
+            rule = "sip.strangers.wrong_passwords_per_minute"
+            return Refuse(rule, 403, "Too many wrong passwords")
         offered = request.header("authorization")
-        verdict, user = self.realm.verify(offered, request.method, now_s)
+        verdict, user = realm.verify(offered, request.method, now_s)
         if verdict is Verdict.RIGHT:
             return Admit(user)
         if verdict is Verdict.WRONG:
+            self.strangers.wrong_password(source, now_s)
             return Refuse("sip.users", 403, "Wrong user or password")
         stale = verdict is Verdict.STALE
-        challenges = self.realm.challenges(now_s, stale=stale)
+        challenges = realm.challenges(now_s, stale=stale)
         headers = tuple(("WWW-Authenticate", value) for value in challenges)
         return Refuse("sip.users", 401, "Unauthorized", headers, is_challenge=True)
 
-    def _is_known(self, source: str) -> bool:
-        try:
-            address = ipaddress.ip_address(source)
-        except ValueError:
-            return False
-        networks = (*self.networks, *self.trunk_networks())
-        return any(address in network for network in networks)
+    def _is_trusted(self, source: str) -> bool:
+        """Tell whether somebody vouches for an address: `0.0.0.0/0` allows all and knows none."""
+        narrow = (network for network in self.networks if network.prefixlen)
+        return _is_in(source, (*narrow, *self.trunk_networks()))
+
+    def _share(self, who: Admit, source: str) -> Refuse | None:
+        rule = self.strangers.over_share(source) if who.is_stranger else ""
+        if not rule:
+            return None
+        retry = (("Retry-After", str(self.retry_after_s)),)
+        return Refuse(rule, 503, "Too many calls from unknown callers", retry)
 
     def _room(self) -> Refuse | None:
         retry = (("Retry-After", str(self.retry_after_s)),)
@@ -135,6 +165,14 @@ class AdmissionPolicy:
         if not set(offered) & set(self.codecs):
             return Refuse("sip.codecs", 488, f"No common codec, offered {' '.join(offered)[:60]}")
         return None
+
+
+def _is_in(source: str, networks: Iterable[Network]) -> bool:
+    try:
+        address = ipaddress.ip_address(source)
+    except ValueError:
+        return False
+    return any(address in network for network in networks)
 
 
 def _takeover(request: SipRequest) -> Refuse | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from gateway.conversation.line import Answered, CallFacts, Digit, Held, HungUp, LineEvent, Resumed
@@ -11,9 +12,12 @@ from gateway.errors import CallRejected, SipError, TransferFailed
 from gateway.sip import pj
 from gateway.sip.input_delay import InputDelay
 from gateway.sip.media_port import CallMediaPort
+from gateway.sip.native import transactions_of
 from gateway.threads import FrameInlet, FrameOutlet
 
 _ACK_TIMEOUT_S = 8.0  # RFC 3261 says 32 s (timer H): too long for one of four slots
+_LAST_BYE_MS = 1000
+"""For the BYE of a call that never had an ACK: two transmissions, most likely to nobody."""
 _TRANSFER_TIMEOUT_S = 60.0
 _DIGIT_MS = 160
 _BUFFERED_FRAME_MS = 10.0
@@ -73,6 +77,9 @@ class SipLine:
         self.on_hold = False
         self.is_transferred = False
         """A REFER of ours has succeeded."""
+        self.is_strangers = False
+        """Nobody vouches for the caller: see `sip.strangers`."""
+        self.ack_timeout_s = _ACK_TIMEOUT_S
         self.port: CallMediaPort | None = port
         port.attach(self.inlet, self.outlet)
         self._leg: Leg | None = None
@@ -81,6 +88,7 @@ class SipLine:
         self._closed = asyncio.Event()
         self._transfer: asyncio.Future[None] | None = None
         self._hung_up_by_us = False
+        self._is_waiting_for_ack = False
 
     # --- what a conversation may do ---
 
@@ -88,6 +96,11 @@ class SipLine:
     def input_delay_ms(self) -> float:
         """How long ago what is heard now was sent, as far as this end can tell."""
         return self._input_delay.ms
+
+    @property
+    def is_confirmed(self) -> bool:
+        """The dialog is established: the ACK has come, or gone out."""
+        return self._confirmed.is_set()
 
     async def events(self) -> AsyncIterator[LineEvent]:
         """Yield what happens on the line; `HungUp` is the last."""
@@ -107,10 +120,11 @@ class SipLine:
         if self._confirmed.is_set() and self.ended is None:
             return
         self._answer(200)
+        self._is_waiting_for_ack = True
         try:
-            await self._until_confirmed(_ACK_TIMEOUT_S)
+            await self._until_confirmed(self.ack_timeout_s)
         except TimeoutError:
-            raise CallRejected(408, f"no ACK within {_ACK_TIMEOUT_S:g} s") from None
+            raise CallRejected(408, f"no ACK within {self.ack_timeout_s:g} s") from None
 
     async def wait_answered(self, timeout_s: float) -> None:
         """Wait until an outgoing call is answered; a call that rings longer is cancelled.
@@ -137,8 +151,10 @@ class SipLine:
         how = pj.CallOpParam()
         how.statusCode = status if status >= 300 else 0
         how.reason = reason
+        is_lost = self._is_waiting_for_ack and not self.is_confirmed
         try:
-            self._leg.hangup(how)
+            with transactions_of(_LAST_BYE_MS) if is_lost else nullcontext():
+                self._leg.hangup(how)
         except pj.Error:
             self.on_disconnected(500, "gone")
 

@@ -1,18 +1,22 @@
-"""Digest authentication of incoming calls (RFC 7616, RFC 8760): stateless, pure functions."""
+"""Digest authentication of incoming calls (RFC 7616, RFC 8760), safe against replays.  Pure."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 _PAIR = re.compile(r'\b(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
 _HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
-_STAMP = re.compile(r"[0-9a-f]{1,12}")
+_STAMP = re.compile(r"[0-9a-f]{1,12}-[0-9a-f]{1,16}")
+_NONCE_COUNT = re.compile(r"[0-9a-fA-F]{8}")
 NONCE_LIFE_S = 60
+NONCES_KEPT = 4096
 
 
 class Verdict(Enum):
@@ -24,15 +28,50 @@ class Verdict(Enum):
     RIGHT = "right"
 
 
+class UsedNonces:
+    """The highest count (nc) with which each nonce has been used: RFC 7616 section 3.4.
+
+    Only nonces that came with the right password are remembered, so that strangers cannot fill
+    this; should known users do, the oldest are forgotten and count as stale from then on.
+    """
+
+    def __init__(self, kept: int = NONCES_KEPT) -> None:
+        self._kept = kept
+        self._highest: OrderedDict[str, int] = OrderedDict()
+        self._forgotten_until_s = -1
+        """Nonces issued up to then may have been used."""
+
+    def __len__(self) -> int:
+        return len(self._highest)
+
+    def use(self, nonce: str, count: int) -> bool:
+        """Note one use; False when this one, or a later one, has been seen."""
+        issued_s = _issued_s(nonce)
+        known = self._highest.get(nonce, 0)
+        if not known and issued_s <= self._forgotten_until_s:
+            return False
+        if count <= known:
+            return False
+        self._highest[nonce] = count
+        self._highest.move_to_end(nonce)
+        while len(self._highest) > self._kept:
+            forgotten, _ = self._highest.popitem(last=False)
+            self._forgotten_until_s = max(self._forgotten_until_s, _issued_s(forgotten))
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class DigestRealm:
-    """Users of one realm.  Nonces are signed times, so nothing is remembered between requests."""
+    """Users of one realm.  A nonce is a signed time and number; only used ones are remembered."""
 
     realm: str
     users: Mapping[str, str]
     """Name = password."""
     key: bytes
     """Secret that signs nonces; random per process."""
+    used: UsedNonces = field(default_factory=UsedNonces)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    """Makes every nonce another, so that each is counted for one client only."""
 
     def challenges(self, now_s: float, *, stale: bool = False) -> tuple[str, ...]:
         """Values of WWW-Authenticate.
@@ -40,7 +79,7 @@ class DigestRealm:
         RFC 8760 section 2.4 wants the strongest first, but many phones (and SIPp) read only the
         first header and know only MD5; those that know both choose for themselves.
         """
-        nonce = self._nonce(int(now_s))
+        nonce = self._nonce(f"{int(now_s):x}-{next(self.numbers):x}")
         tail = ", stale=true" if stale else ""
         return tuple(
             f'Digest realm="{self.realm}", nonce="{nonce}", algorithm={name}, qop="auth"{tail}'
@@ -59,20 +98,29 @@ class DigestRealm:
         expected = _response(fields, user, password or "", method)
         given = fields["response"].lower().encode()
         right = expected is not None and hmac.compare_digest(expected.encode(), given)
-        return (Verdict.RIGHT if right and password is not None else Verdict.WRONG), user
+        if not right or password is None:
+            return Verdict.WRONG, user
+        fresh = self.used.use(fields["nonce"], _count(fields))
+        return (Verdict.RIGHT if fresh else Verdict.STALE), user
 
-    def _nonce(self, now_s: int) -> str:
-        stamp = f"{now_s:x}"
+    def _nonce(self, stamp: str) -> str:
         return f"{stamp}-{hmac.new(self.key, stamp.encode(), hashlib.sha256).hexdigest()[:32]}"
 
     def _nonce_is_fresh(self, nonce: str, now_s: float) -> bool:
-        stamp = nonce.partition("-")[0]
-        if not _STAMP.fullmatch(stamp):
+        stamp = nonce.rpartition("-")[0]
+        if not _STAMP.fullmatch(stamp) or not 0 <= now_s - _issued_s(nonce) <= NONCE_LIFE_S:
             return False
-        issued = int(stamp, 16)
-        if not 0 <= now_s - issued <= NONCE_LIFE_S:
-            return False
-        return hmac.compare_digest(self._nonce(issued).encode(), nonce.encode())
+        return hmac.compare_digest(self._nonce(stamp).encode(), nonce.encode())
+
+
+def _issued_s(nonce: str) -> int:
+    return int(nonce.partition("-")[0], 16)
+
+
+def _count(fields: Mapping[str, str]) -> int:
+    """nc; without qop there is none, and the nonce is good for one request."""
+    count = fields.get("nc", "") if "qop" in fields else "00000001"
+    return int(count, 16) if _NONCE_COUNT.fullmatch(count) else 0
 
 
 def _fields(authorization: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import structlog
 
+from gateway.allowance import Muffler
 from gateway.config.models import SipConfig, TrunkConfig
 from gateway.conversation.line import CallFacts
 from gateway.errors import CallRejected, NoCallSlot, SipError
@@ -31,6 +32,7 @@ from gateway.sip.library import (
 from gateway.sip.media_port import CallMediaPort
 from gateway.sip.message import SipRequest, parse_request, uri_user
 from gateway.sip.native import RequestFilter, limit_transactions, quiet_library
+from gateway.sip.strangers import HeldSlot, Strangers
 from gateway.sip.trunk import Trunk, TrunkState
 
 log = structlog.get_logger(__name__)
@@ -38,8 +40,6 @@ log = structlog.get_logger(__name__)
 _PUMP_S = 0.01
 _PUMPS_PER_LOOK = 3
 """A look takes 50 us; 30 ms and a bit is never in step with packets of 20 ms."""
-_TRANSACTION_MS = 8000
-"""Five transmissions of a request (0, 0.5, 1.5, 3.5, 7.5 s): then nobody is there."""
 _EVENTS_PER_PUMP = 64
 _NEW_CALLS_PER_S = 16
 """The library keeps the two RTP handles of an ended call for half a second, and aborts the process
@@ -54,6 +54,9 @@ class CallSink(Protocol):
 
     def on_refused(self, facts: CallFacts, refusal: Refuse) -> None:
         """A call was refused before it got a slot."""
+
+    def on_turned_away(self, rule: str, method: str, source: str) -> None:
+        """Another request was refused, or any was dropped unread (`method` is empty then)."""
 
     def on_trunk(self, state: TrunkState) -> None:
         """A registration changed."""
@@ -82,6 +85,9 @@ class SipEndpoint:
         self._policy = self._make_policy()
         self._refused_messages: deque[tuple[CallFacts, Refuse]] = deque()
         self._admitted_s: deque[float] = deque(maxlen=_NEW_CALLS_PER_S)
+        self._admitted = Admit()
+        """The last decision for a call: the library hands it over before it takes another."""
+        self._muffler = Muffler()
         self.draining = False
 
     async def __aenter__(self) -> SipEndpoint:
@@ -190,7 +196,7 @@ class SipEndpoint:
         quiet_library()
         self._lib.libCreate()
         self._lib.libInit(library_settings(self._config, self._log))
-        limit_transactions(_TRANSACTION_MS)
+        limit_transactions()
         kinds = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP}
         for name in self._config.transports:
             number = self._lib.transportCreate(kinds[name], transport_settings(self._config))
@@ -230,25 +236,40 @@ class SipEndpoint:
         while handled < _EVENTS_PER_PUMP and self._lib.libHandleEvents(0) > 0:
             handled += 1
         for level, text in self._log.drain():
-            (log.warning if level <= 2 else log.debug)("sip_library", text=text)
+            self._log_library(level, text)
         while self._refused_messages:
             self._sink.on_refused(*self._refused_messages.popleft())
         return handled
 
+    def _log_library(self, level: int, text: str) -> None:
+        """Log what the library says; it has a warning for every broken message of a stranger."""
+        if level > 2:
+            log.debug("sip_library", text=text)
+        elif self._muffler.passes("library", self._loop.time()):
+            log.warning("sip_library", text=text, not_logged=self._muffler.held_back("library"))
+
     def _judge(self, message: bytes, source: str, port: int) -> Decision | None:
+        flood = self._policy.flooded(source, self._loop.time())
+        if flood is not None:
+            self._sink.on_turned_away(flood.rule, "", source)
+            return flood
         self._drop_ended_legs()
         try:
             request = parse_request(message.decode("utf-8", "replace"))
         except ValueError:
             return Ignore()
+        is_call = request.is_initial and request.method == "INVITE"
         decision = self._policy.decide(request, source, _wall_s())
-        if isinstance(decision, Admit) and request.is_initial and request.method == "INVITE":
+        if isinstance(decision, Admit) and is_call:
             decision = self._too_fast() or decision
-        if isinstance(decision, Refuse) and not request.is_initial:
-            log.warning("offer_refused", rule=decision.rule, reason=decision.reason, source=source)
+        if isinstance(decision, Admit) and is_call:
+            self._admitted = decision
         elif isinstance(decision, Refuse) and not decision.is_challenge:
-            facts = self._facts(request, f"{source}:{port}", "")
-            self._refused_messages.append((facts, decision))
+            if is_call:
+                facts = self._facts(request, f"{source}:{port}", "")
+                self._refused_messages.append((facts, decision))
+            else:
+                self._sink.on_turned_away(decision.rule, request.method, source)
         return decision
 
     def _too_fast(self) -> Refuse | None:
@@ -278,6 +299,8 @@ class SipEndpoint:
         line = SipLine(
             self._facts(request, rdata.srcAddress, trunk), self._free_ports.pop(), self._loop
         )
+        if self._admitted.is_stranger:
+            line.is_strangers, line.ack_timeout_s = True, self._config.strangers.ack_timeout_s
         leg = Leg(account, line, call_number)
         line.bind(leg)
         self._lines.add(line)
@@ -326,6 +349,7 @@ class SipEndpoint:
             networks=tuple(networks),
             trunk_networks=self._trunk_networks,
             realm=DigestRealm(config.realm, users, os.urandom(32)) if users else None,
+            strangers=Strangers(config.strangers, self._strangers_slots),
             codecs=config.codecs,
             max_calls=config.max_calls,
             retry_after_s=config.retry_after_s,
@@ -333,6 +357,13 @@ class SipEndpoint:
             active_calls=self.active_calls,
             is_draining=lambda: self.draining,
         )
+
+    def _strangers_slots(self) -> list[HeldSlot]:
+        return [
+            HeldSlot(line.facts.source.rpartition(":")[0], line.is_confirmed)
+            for line in self._lines
+            if line.is_strangers and line.ended is None
+        ]
 
     def _trunk_networks(self) -> list[Network]:
         return [network for trunk in self._trunks.values() for network in trunk.networks]

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import ctypes
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from gateway.errors import SipError
 from gateway.sip import pj
@@ -19,6 +20,8 @@ from gateway.sip.admission import Admit, Decision, Refuse
 _PRIORITY = 24  # PJSIP_MOD_PRIORITY_TSX_LAYER (16) < ours < PJSIP_MOD_PRIORITY_UA_PROXY_LAYER (32)
 _SOURCE_NAME, _SOURCE_PORT, _MESSAGE, _MESSAGE_LENGTH = 4368, 4416, 4424, 4432
 _MAX_MESSAGE = 65535
+TRANSACTION_MS = 8000
+"""Five transmissions of a request (0, 0.5, 1.5, 3.5, 7.5 s): then nobody is there."""
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
 
 Judge = Callable[[bytes, str, int], Decision | None]
@@ -63,7 +66,7 @@ def quiet_library() -> None:
     ctypes.CDLL(pj.LIBRARY_PATH).pj_log_set_level(0)
 
 
-def limit_transactions(timeout_ms: int) -> None:
+def limit_transactions(timeout_ms: int = TRANSACTION_MS) -> None:
     """Give up unanswered requests, and 200s without an ACK, after so long.  After `libInit` only.
 
     Timers B, F and H, which RFC 3261 sets to 64 * T1 = 32 s: for so long one unacknowledged INVITE
@@ -72,6 +75,16 @@ def limit_transactions(timeout_ms: int) -> None:
     lib = ctypes.CDLL(pj.LIBRARY_PATH)
     lib.pjsip_tsx_set_timers.restype = None
     lib.pjsip_tsx_set_timers(0, 0, 0, timeout_ms)  # 0 = T1, T2, T4 as they are
+
+
+@contextmanager
+def transactions_of(timeout_ms: int) -> Iterator[None]:
+    """Give up the requests that are first sent within this block after so long."""
+    limit_transactions(timeout_ms)
+    try:
+        yield
+    finally:
+        limit_transactions()
 
 
 class RequestFilter:

@@ -65,7 +65,7 @@ def forbidden(package, imported):
     if not imported.startswith("gateway."):
         return False
     target = imported.split(".")[1]
-    if target in {package, "errors", "__version__"}:
+    if target in {package, "errors", "__version__", "allowance"}:
         return False
     return not any(
         target == allowed or f"{imported}.".startswith(f"{allowed}.")

@@ -15,12 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from gateway.allowance import Allowance
 from gateway.errors import CallNotFound, ConfigError
 from gateway.records.files import read_call, read_events
 from gateway.records.index import CallIndex
 from gateway.records.model import CallRecord, TurnRecord
 from gateway.records.repair import repair
-from gateway.records.store import Allowance, CallRecords
+from gateway.records.store import CallRecords
 from gateway.records.wav import StereoWavWriter
 
 CALL_ID = "20261120-132233-9f03ab7c"

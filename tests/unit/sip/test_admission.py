@@ -6,9 +6,11 @@ from ipaddress import ip_network
 
 import pytest
 
-from gateway.sip.admission import AdmissionPolicy, Admit, Refuse
+from gateway.config.models import StrangersConfig
+from gateway.sip.admission import AdmissionPolicy, Admit, Ignore, Refuse
 from gateway.sip.digest import DigestRealm
 from gateway.sip.message import parse_request
+from gateway.sip.strangers import HeldSlot, Strangers
 from tests.unit.sip.test_digest import client
 
 NOW = 1_700_000_000.0
@@ -21,6 +23,7 @@ def policy(**changes):
         "networks": (ip_network("10.0.0.0/8"),),
         "trunk_networks": lambda: [ip_network("192.0.2.1/32")],
         "realm": None,
+        "strangers": Strangers(StrangersConfig(), list),
         "codecs": ("PCMU", "PCMA"),
         "max_calls": 4,
         "retry_after_s": 7,
@@ -156,3 +159,70 @@ def test_session_timers_that_are_too_short_are_refused(headers, status):
     assert (found.status if isinstance(found, Refuse) else None) == status
     if status:
         assert ("Min-SE", "90") in found.headers
+
+
+EVERYBODY = (ip_network("10.0.0.0/8"), ip_network("0.0.0.0/0"))
+STRANGER = "203.0.113.9"
+OTHER = "198.51.100.2"
+
+
+def held(*slots):
+    """Slots of strangers: `address` = with an ACK, `address?` = without."""
+    found = [HeldSlot(slot.rstrip("?"), not slot.endswith("?")) for slot in slots]
+    return Strangers(StrangersConfig(), lambda: found)
+
+
+@pytest.mark.parametrize(
+    ("slots", "verdict"),
+    [
+        ([], Admit(is_stranger=True)),
+        ([STRANGER], Admit(is_stranger=True)),
+        ([OTHER, OTHER], Admit(is_stranger=True)),
+        ([OTHER + "?"], Admit(is_stranger=True)),
+        ([STRANGER + "?"], ("sip.strangers.unacknowledged_per_source", 503)),
+        ([STRANGER, STRANGER], ("sip.strangers.calls_per_source", 503)),
+        ([OTHER + "?", "192.0.2.9?"], ("sip.strangers.unacknowledged", 503)),
+        ([OTHER, OTHER, "192.0.2.9"], ("sip.strangers.calls", 503)),
+    ],
+)
+def test_strangers_have_a_share_of_the_slots(slots, verdict):
+    changes = {"networks": EVERYBODY, "strangers": held(*slots)}
+    assert judged(invite(), STRANGER, **changes) == verdict
+    assert judged(invite(), "10.1.1.1", **changes) == Admit()
+    assert judged(invite(), "192.0.2.1", **changes) == Admit()
+
+
+def test_who_has_proved_a_password_is_no_stranger():
+    header = client(REALM.challenges(NOW)[0], "alice", "secret")
+    request = invite(headers=f"Authorization: {header}\r\n")
+    full = held(STRANGER, STRANGER, OTHER)
+    assert judged(request, STRANGER, realm=REALM, strangers=full) == Admit("alice")
+
+
+def test_a_flood_is_dropped_and_those_who_are_known_are_not():
+    gate = policy(networks=EVERYBODY)
+    answers = [gate.flooded(STRANGER, 5.0) for _ in range(100)]
+    assert answers == [None] * 20 + [Ignore("sip.strangers.requests_per_s")] * 80
+    assert gate.flooded(OTHER, 5.0) is None
+    assert [gate.flooded("10.1.1.1", 5.0) for _ in range(100)] == [None] * 100
+    assert gate.flooded(STRANGER, 5.15) is None
+
+
+def test_a_flood_from_everywhere_has_a_limit_of_its_own():
+    gate = policy()
+    answers = [gate.flooded(f"203.0.{n // 250}.{n % 250}", 5.0) for n in range(1000)]
+    assert answers == [None] * 400 + [Ignore("sip.strangers.all_requests_per_s")] * 600
+    assert gate.flooded("192.0.2.1", 5.0) is None
+
+
+def test_passwords_cannot_be_tried_without_end():
+    gate = policy(realm=REALM)
+
+    def attempt(password, source=STRANGER):
+        header = client(REALM.challenges(NOW)[0], "alice", password)
+        found = gate.decide(invite(headers=f"Authorization: {header}\r\n"), source, NOW)
+        return found.rule if isinstance(found, Refuse) else found
+
+    assert [attempt("wrong") for _ in range(10)] == ["sip.users"] * 10
+    assert attempt("secret") == "sip.strangers.wrong_passwords_per_minute"
+    assert attempt("secret", OTHER) == Admit("alice")

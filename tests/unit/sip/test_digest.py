@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sip.digest import NONCE_LIFE_S, DigestRealm, Verdict, _response
+from gateway.sip.digest import NONCE_LIFE_S, DigestRealm, UsedNonces, Verdict, _response
 
 REALM = DigestRealm("gw", {"alice": "secret", "ünal": "pässword"}, b"key")
 NOW = 1_700_000_000.0
@@ -34,7 +34,7 @@ def test_rfc_7616_section_3_9_1(algorithm, response):
     assert _response(fields, "Mufasa", "Circle of Life", "GET") == response
 
 
-def client(challenge, user, password, *, method="INVITE", qop=True, **changes):
+def client(challenge, user, password, *, method="INVITE", qop=True, nc="00000001", **changes):
     """What a phone answers; written from the RFC, not from our code."""
     given = dict(p.split("=", 1) for p in challenge.removeprefix("Digest ").split(", "))
     given = {name: value.strip('"') for name, value in given.items()} | changes
@@ -44,13 +44,13 @@ def client(challenge, user, password, *, method="INVITE", qop=True, **changes):
         return make(":".join(parts).encode()).hexdigest()
 
     ha1, ha2 = h(user, given["realm"], password), h(method, "sip:100@gw")
-    middle = ["00000001", "abc", "auth"] if qop else []
+    middle = [nc, "abc", "auth"] if qop else []
     response = h(ha1, given["nonce"], *middle, ha2)
     header = (
         f'Digest username="{user}", realm="{given["realm"]}", nonce="{given["nonce"]}", '
         f'uri="sip:100@gw", response="{response}", algorithm={given["algorithm"]}'
     )
-    return header + (', qop=auth, nc=00000001, cnonce="abc"' if qop else "")
+    return header + (f', qop=auth, nc={nc}, cnonce="abc"' if qop else "")
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -104,3 +104,43 @@ def test_odd_credentials_never_raise_and_are_never_right(user, nonce, response):
         header = f'Digest username="{user}", realm="gw", nonce="{told}", response="{response}"'
         assert REALM.verify(header, "INVITE", NOW)[0] is not Verdict.RIGHT
     assert REALM.verify(user, "INVITE", NOW)[0] is not Verdict.RIGHT
+
+
+def test_what_was_overheard_is_of_no_use():
+    """RFC 7616 section 3.4: the server refuses a nonce count that it has seen."""
+    challenge = REALM.challenges(NOW)[0]
+    counts = ["00000001", "00000001", "0000000a", "00000002", "0000000b", "0", "+000000f"]
+    verdicts = [
+        REALM.verify(client(challenge, "alice", "secret", nc=nc), "INVITE", NOW)[0].name
+        for nc in counts
+    ]
+    assert verdicts == ["RIGHT", "STALE", "RIGHT", "STALE", "RIGHT", "STALE", "STALE"]
+
+
+def test_without_a_count_a_nonce_is_good_for_one_request():
+    header = client(REALM.challenges(NOW)[0], "alice", "secret", qop=False)
+    verdicts = [REALM.verify(header, "INVITE", NOW)[0] for _ in range(2)]
+    assert verdicts == [Verdict.RIGHT, Verdict.STALE]
+
+
+def test_two_clients_of_one_second_do_not_share_a_nonce():
+    one, two = REALM.challenges(NOW)[0], REALM.challenges(NOW)[0]
+    for challenge in (one, two):
+        header = client(challenge, "alice", "secret")
+        assert REALM.verify(header, "INVITE", NOW)[0] is Verdict.RIGHT
+
+
+def test_used_nonces_are_bounded_and_the_forgotten_stay_used():
+    used = UsedNonces(kept=3)
+    nonces = [f"{second:x}-{second:x}-signature" for second in range(10)]
+    assert all(used.use(nonce, 1) for nonce in nonces)
+    assert len(used) == 3
+    assert not any(used.use(nonce, 1) for nonce in nonces)
+    assert [used.use(nonce, 2) for nonce in nonces] == [False] * 7 + [True] * 3
+
+
+def test_wrong_passwords_fill_no_memory():
+    realm = DigestRealm("gw", {"alice": "secret"}, b"key")
+    for _ in range(100):
+        realm.verify(client(realm.challenges(NOW)[0], "alice", "wrong"), "INVITE", NOW)
+    assert len(realm.used) == 0
