@@ -24,6 +24,9 @@ _READY_S = 120.0
 _STOP_S = 20.0
 
 FRONT_DESK = """
+[outgoing]
+allow = ["sip:*@127.0.0.1:*"]
+
 [agents.front-desk]
 tools = [
   "gateway.script.examples.front_desk_tools:opening_hours",

@@ -3,7 +3,7 @@
 GatewayError
   ConfigError(problems)                       exit code 78, all problems at once
   SipError(status, reason)                    pj.Error is translated in sip/, nowhere else
-    RegistrationFailed  CallRejected  CallNotFound  NoCallSlot  TransferFailed
+    RegistrationFailed  CallRejected  CallNotFound  NoCallSlot  TransferFailed  OutgoingRefused
   MediaError   NoMedia  UnsupportedFormat
   ProviderError(provider, problem)            vendor exceptions are translated by the provider
     ProviderUnavailable  ProviderTimeout  ProviderRejected  ProviderProtocolError
@@ -75,6 +75,10 @@ class NoCallSlot(SipError):
 
 class TransferFailed(SipError):
     """The REFER was refused, or its NOTIFY reported a failure."""
+
+
+class OutgoingRefused(SipError):
+    """`[outgoing]` does not let this call or transfer go out; 403 never, 429 not now."""
 
 
 class MediaError(GatewayError):

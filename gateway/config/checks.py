@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, ip_address, ip_network
 
+from gateway.config.destinations import Destinations, pattern_fault
 from gateway.config.faults import did_you_mean
 from gateway.config.locate import KeyPath
 from gateway.config.models import (
@@ -31,6 +32,7 @@ def check(config: GatewayConfig) -> Iterator[Fault]:
     yield from _http_faults(config)
     yield from _trunk_faults(config)
     yield from _agent_faults(config)
+    yield from _outgoing_faults(config)
 
 
 def is_sip_uri(text: str) -> bool:
@@ -159,6 +161,30 @@ def _one_agent_faults(agent: AgentConfig) -> Iterator[Fault]:
     yield from _silent_faults(agent)
     for loc, text in _filler_faults(agent.filler):
         yield ("filler", *loc), text
+
+
+def destinations(config: GatewayConfig) -> Destinations:
+    """Give what `[outgoing]` allows; patterns at fault allow nothing."""
+    good = [pattern for pattern in config.outgoing.allow if not pattern_fault(pattern)]
+    return Destinations(good, {trunk.name: trunk.server for trunk in config.trunks})
+
+
+def not_allowed(target: str) -> str:
+    """Say what to do about a target that `[outgoing]` does not allow."""
+    return f'outgoing calls there are not allowed: add "{target}" to [outgoing] allow'
+
+
+def _outgoing_faults(config: GatewayConfig) -> Iterator[Fault]:
+    for index, pattern in enumerate(config.outgoing.allow):
+        if fault := pattern_fault(pattern):
+            yield ("outgoing", "allow", index), fault
+    allowed = destinations(config)
+    for name, agent in config.agents.items():
+        if "transfer_call" not in agent.builtin_tools:
+            continue
+        for who, target in agent.transfer_targets.items():
+            if is_sip_uri(target) and not allowed.allow(target):
+                yield ("agents", name, "transfer_targets", who), not_allowed(target)
 
 
 def _silent_faults(agent: AgentConfig) -> Iterator[Fault]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from gateway.config.models import AgentConfig, GatewayConfig
+from gateway.config.models import AgentConfig, GatewayConfig, OutgoingConfig
 
 _TOOLS = "gateway.script.examples.front_desk_tools"
 
 
 def default_config() -> GatewayConfig:
     """Give the front desk of the example script, with its tools, on 127.0.0.1:5060."""
-    return GatewayConfig(agents={"front-desk": _front_desk()})
+    # Only this machine can be called: enough to try `gateway call`, and it costs nothing.
+    outgoing = OutgoingConfig(allow=("sip:*@127.0.0.1:*",))
+    return GatewayConfig(agents={"front-desk": _front_desk()}, outgoing=outgoing)
 
 
 def _front_desk() -> AgentConfig:

@@ -56,7 +56,7 @@ def load_config(path: Path | None, environ: Mapping[str, str] | None = None) -> 
     broken = {loc for loc, _ in faults}
     if config is not None:
         if "agents" not in file.table:
-            config = config.model_copy(update={"agents": default_config().agents})
+            config = _with_default_agent(config, has_outgoing="outgoing" in file.table)
         config, later = _finished(config, file.folder)
         faults += [fault for fault in later if not _is_about(fault[0], broken)]
     if faults or config is None:
@@ -88,7 +88,8 @@ def load_dialplan(config: GatewayConfig, environ: Mapping[str, str] | None = Non
             sources += [source] if source else []
     plan, found = assemble(sources, config)
     if len(sources) == len(paths):  # else they would refer to what only seems to be missing
-        problems += found
+        known = {(problem.path, problem.line) for problem in problems}
+        problems += [fault for fault in found if (fault.path, fault.line) not in known]
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: (problem.path, problem.line)))
     return plan
@@ -147,6 +148,13 @@ def _without(table: dict[str, Any], locs: list[KeyPath]) -> dict[str, Any]:
             if keys and isinstance(parent, dict):
                 parent.pop(keys[-1], None)
     return rest
+
+
+def _with_default_agent(config: GatewayConfig, *, has_outgoing: bool) -> GatewayConfig:
+    """Add the front desk, and leave to call what it may transfer to."""
+    default = default_config()
+    outgoing = config.outgoing if has_outgoing else default.outgoing
+    return config.model_copy(update={"agents": default.agents, "outgoing": outgoing})
 
 
 def _finished(config: GatewayConfig, folder: Path) -> tuple[GatewayConfig, list[Fault]]:

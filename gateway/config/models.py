@@ -76,6 +76,18 @@ class SipConfig(Table):
     strangers: StrangersConfig = StrangersConfig()
 
 
+class OutgoingConfig(Table):
+    """`[outgoing]`: calls that the gateway places, and transfers.  None, unless allowed here."""
+
+    allow: tuple[str, ...] = ()
+    """Destinations: numbers over a trunk (`"+49*"`), addresses (`"sip:*@pbx.example"`)."""
+    calls_per_minute: Annotated[int, Field(ge=1)] = 10
+    """Of the whole gateway (one machine), transfers included."""
+    calls_per_hour: Annotated[int, Field(ge=1)] = 60
+    concurrent: Annotated[int, Field(ge=1)] = 4
+    """Placed calls at the same time."""
+
+
 class HttpConfig(Table):
     """`[http]`: the API, health and metrics."""
 
@@ -271,6 +283,7 @@ class GatewayConfig(Table):
     """`gateway.toml`."""
 
     sip: SipConfig = SipConfig()
+    outgoing: OutgoingConfig = OutgoingConfig()
     http: HttpConfig = HttpConfig()
     workers: WorkersConfig = WorkersConfig()
     records: RecordsConfig = RecordsConfig()

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from gateway.audio.wav import read_wav
-from gateway.config.checks import Fault, is_sip_uri
+from gateway.config.checks import Fault, destinations, is_sip_uri, not_allowed
 from gateway.config.dialplans import (
     FACTS,
     Action,
@@ -101,6 +101,8 @@ class _Check:
         self._contexts = plan.contexts
         self._agents = list(config.agents)
         self._trunks = [trunk.name for trunk in config.trunks]
+        self._destinations = destinations(config)
+        self._calls_out = bool(config.outgoing.allow)
         self._collected = sorted(
             step.collect.into
             for context in plan.contexts.values()
@@ -149,11 +151,19 @@ class _Check:
         if agent and agent not in self._agents:
             yield ("agent",), f'no agent "{agent}"{did_you_mean(agent, self._agents)}'
         if isinstance(action, Transfer):
-            example = dict.fromkeys(placeholders(action.target), "1")
-            if not is_sip_uri(fill(action.target, example)):
-                yield ("target",), f'must be a SIP URI (sip:...), not "{action.target}"'
+            yield from ((("target",), fault) for fault in self._target_faults(action.target))
         if isinstance(action, Branch) and action.on not in self._collected:
             yield ("on",), f'no collect has into = "{action.on}"'
+
+    def _target_faults(self, target: str) -> Iterator[str]:
+        example = dict.fromkeys(placeholders(target), "1")
+        if not is_sip_uri(fill(target, example)):
+            yield f'must be a SIP URI (sip:...), not "{target}"'
+        elif example:  # whether it fits is known in the call only
+            if not self._calls_out:
+                yield "outgoing calls are off: name in [outgoing] allow where this may go"
+        elif not self._destinations.allow(target):
+            yield not_allowed(target)
 
     def _placeholder_faults(self, text: str) -> Iterator[str]:
         known = [*FACTS, *(f"collected.{name}" for name in self._collected)]

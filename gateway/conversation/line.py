@@ -86,7 +86,7 @@ class CallLine(Protocol):
         """End the call (BYE, CANCEL or a final response, whichever is due).  Idempotent."""
 
     async def transfer(self, target: str) -> None:
-        """Blind transfer (REFER), followed to its final NOTIFY.  Raises TransferFailed."""
+        """Blind transfer (REFER), followed to its end.  Raises TransferFailed, OutgoingRefused."""
 
     async def send_digits(self, digits: str) -> None:
         """Send DTMF by RFC 4733; returns when the last has been sent."""

@@ -22,7 +22,7 @@ from gateway.conversation.live_call import LiveCall, Request
 from gateway.conversation.reply import Reply
 from gateway.conversation.voice import Voice, pieces_of
 from gateway.dialplan.variables import fill_text, fill_uri
-from gateway.errors import ProviderError, TransferFailed
+from gateway.errors import OutgoingRefused, ProviderError, TransferFailed
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +79,7 @@ async def transfer(step: Transfer, scope: StepScope) -> Ending | None:
     scope.call.note("transfer_started", target=target)
     try:
         await scope.call.line.transfer(target)
-    except TransferFailed as error:
+    except (TransferFailed, OutgoingRefused) as error:
         log.warning("transfer_failed", target=target, problem=str(error))
         scope.call.note("transfer_failed", target=target, problem=str(error))
         return None

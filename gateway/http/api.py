@@ -116,7 +116,7 @@ def _reading_routes(gateway: GatewayPort) -> APIRouter:
 
 def _acting_routes(gateway: GatewayPort) -> APIRouter:
     routes = APIRouter(
-        prefix="/v1/calls", tags=["calls"], responses=_errors(401, 403, 404, 422, 502, 503)
+        prefix="/v1/calls", tags=["calls"], responses=_errors(401, 403, 404, 422, 429, 502, 503)
     )
 
     @routes.post("", status_code=201)

@@ -47,6 +47,8 @@ def status_and_code(error: errors.GatewayError) -> tuple[int, str]:
     if isinstance(error, errors.CommandError):
         status = error.status if 400 <= error.status <= 599 else 500
         return status, _COMMAND_CODES.get(status, "command_failed")
+    if isinstance(error, errors.OutgoingRefused):
+        return error.status, "outgoing_refused"
     word = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500), word
 
@@ -64,7 +66,7 @@ _COMMAND_CODES = {
 def error_response(status: int, code: str, message: str) -> JSONResponse:
     """Give the answer for one error."""
     body = ErrorBody(error=ErrorDetail(code=code, message=message))
-    headers = {"Retry-After": str(_RETRY_AFTER_S)} if status == 503 else None
+    headers = {"Retry-After": str(_RETRY_AFTER_S)} if status in {429, 503} else None
     return JSONResponse(body.model_dump(), status_code=status, headers=headers)
 
 

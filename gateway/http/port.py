@@ -141,13 +141,13 @@ class GatewayPort(Protocol):
         """Give one call, in progress or finished.  Raises CallNotFound."""
 
     async def place_call(self, to: str, agent: str, trunk: str) -> str:
-        """Send the INVITE and give the call id.  Raises NoCallSlot, CommandError."""
+        """Send the INVITE, give the call id.  Raises OutgoingRefused, NoCallSlot, CommandError."""
 
     async def hang_up(self, call_id: str) -> None:
         """End a call.  Raises CallNotFound."""
 
     async def transfer(self, call_id: str, target: str) -> None:
-        """Transfer, to the final NOTIFY.  Raises CallNotFound, TransferFailed."""
+        """Transfer, to the final NOTIFY.  Raises CallNotFound, TransferFailed, OutgoingRefused."""
 
     async def say(self, call_id: str, text: str) -> None:
         """Queue a text to be spoken.  Raises CallNotFound."""

@@ -26,6 +26,7 @@ from gateway.process.remote import RemoteGateway
 from gateway.recognizer.process import RecognizerProcess
 from gateway.records.index import CallIndex
 from gateway.records.repair import repair
+from gateway.sip.outgoing import LEDGER_ENV
 from gateway.telemetry.logging import configure_logging
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.process import is_process_alive
@@ -142,6 +143,7 @@ async def serve(config: GatewayConfig, config_path: Path | None) -> None:
             recognizer = RecognizerProcess(folder / "recognizer.sock")
             await stack.enter_async_context(recognizer)
             os.environ["GATEWAY_RECOGNIZER_SOCKET"] = str(recognizer.socket)
+        os.environ[LEDGER_ENV] = str(folder / "outgoing.json")
         group = await stack.enter_async_context(asyncio.TaskGroup())
         tasks = [
             group.create_task(worker.keep(folder)),

@@ -29,6 +29,7 @@ _SIP_KINDS: dict[str, type[errors.SipError]] = {
         errors.CallNotFound,
         errors.NoCallSlot,
         errors.TransferFailed,
+        errors.OutgoingRefused,
     )
 }
 

@@ -92,6 +92,13 @@ class Worker:
         now_s = asyncio.get_running_loop().time()
         self._parts.records.record_refusal(record, now_s=now_s, details={"rule": refusal.rule})
 
+    def on_outgoing_refused(self, rule: str, target: str) -> None:
+        """Count what `[outgoing]` kept from going out."""
+        self._parts.metrics.outgoing_refused.labels(rule).inc()
+        if self._muffler.passes(rule, asyncio.get_running_loop().time()):
+            held_back = self._muffler.held_back(rule)
+            log.warning("outgoing_refused", rule=rule, target=target, not_logged=held_back)
+
     def on_turned_away(self, rule: str, method: str, source: str) -> None:
         """Count a request that was no call, or was not even read."""
         self._count_refused("request_refused", rule, method=method, source=source)
@@ -297,7 +304,8 @@ async def _serve_until_stopped(parts: _Parts) -> None:
         loop.add_signal_handler(number, stop.set)
     async with asyncio.TaskGroup() as group:
         worker = Worker(parts, group)
-        async with SipEndpoint(parts.config.sip, parts.config.trunks, worker) as endpoint:
+        config = parts.config
+        async with SipEndpoint(config.sip, config.trunks, config.outgoing, worker) as endpoint:
             worker.endpoint = endpoint
             tasks = [
                 group.create_task(endpoint.run()),

@@ -13,6 +13,7 @@ from gateway.sip import pj
 from gateway.sip.input_delay import InputDelay
 from gateway.sip.media_port import CallMediaPort
 from gateway.sip.native import transactions_of
+from gateway.sip.outgoing import OutgoingGuard
 from gateway.threads import FrameInlet, FrameOutlet
 
 _ACK_TIMEOUT_S = 8.0  # RFC 3261 says 32 s (timer H): too long for one of four slots
@@ -64,9 +65,14 @@ class SipLine:
     """A call as the rest of the gateway sees it."""
 
     def __init__(
-        self, facts: CallFacts, port: CallMediaPort, loop: asyncio.AbstractEventLoop
+        self,
+        facts: CallFacts,
+        port: CallMediaPort,
+        loop: asyncio.AbstractEventLoop,
+        outgoing: OutgoingGuard,
     ) -> None:
         self.facts = facts
+        self._outgoing = outgoing
         self.inlet = FrameInlet(loop)
         self.outlet = FrameOutlet()
         self.statistics = RtpStatistics()
@@ -162,11 +168,13 @@ class SipLine:
         """Blind transfer by REFER (RFC 3515), followed to its final NOTIFY.
 
         Raises:
+            OutgoingRefused: `[outgoing]` does not allow it; nothing was sent.
             TransferFailed: refused, failed at the target, or without an outcome for 60 s.
         """
         leg = self._require_leg()
         if self._transfer is not None:
             raise TransferFailed(491, "another transfer is in progress")
+        self._outgoing.begin_transfer(target)
         self._transfer = asyncio.get_running_loop().create_future()
         try:
             leg.xfer(target, pj.CallOpParam())

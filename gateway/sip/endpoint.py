@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from gateway.allowance import Muffler
-from gateway.config.models import SipConfig, TrunkConfig
+from gateway.config.models import OutgoingConfig, SipConfig, TrunkConfig
 from gateway.conversation.line import CallFacts
 from gateway.errors import CallRejected, NoCallSlot, SipError
 from gateway.sip import pj
@@ -32,6 +32,7 @@ from gateway.sip.library import (
 from gateway.sip.media_port import CallMediaPort
 from gateway.sip.message import SipRequest, parse_request, uri_user
 from gateway.sip.native import RequestFilter, limit_transactions, quiet_library
+from gateway.sip.outgoing import OutgoingGuard
 from gateway.sip.strangers import HeldSlot, Strangers
 from gateway.sip.trunk import Trunk, TrunkState
 
@@ -58,6 +59,9 @@ class CallSink(Protocol):
     def on_turned_away(self, rule: str, method: str, source: str) -> None:
         """Another request was refused, or any was dropped unread (`method` is empty then)."""
 
+    def on_outgoing_refused(self, rule: str, target: str) -> None:
+        """`[outgoing]` did not let a call or transfer go out."""
+
     def on_trunk(self, state: TrunkState) -> None:
         """A registration changed."""
 
@@ -68,7 +72,14 @@ class CallSink(Protocol):
 class SipEndpoint:
     """One pjsua2 library on one port.  Every method runs on the loop thread."""
 
-    def __init__(self, config: SipConfig, trunks: Iterable[TrunkConfig], sink: CallSink) -> None:
+    def __init__(
+        self,
+        config: SipConfig,
+        trunks: Iterable[TrunkConfig],
+        outgoing: OutgoingConfig,
+        sink: CallSink,
+    ) -> None:
+        trunks = tuple(trunks)
         self._config = config
         self._sink = sink
         self._loop = asyncio.get_running_loop()
@@ -80,6 +91,7 @@ class SipEndpoint:
         self._free_ports: list[CallMediaPort] = []
         self._ports: list[CallMediaPort] = []
         self._trunks = {t.name: Trunk(t, self._loop, sink.on_trunk) for t in trunks}
+        self._outgoing = OutgoingGuard(outgoing, trunks, sink.on_outgoing_refused)
         self._accounts: dict[str, _Account] = {}
         self._filter: RequestFilter | None = None
         self._policy = self._make_policy()
@@ -140,9 +152,11 @@ class SipEndpoint:
             trunk_name: empty = straight to the URI.
 
         Raises:
+            OutgoingRefused: `[outgoing]` does not allow it.
             NoCallSlot: all slots are taken.
             SipError: unknown trunk or bad target.
         """
+        self._outgoing.check_destination(target, trunk_name)
         self._drop_ended_legs()
         if self.active_calls() >= self._config.max_calls or not self._free_ports:
             raise NoCallSlot(503, f"all {self._config.max_calls} call slots taken")
@@ -156,7 +170,8 @@ class SipEndpoint:
         facts = CallFacts(
             self._sink.new_call_id(), "out", uri_user(uri) or uri, caller, trunk_name, uri
         )
-        line = SipLine(facts, self._free_ports.pop(), self._loop)
+        self._outgoing.begin_call(facts.call_id, target, trunk_name)
+        line = SipLine(facts, self._free_ports.pop(), self._loop, self._outgoing)
         leg = Leg(account, line)
         line.bind(leg)
         how = pj.CallOpParam(True)  # noqa: FBT003 (pjsua2's signature: use default call settings)
@@ -297,7 +312,10 @@ class SipEndpoint:
         if not self._free_ports:  # cannot be: the filter counts the same slots
             raise NoCallSlot(503, "no media port free")
         line = SipLine(
-            self._facts(request, rdata.srcAddress, trunk), self._free_ports.pop(), self._loop
+            self._facts(request, rdata.srcAddress, trunk),
+            self._free_ports.pop(),
+            self._loop,
+            self._outgoing,
         )
         if self._admitted.is_stranger:
             line.is_strangers, line.ack_timeout_s = True, self._config.strangers.ack_timeout_s
@@ -336,6 +354,8 @@ class SipEndpoint:
 
     def _recycle(self, line: SipLine) -> None:
         port = line.release()
+        if line.facts.direction == "out":
+            self._outgoing.end_call(line.facts.call_id)
         if port is not None:
             self._free_ports.append(port)
 

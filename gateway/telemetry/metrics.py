@@ -71,6 +71,9 @@ class Metrics:
             "calls", "Calls that ended, by direction and reason.", "direction", "end_reason"
         )
         self.refused = self._counter("refused", "Incoming calls refused, by rule.", "rule")
+        self.outgoing_refused = self._counter(
+            "outgoing_refused", "Calls and transfers that [outgoing] kept in, by rule.", "rule"
+        )
         self.call_slots = self._gauge("call_slots", "Calls that fit at the same time.")
         self.call_slots_used = self._gauge("call_slots_used", "Calls in progress.")
         self.call_duration = self._histogram(

@@ -221,6 +221,7 @@ def free_rtp_ports(count: int = _RTP_PORTS) -> list[int]:
 def _default_settings() -> dict[str, Any]:
     return {
         "sip": {"bind": "127.0.0.1", "port": free_port(), "rtp_ports": free_rtp_ports()},
+        "outgoing": {"allow": ["sip:*@127.0.0.1:*"], "calls_per_minute": 100},
         "http": {"port": free_port()},
         "records": {"directory": "calls"},
         "log": {"level": "debug", "format": "console"},

@@ -25,7 +25,10 @@ ALLOWED = {
     "telemetry": {MODELS},
     "config": {"gateway.providers", "gateway.audio.wav"},
     "threads": {AUDIO, "gateway.audio.seam"},
-    "sip": {AUDIO, "threads", "telemetry", MODELS, "gateway.conversation.line"},
+    "sip": {
+        AUDIO, "threads", "telemetry", MODELS, "gateway.conversation.line",
+        "gateway.config.destinations",
+    },
     "conversation": {
         "turn", "audio", "telemetry", "threads", CONTRACTS, MODELS, "gateway.records.model",
     },

@@ -1,5 +1,6 @@
 """dialplans/*.toml: every mistake is named with its file, line, key and fix."""
 
+import re
 import wave
 
 import pytest
@@ -17,12 +18,19 @@ from gateway.config.dialplans import (
     placeholders,
 )
 from gateway.config.loader import load_dialplan
-from gateway.config.models import AgentConfig, DialplanConfig, GatewayConfig, TrunkConfig
+from gateway.config.models import (
+    AgentConfig,
+    DialplanConfig,
+    GatewayConfig,
+    OutgoingConfig,
+    TrunkConfig,
+)
 from gateway.errors import ConfigError
 
 
-def config_for(folder, **trunks):
+def config_for(folder, allow=("sip:*@*",), **trunks):
     return GatewayConfig(
+        outgoing=OutgoingConfig(allow=allow),
         agents={"reception": AgentConfig(), "sales": AgentConfig()},
         trunks=tuple(
             TrunkConfig(name=name, server="h", context=context) for name, context in trunks.items()
@@ -300,3 +308,22 @@ def test_hang_up_refuses_with_603_unless_told_otherwise(tmp_path):
 def test_placeholders():
     assert placeholders("{a} {b.c} {not this} {}") == ["a", "b.c"]
     assert fill("{a} {b.c} {not this} {}", {"a": "{b.c}"}) == "{b.c} {b.c} {not this} {}"
+
+
+@pytest.mark.parametrize(
+    ("allow", "target", "fix"),
+    [
+        ((), "sip:x@h", 'add "sip:x@h" to [outgoing] allow'),
+        (("sip:*@other",), "sip:x@h", 'add "sip:x@h" to [outgoing] allow'),
+        (("sip:*@h",), "sip:x@h", ""),
+        ((), "sip:{called}@h", "name in [outgoing] allow where this may go"),
+        (("sip:*@h",), "sip:{called}@h", ""),
+    ],
+)
+def test_a_transfer_must_be_allowed(tmp_path, allow, target, fix):
+    (tmp_path / "a.toml").write_text(steps(f'transfer = "{target}"'), encoding="utf-8")
+    if not fix:
+        load_dialplan(config_for(tmp_path, allow), {})
+        return
+    with pytest.raises(ConfigError, match=re.escape(fix)):
+        load_dialplan(config_for(tmp_path, allow), {})

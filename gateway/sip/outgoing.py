@@ -1,0 +1,149 @@
+"""What may leave: every call that we place and every transfer passes here first."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+from gateway.config.destinations import Destinations
+from gateway.config.models import OutgoingConfig, TrunkConfig
+from gateway.errors import OutgoingRefused
+from gateway.telemetry.process import is_process_alive
+
+LEDGER_ENV = "GATEWAY_OUTGOING_LEDGER"
+"""Path of the file in which all workers of this machine count together."""
+_HOUR_S = 3600.0
+_MINUTE_S = 60.0
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What was placed lately.  Pure; times are monotonic seconds of this machine."""
+
+    begun_s: list[float] = field(default_factory=list)
+    """Calls and transfers of the last hour."""
+    up: list[tuple[int, str]] = field(default_factory=list)
+    """(process id, call id) of the placed calls that have not ended."""
+
+    def broken_cap(self, caps: OutgoingConfig, now_s: float, *, is_call: bool) -> str:
+        """Name the cap that one more would break; empty = none."""
+        self.begun_s = [at for at in self.begun_s if 0 <= now_s - at < _HOUR_S]
+        last_minute = sum(now_s - at < _MINUTE_S for at in self.begun_s)
+        if is_call and len(self.up) >= caps.concurrent:
+            return "concurrent"
+        if last_minute >= caps.calls_per_minute:
+            return "calls_per_minute"
+        return "calls_per_hour" if len(self.begun_s) >= caps.calls_per_hour else ""
+
+
+class SharedLedger:
+    """A ledger in a file, changed under its lock: a few hundred bytes, a few times a minute."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Take the file, made when it is missing; None = of this process alone."""
+        self._path = path
+        self._own = Ledger()
+
+    @contextmanager
+    def changed(self) -> Iterator[Ledger]:
+        """Give the ledger to look at and change.
+
+        Raises:
+            OSError: the file cannot be used.
+            ValueError: it holds something else.
+        """
+        if self._path is None:
+            yield self._own
+            return
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "r+", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
+            ledger = _read(file.read())
+            yield ledger
+            file.seek(0)
+            file.write(json.dumps({"begun_s": ledger.begun_s, "up": ledger.up}))
+            file.truncate()  # last: a full disk leaves what cannot be read, not an empty ledger
+
+
+class OutgoingGuard:
+    """Judges and counts what one worker sends out."""
+
+    def __init__(
+        self,
+        config: OutgoingConfig,
+        trunks: Iterable[TrunkConfig],
+        on_refused: Callable[[str, str], None],
+        ledger: SharedLedger | None = None,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take `[outgoing]`, and who is told of a refusal: (rule, target)."""
+        self._config = config
+        self._destinations = Destinations(config.allow, {t.name: t.server for t in trunks})
+        self._on_refused = on_refused
+        path = os.environ.get(LEDGER_ENV)
+        self._ledger = ledger or SharedLedger(Path(path) if path else None)
+        self._now_s = now_s
+
+    def begin_call(self, call_id: str, target: str, trunk: str) -> None:
+        """Allow one call and count it.  Raises OutgoingRefused, which names the rule."""
+        self.check_destination(target, trunk)
+        self._count(target, call_id)
+
+    def end_call(self, call_id: str) -> None:
+        """A call that was begun is over, or never came about.  Idempotent.
+
+        Where that cannot be noted, it counts as being up until this process ends.
+        """
+        with suppress(OSError, ValueError), self._ledger.changed() as ledger:
+            ledger.up = [entry for entry in ledger.up if entry[1] != call_id]
+
+    def begin_transfer(self, target: str) -> None:
+        """Allow one transfer and count it.  Raises OutgoingRefused."""
+        self.check_destination(target)
+        self._count(target, "")
+
+    def check_destination(self, target: str, trunk: str = "") -> None:
+        """Look at the destination alone.  Raises OutgoingRefused."""
+        if self._destinations.allow(target, trunk):
+            return
+        why = "does not allow it" if self._config.allow else "is empty, so none are"
+        self._refuse(403, "outgoing.allow", target, f"calls to {target}: [outgoing] allow {why}")
+
+    def _count(self, target: str, call_id: str) -> None:
+        try:
+            with self._ledger.changed() as ledger:
+                ledger.up = [entry for entry in ledger.up if is_process_alive(entry[0])]
+                now_s = self._now_s()
+                cap = ledger.broken_cap(self._config, now_s, is_call=bool(call_id))
+                if not cap:
+                    ledger.begun_s.append(now_s)
+                    ledger.up += [(os.getpid(), call_id)] if call_id else []
+        except (OSError, ValueError) as error:  # what cannot be counted must not go out
+            self._refuse(503, "outgoing.ledger", target, f"calls cannot be counted: {error}")
+        if cap:
+            why = f"calls to {target}: {cap} = {getattr(self._config, cap)} is used up"
+            self._refuse(429, f"outgoing.{cap}", target, why)
+
+    def _refuse(self, status: int, rule: str, target: str, reason: str) -> NoReturn:
+        self._on_refused(rule, target)
+        raise OutgoingRefused(status, f"{reason} (rule {rule})")
+
+
+def _read(text: str) -> Ledger:
+    if not text:
+        return Ledger()
+    try:
+        found = json.loads(text)
+        return Ledger(
+            [float(at) for at in found["begun_s"]],
+            [(int(pid), str(call_id)) for pid, call_id in found["up"]],
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a ledger: {text[:80]!r}") from error
