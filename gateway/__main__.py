@@ -71,6 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(call)
     call.set_defaults(command=_call)
 
+    key = commands.add_parser("key", help="make an API key")
+    actions = key.add_subparsers(metavar="ACTION", required=True)
+    actions.add_parser("new", help="print a new key and its hash").set_defaults(command=_key_new)
+
     providers = commands.add_parser("providers", help="list engines and what they need")
     providers.set_defaults(command=_providers)
 
@@ -164,6 +168,10 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _call(args: argparse.Namespace) -> int:
     return _hand_over("gateway.cli.call", _config(args), args.to, args.agent, args.trunk)
+
+
+def _key_new(_args: argparse.Namespace) -> int:
+    return _hand_over("gateway.cli.key")
 
 
 def _providers(_args: argparse.Namespace) -> int:

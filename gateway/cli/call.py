@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable
 from http.client import HTTPException
@@ -12,6 +13,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
+from gateway.api_keys import KEY_ENV, own_key
 from gateway.config.loader import load_config
 from gateway.config.models import HttpConfig
 from gateway.errors import GatewayError
@@ -48,13 +50,13 @@ def client(http: HttpConfig) -> Ask:
     """Make the function that talks to the gateway of this configuration."""
     host = _ANY_ADDRESS.get(http.bind, http.bind)
     base = f"http://{f'[{host}]' if ':' in host else host}:{http.port}"
+    key = _key(http)
     opener = build_opener(ProxyHandler({}))  # the gateway is ours: no proxy is asked
 
     def ask(method: str, path: str, body: dict[str, str] | None) -> dict[str, Any]:
         request = Request(base + path, method=method)  # noqa: S310 - always http
         request.add_header("Content-Type", "application/json")
-        if http.api_keys:
-            key = http.api_keys[0].get_secret_value()
+        if key:
             request.add_header("Authorization", f"Bearer {key}")
         request.data = None if body is None else json.dumps(body).encode()
         try:
@@ -72,6 +74,13 @@ def client(http: HttpConfig) -> Ask:
             raise GatewayError(f"{base}{path}: the answer is not JSON") from error
 
     return ask
+
+
+def _key(http: HttpConfig) -> str | None:
+    key = own_key([entry.get_secret_value() for entry in http.api_keys], os.environ)
+    if key is None and http.api_keys:
+        raise GatewayError(f"[http] api_keys holds only hashes: set {KEY_ENV} to the key")
+    return key
 
 
 async def _follow(ask: Ask, call_id: str) -> int:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, ip_address, ip_network
 
+from gateway.api_keys import is_hash
 from gateway.config.destinations import Destinations, pattern_fault
 from gateway.config.faults import did_you_mean
 from gateway.config.locate import KeyPath
@@ -102,15 +103,24 @@ def _port_faults(config: GatewayConfig) -> Iterator[Fault]:
 
 def _http_faults(config: GatewayConfig) -> Iterator[Fault]:
     http = config.http
-    if not is_loopback(http.bind) and not http.api_keys:
+    if not is_loopback(http.bind) and not (http.api_keys or http.read_keys):
         yield (
             ("http", "bind"),
             "other machines could place calls: set http.api_keys (such as"
             ' ["${GATEWAY_API_KEY}"]) or bind = "127.0.0.1"',
         )
-    for index, key in enumerate(http.api_keys):
-        if not key.get_secret_value():
-            yield ("http", "api_keys", index), "the key is empty"
+    for name, keys in {"api_keys": http.api_keys, "read_keys": http.read_keys}.items():
+        for index, key in enumerate(keys):
+            if fault := _key_fault(key.get_secret_value()):
+                yield ("http", name, index), fault
+
+
+def _key_fault(key: str) -> str:
+    if not key:
+        return "the key is empty"
+    if key.startswith("sha256:") and not is_hash(key):
+        return 'must be "sha256:" and 64 digits of 0-9a-f, as `gateway key new` prints it'
+    return ""
 
 
 def _trunk_faults(config: GatewayConfig) -> Iterator[Fault]:

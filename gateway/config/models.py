@@ -94,7 +94,9 @@ class HttpConfig(Table):
     bind: str = "127.0.0.1"
     port: Port = 8080
     api_keys: tuple[SecretStr, ...] = ()
-    """Empty = loopback clients only."""
+    """Keys, or their hashes (`gateway key new`).  Without any key: loopback clients only."""
+    read_keys: tuple[SecretStr, ...] = ()
+    """The same for clients that may look (GET), but not act."""
 
 
 class WorkersConfig(Table):

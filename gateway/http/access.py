@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -13,6 +12,8 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.allowance import Muffler, SourceAllowances
+from gateway.api_keys import KeyRing
 from gateway.http.errors import error_response
 
 log = structlog.get_logger(__name__)
@@ -20,6 +21,9 @@ log = structlog.get_logger(__name__)
 OPEN_PATHS = frozenset({"/healthz", "/docs", "/openapi.json"})
 """They hold nothing of this installation; `/docs` must open in a browser, which has no key."""
 MAX_BODY_BYTES = 64 * 1024
+WRONG_KEYS_PER_MINUTE = 10
+"""Per peer; then only keys that cannot be guessed are looked at for a while."""
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 
@@ -33,30 +37,48 @@ class Refusal:
 
 
 class Access:
-    """Decides over one request from its peer address and headers."""
+    """Decides over one request from its peer address, method and headers."""
 
-    def __init__(self, api_keys: Sequence[str]) -> None:
-        self._digests = [_digest(key) for key in api_keys]
+    def __init__(self, api_keys: Sequence[str], read_keys: Sequence[str] = ()) -> None:
+        self._acting = KeyRing(api_keys)
+        self._reading = KeyRing(read_keys)
+        self._wrong = SourceAllowances(WRONG_KEYS_PER_MINUTE, 60.0)
 
-    def refusal(self, peer: str, headers: Mapping[str, str]) -> Refusal | None:
+    def refusal(
+        self, peer: str, headers: Mapping[str, str], method: str = "GET", now_s: float = 0.0
+    ) -> Refusal | None:
         """Decide.
 
         Args:
             peer: address at the other end of the TCP connection.
             headers: lower-case names.
+            method: of the request, upper case.
+            now_s: monotonic.
 
         Returns:
             None when the request may pass.
         """
-        return self._key_refusal(headers) if self._digests else _loopback_refusal(peer, headers)
-
-    def _key_refusal(self, headers: Mapping[str, str]) -> Refusal | None:
+        if not (self._acting or self._reading):
+            return _loopback_refusal(peer, headers)
         key = _given_key(headers)
         if key is None:
             return Refusal(401, "key_required", "send Authorization: Bearer KEY or X-API-Key: KEY")
-        given = _digest(key)
-        matches = [hmac.compare_digest(given, known) for known in self._digests]
-        return None if any(matches) else Refusal(401, "key_unknown", "this API key is not valid")
+        if not self._wrong.has_one(peer, now_s):
+            return self._suspect_refusal(key, method)
+        if self._acting.holds(key):
+            return None
+        if self._reading.holds(key):
+            return _reader_refusal(method)
+        self._wrong.spend(peer, now_s)
+        return Refusal(401, "key_unknown", "this API key is not valid")
+
+    def _suspect_refusal(self, key: str, method: str) -> Refusal | None:
+        """Decide where many wrong keys came from, which may be a proxy that others use too."""
+        if self._acting.holds_strong(key):
+            return None
+        if self._reading.holds_strong(key):
+            return _reader_refusal(method)
+        return Refusal(429, "too_many_wrong_keys", "too many wrong API keys from your address")
 
 
 class AccessGate:
@@ -65,6 +87,7 @@ class AccessGate:
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
+        self._muffler = Muffler()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or refuse one request."""
@@ -73,7 +96,10 @@ class AccessGate:
             await self._app(scope, receive, send)
             return
         peer = (scope.get("client") or ("", 0))[0]
-        log.info("http_refused", code=refusal.code, peer=peer, path=scope["path"])
+        if self._muffler.passes(refusal.code, time.monotonic()):
+            held_back = self._muffler.held_back(refusal.code)
+            path = scope["path"][:200]
+            log.info("http_refused", code=refusal.code, peer=peer, path=path, not_logged=held_back)
         response = error_response(refusal.status, refusal.code, refusal.message)
         if refusal.status == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
@@ -83,10 +109,16 @@ class AccessGate:
         headers = Headers(scope=scope)
         if scope["path"] not in OPEN_PATHS:
             peer = (scope.get("client") or ("", 0))[0]
-            refusal = self._access.refusal(peer, headers)
+            refusal = self._access.refusal(peer, headers, scope["method"], time.monotonic())
             if refusal is not None:
                 return refusal
         return _body_refusal(headers)
+
+
+def _reader_refusal(method: str) -> Refusal | None:
+    if method in _READING:
+        return None
+    return Refusal(403, "read_only_key", "this API key may look, but not act")
 
 
 def _loopback_refusal(peer: str, headers: Mapping[str, str]) -> Refusal | None:
@@ -137,7 +169,3 @@ def _is_local_name(host: str) -> bool:
     except ValueError:
         return False
     return name == "localhost" or _is_loopback(name)
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

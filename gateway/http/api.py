@@ -35,7 +35,7 @@ _DESCRIPTION = """\
 Watch and steer the calls of this gateway.  **200** carries a body, **201** a call that was begun,
 **204** means done and nothing to tell.  Every other answer is `{"error": {"code", "message"}}`.
 Without `[http] api_keys` only this machine may ask; with keys, send `Authorization: Bearer KEY` or
-`X-API-Key: KEY`."""
+`X-API-Key: KEY`; a key of `read_keys` is for GET alone."""
 
 
 def create_app(gateway: GatewayPort, config: HttpConfig) -> FastAPI:
@@ -52,7 +52,10 @@ def create_app(gateway: GatewayPort, config: HttpConfig) -> FastAPI:
     app.include_router(_reading_routes(gateway))
     app.include_router(_acting_routes(gateway))
     app.add_api_route("/docs", _docs_endpoint(app), include_in_schema=False)
-    access = Access([key.get_secret_value() for key in config.api_keys])
+    keys = (
+        [key.get_secret_value() for key in kind] for kind in (config.api_keys, config.read_keys)
+    )
+    access = Access(*keys)
     app.add_middleware(AccessGate, access=access)
     return app
 

@@ -68,7 +68,7 @@ def forbidden(package, imported):
     if not imported.startswith("gateway."):
         return False
     target = imported.split(".")[1]
-    if target in {package, "errors", "__version__", "allowance"}:
+    if target in {package, "errors", "__version__", "allowance", "api_keys"}:
         return False
     return not any(
         target == allowed or f"{imported}.".startswith(f"{allowed}.")

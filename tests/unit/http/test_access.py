@@ -1,5 +1,6 @@
 import pytest
 
+from gateway.api_keys import hash_of, is_hash, new_key, own_key
 from gateway.http.access import Access
 
 LOCAL = {"host": "127.0.0.1:8080"}
@@ -55,3 +56,64 @@ def test_with_keys_everybody_needs_one(
     refusal = Access(["one", "two"]).refusal(peer, headers)
     assert (refusal.code if refusal else None) == code
     assert refusal is None or refusal.status == 401
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+def code(access: Access, key: str, **more: object) -> str | None:
+    refusal = access.refusal("192.0.2.7", bearer(key), **more)
+    return refusal.code if refusal else None
+
+
+def test_a_hash_is_as_good_as_its_key() -> None:
+    key = new_key()
+    access = Access([hash_of(key)])
+    assert code(access, key) is None
+    assert code(access, hash_of(key)) == "key_unknown"
+    assert code(access, new_key()) == "key_unknown"
+    assert key not in repr(vars(access))
+
+
+def test_keys_are_long_and_never_the_same() -> None:
+    keys = {new_key() for _ in range(100)}
+    assert len(keys) == 100
+    assert all(len(key) == 47 and not is_hash(key) and is_hash(hash_of(key)) for key in keys)
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [("GET", None), ("HEAD", None), ("POST", "read_only_key"), ("DELETE", "read_only_key")],
+)
+def test_a_read_key_looks_and_does_not_act(method: str, expected: str | None) -> None:
+    access = Access(["act"], ["look"])
+    assert code(access, "look", method=method) == expected
+    assert code(access, "act", method=method) is None
+
+
+def test_wrong_keys_cannot_be_tried_without_end() -> None:
+    strong = new_key()
+    access = Access(["weak", hash_of(strong)])
+    assert [code(access, "guess", now_s=1.0) for _ in range(10)] == ["key_unknown"] * 10
+    assert code(access, "guess", now_s=1.0) == "too_many_wrong_keys"
+    assert code(access, "weak", now_s=1.0) == "too_many_wrong_keys"
+    assert code(access, strong, now_s=1.0) is None  # nobody is locked out by a proxy's neighbours
+    assert access.refusal("192.0.2.8", bearer("weak"), now_s=1.0) is None
+    assert code(access, "weak", now_s=8.0) is None
+
+
+@pytest.mark.parametrize(
+    ("entries", "environ", "expected"),
+    [
+        (["plain"], {}, "plain"),
+        (["plain"], {"GATEWAY_API_KEY": "named"}, "named"),
+        ([hash_of("x")], {}, None),
+        ([hash_of("x"), "plain"], {}, "plain"),
+        ([], {}, None),
+    ],
+)
+def test_our_own_commands_find_their_key(
+    entries: list[str], environ: dict[str, str], expected: str | None
+) -> None:
+    assert own_key(entries, environ) == expected
