@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse
+from pydantic import SecretStr
 
 import gateway as product
 from gateway.config.models import HttpConfig
@@ -52,10 +54,7 @@ def create_app(gateway: GatewayPort, config: HttpConfig) -> FastAPI:
     app.include_router(_reading_routes(gateway))
     app.include_router(_acting_routes(gateway))
     app.add_api_route("/docs", _docs_endpoint(app), include_in_schema=False)
-    keys = (
-        [key.get_secret_value() for key in kind] for kind in (config.api_keys, config.read_keys)
-    )
-    access = Access(*keys)
+    access = Access(_values(config.api_keys), _values(config.read_keys))
     app.add_middleware(AccessGate, access=access)
     return app
 
@@ -155,6 +154,10 @@ def _acting_routes(gateway: GatewayPort) -> APIRouter:
         await gateway.set_eagerness(call_id, body.eagerness)
 
     return routes
+
+
+def _values(keys: Iterable[SecretStr]) -> list[str]:
+    return [key.get_secret_value() for key in keys]
 
 
 def _docs_endpoint(app: FastAPI) -> Any:  # noqa: ANN401 - FastAPI takes any callable
