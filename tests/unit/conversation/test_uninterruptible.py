@@ -14,16 +14,23 @@ PROTECTED = patient(barge_in={"protect_s": 3.0})
 DEAF = patient(barge_in={"interruptible": False})
 
 
-@pytest.mark.parametrize("turn", [PROTECTED, DEAF], ids=["protected", "uninterruptible"])
-def test_words_into_a_notice_are_answered_after_it(turn):
+def asks_for_tea(turn, at_s, for_s):
+    """The notice is heard to its end, and answered then is what was said into it."""
+
     async def script(scene):
-        await scene.says(1.0, 0.5)
+        await scene.says(at_s, for_s)
         await scene.until(9)
 
     scene = Scene([text("Of course.")], [TEA], greeting=NOTICE, turn=turn).play(script)
     assert scene.history == (
         AssistantMessage(NOTICE), UserMessage(TEA), AssistantMessage("Of course."),
     )  # fmt: skip
+    return scene
+
+
+@pytest.mark.parametrize("turn", [PROTECTED, DEAF], ids=["protected", "uninterruptible"])
+def test_words_into_a_notice_are_answered_after_it(turn):
+    scene = asks_for_tea(turn, 1.0, 0.5)
     assert scene.data("turn_waits") == [{"text": TEA}]
     assert "barge_in_suspected" not in scene.notes.kinds()
     assert len(scene.line.audible()) == 2
@@ -97,14 +104,7 @@ def test_a_key_that_interrupts_does_not_lose_the_words_before_it():
 
 
 def test_a_turn_that_outlasts_the_reply_is_answered_at_its_end():
-    async def script(scene):
-        await scene.says(3.5, 2.0)
-        await scene.until(9)
-
-    scene = Scene([text("Of course.")], [TEA], greeting=NOTICE, turn=DEAF).play(script)
-    assert scene.history == (
-        AssistantMessage(NOTICE), UserMessage(TEA), AssistantMessage("Of course."),
-    )  # fmt: skip
+    scene = asks_for_tea(DEAF, 3.5, 2.0)
     assert scene.line.audible()[1][0] == pytest.approx(6.0, abs=0.1)
 
 
