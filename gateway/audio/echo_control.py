@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gateway.audio.echo import NOTCH, EchoCanceller
-from gateway.audio.echo_figures import EchoFigures, EchoTally
+from gateway.audio.echo_figures import WORTH_ENERGY, EchoFigures, EchoTally
 from gateway.audio.echo_gate import (
     BEFORE_SAMPLES,
     WENT_SAMPLES,
@@ -43,8 +43,6 @@ _GOOD_SHARE, _BAD_SHARE = 0.1, 0.3
 _NOTE_EVERY_FRAMES = 10
 _SLIP_HOLD_FRAMES = 4
 """What came while the echo moved is hidden."""
-_WORTH_ENERGY = 100.0 * LINE.frame_samples
-"""Of a received frame (-70 dBFS)."""
 
 
 class Dry(NamedTuple):
@@ -278,7 +276,7 @@ class EchoControl:
     def _is_mimicry(self, came: Samples, left: Samples) -> bool:
         """True when the bot's voice is in what is left: the canceller does not know this path."""
         left_energy = float(left @ left)
-        if left_energy < 3 * _WORTH_ENERGY:
+        if left_energy < 3 * WORTH_ENERGY:
             return False
         if self._path.likeness(left) > _MIMICRY:
             return True

@@ -12,7 +12,7 @@ from gateway.audio.level import FLOOR_DBFS
 
 _FORGET = 0.5 ** (1 / 250)
 """Per frame with echo: the figures speak for the last 5 s."""
-_WORTH_ENERGY = 100.0 * LINE.frame_samples
+WORTH_ENERGY = 100.0 * LINE.frame_samples
 """Of a frame (-70 dBFS)."""
 
 
@@ -44,11 +44,11 @@ class EchoTally:
         came, left = received.latest(count), cancelled.latest(count)
         went = sent.latest(delay + count)[:count]
         echo = came - left
-        if float(went @ went) < _WORTH_ENERGY:
+        if float(went @ went) < WORTH_ENERGY:
             return
         self._sent = _FORGET * self._sent + float(went @ went)
         self._echo = _FORGET * self._echo + float(echo @ echo)
-        if is_speech or float(came @ came) < _WORTH_ENERGY:
+        if is_speech or float(came @ came) < WORTH_ENERGY:
             return
         self._received = _FORGET * self._received + float(came @ came)
         self._left = _FORGET * self._left + float(left @ left)

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import soxr
 
 from gateway.errors import ProviderUnavailable
+from gateway.recognizer.onnx import session
 from gateway.recognizer.tokens import BEGIN, END, Vocabulary
 
 SOURCE_HZ = 8000
@@ -86,8 +86,8 @@ class MoonshineModel:
     """The loaded network.  Stateless between calls; one thread at a time is meant to use it."""
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
-        self._encoder = _session(folder / _FILES[0], threads)
-        self._decoder = _session(folder / _FILES[1], threads)
+        self._encoder = session("moonshine", folder / _FILES[0], threads)
+        self._decoder = session("moonshine", folder / _FILES[1], threads)
         self._vocabulary = Vocabulary.read(folder / _FILES[2])
 
     def decode(
@@ -255,14 +255,3 @@ def _log_softmax(logits: _Float32) -> _Float32:
     shifted = logits - logits.max(axis=-1, keepdims=True)
     normal: _Float32 = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return normal
-
-
-def _session(path: Path, threads: int) -> Any:  # noqa: ANN401 - onnxruntime has no types
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(
-        str(path), sess_options=options, providers=["CPUExecutionProvider"]
-    )

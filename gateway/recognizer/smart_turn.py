@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import importlib.metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
 import soxr
 
 from gateway.errors import ProviderUnavailable
 from gateway.recognizer.log_mel import RATE_HZ, log_mel
+from gateway.recognizer.onnx import session
 
 SOURCE_HZ = 8000
 INSTALL = "pip install --no-deps pipecat-ai==1.14.0"
@@ -41,15 +40,9 @@ def model_file() -> Path:
 class SmartTurnModel:
     """The loaded network.  Stateless between calls; one thread at a time is meant to use it."""
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        self._session: Any = onnxruntime.InferenceSession(
-            str(path), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+    def __init__(self, path: Path) -> None:
+        """Load it.  Raises ProviderUnavailable when the file is broken."""
+        self._session = session("smart-turn", path)
 
     def probability(self, pcm: bytes) -> float:
         """Judge where the audio ends.

@@ -19,6 +19,14 @@ def model():
         pytest.skip(error.problem)
 
 
+def test_a_broken_model_is_one_that_is_missing(tmp_path):
+    """Then the text alone decides, and recognition still starts."""
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"not a network")
+    with pytest.raises(ProviderUnavailable, match="cannot be loaded"):
+        SmartTurnModel(path)
+
+
 def test_an_order_that_breaks_off_sounds_less_like_the_end(model):
     """Synthetic speech, never twice the same: only the direction counts, and only on average."""
     pairs = [

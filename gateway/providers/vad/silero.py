@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 from gateway.errors import ProviderUnavailable
+from gateway.recognizer.onnx import session
 
 SUMMARY = "Silero v6 voice detector, native 8 kHz, about 65 us of CPU per 20 ms frame"
 INSTALL = "pip install --no-deps silero-vad"
@@ -41,17 +40,7 @@ class SileroModel:
             ProviderUnavailable: the distribution `silero-vad` is not installed, or is broken.
         """
         path = _model_path()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self._session: Any = onnxruntime.InferenceSession(
-                str(path), sess_options=options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as exc:  # border: onnxruntime raises bare RuntimeError kin
-            raise ProviderUnavailable("silero", f"{path} cannot be loaded: {exc}") from exc
+        self._session = session("silero", path)
         self._rate = np.array(8000, np.int64)
 
     def run(self, samples: _Float32, state: _Float32) -> tuple[float, _Float32]:
