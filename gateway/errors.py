@@ -7,8 +7,10 @@ GatewayError
   MediaError   NoMedia  UnsupportedFormat
   ProviderError(provider, problem)            vendor exceptions are translated by the provider
     ProviderUnavailable  ProviderTimeout  ProviderRejected  ProviderProtocolError
+  BadReference(reference, problem)            a function of the user's that cannot be loaded
   ToolError(tool)                             told to the model, never to the caller
   CommandError(status, reason)                the gateway cannot do what it was told; HTTP status
+    DatabaseTrouble  StoreTrouble             503; calls go on without them
   TurnStateError                              our bug, never caught
 """
 
@@ -143,6 +145,15 @@ class ToolError(GatewayError):
         super().__init__(f"{tool}: {problem}")
 
 
+class BadReference(GatewayError):
+    """A function that the configuration names cannot be loaded."""
+
+    def __init__(self, reference: str, problem: str) -> None:
+        self.reference = reference
+        self.problem = problem
+        super().__init__(f"{reference}: {problem}")
+
+
 class CommandError(GatewayError):
     """A command (HTTP API, control socket) cannot be done; `status` has the meaning of HTTP."""
 
@@ -150,6 +161,22 @@ class CommandError(GatewayError):
         self.status = status
         self.reason = reason
         super().__init__(f"{status} {reason}")
+
+
+class DatabaseTrouble(CommandError):
+    """The call database cannot be used now."""
+
+    def __init__(self, problem: str, *, is_outage: bool) -> None:
+        self.is_outage = is_outage
+        """False when it refused what it was given, and would again."""
+        super().__init__(503, f"the call database cannot be used: {problem}")
+
+
+class StoreTrouble(CommandError):
+    """The object store cannot be used now."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(503, f"the object store cannot be used: {problem}")
 
 
 class TurnStateError(GatewayError):

@@ -11,6 +11,9 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Codec = Literal["PCMU", "PCMA", "G722"]
 Eagerness = Literal["low", "medium", "high", "auto"]
 """low = rather wait, high = rather answer, auto = learn from the caller's own pauses."""
+BuiltinTool = Literal[
+    "hang_up", "transfer_call", "send_dtmf", "pause_recording", "resume_recording"
+]
 
 
 class Table(BaseModel):
@@ -123,6 +126,21 @@ class RecordsConfig(Table):
     directory: Path = Path("calls")
     audio: bool = True
     """Keep `audio.wav` (stereo: left caller, right bot)."""
+    database: SecretStr = SecretStr("")
+    """`postgresql://USER@HOST/NAME`, shared by several gateways; empty = SQLite in `directory`."""
+    store: str = ""
+    """`s3://BUCKET/PREFIX?endpoint=URL&region=NAME`; empty = bundles stay in `directory`."""
+    keep_local: bool = False
+    """Keep the bundle in `directory` when it is in the store."""
+    keep_days: Annotated[float, Field(ge=0)] = 0.0
+    """Calls older than this are deleted everywhere; 0 = never."""
+    keep_audio_days: Annotated[float, Field(ge=0)] = 0.0
+    """The same for `audio.wav` alone."""
+    redact: str = ""
+    """What every text goes through before it is kept: `path/to/file.py:function` or
+    `package.module:function`."""
+    host: str = ""
+    """Name of this gateway among those that share a database; empty = the machine's name."""
 
 
 class LogConfig(Table):
@@ -254,7 +272,9 @@ class AgentConfig(Table):
     tts: dict[str, Any] = {"provider": "flite"}
     tools: tuple[str, ...] = ()
     """Function tools: `package.module:function` or `path/to/file.py:function`."""
-    builtin_tools: tuple[Literal["hang_up", "transfer_call", "send_dtmf"], ...] = ("hang_up",)
+    record: bool = True
+    """False = neither sound nor texts of its calls are kept."""
+    builtin_tools: tuple[BuiltinTool, ...] = ("hang_up",)
     transfer_targets: dict[str, str] = {}
     """Names that `transfer_call` may use and the SIP URIs behind them; empty = no transfer."""
     tool_timeout_s: Annotated[float, Field(gt=0)] = 10.0

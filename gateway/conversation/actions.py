@@ -12,10 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from gateway.config.models import BuiltinTool
 from gateway.conversation.function_tool import FunctionTool, tool
 from gateway.errors import ToolError
-
-BuiltinName = Literal["hang_up", "transfer_call", "send_dtmf"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +41,19 @@ class SendDigits:
     digits: str
 
 
+@dataclass(frozen=True, slots=True)
+class PauseRecording:
+    """Leave out of the record what is said, or record again.  Done at once, not after playout."""
+
+    paused: bool
+
+
 Action = HangUp | Transfer | SendDigits
+"""Done after playout."""
 
 
 def builtin_tools(
-    names: Iterable[BuiltinName], transfer_targets: Mapping[str, str]
+    names: Iterable[BuiltinTool], transfer_targets: Mapping[str, str]
 ) -> tuple[FunctionTool, ...]:
     """Make the built-in tools of an agent.
 
@@ -57,7 +64,12 @@ def builtin_tools(
     Raises:
         ToolError: no such built-in.
     """
-    functions: dict[str, Callable[..., Action]] = {"hang_up": hang_up, "send_dtmf": send_dtmf}
+    functions: dict[str, Callable[..., Action | PauseRecording]] = {
+        "hang_up": hang_up,
+        "send_dtmf": send_dtmf,
+        "pause_recording": pause_recording,
+        "resume_recording": resume_recording,
+    }
     tools = []
     for name in names:
         if name == "transfer_call":
@@ -90,6 +102,17 @@ def send_dtmf(
         digits: keys in order, of 0-9, *, # and A-D.
     """
     return SendDigits(digits)
+
+
+# These two have a side effect: they never run for a reply that may not be spoken.
+def pause_recording() -> PauseRecording:
+    """Stop recording the call. Do it before you ask for card numbers, codes or passwords."""
+    return PauseRecording(paused=True)
+
+
+def resume_recording() -> PauseRecording:
+    """Record the call again, after what must not be recorded has been said."""
+    return PauseRecording(paused=False)
 
 
 def _transfer_tool(targets: Mapping[str, str]) -> FunctionTool:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import cast
 
+from gateway.conversation.actions import PauseRecording
 from gateway.conversation.agent import Agent
 from gateway.conversation.chat_context import ChatContext
 from gateway.conversation.live_call import LiveCall
@@ -146,7 +147,9 @@ class Cascade:
     ) -> None:
         for call, found in zip(calls, outcomes, strict=True):
             self._note_result(call, found, took_ms, reply)
-            if found.action is not None:
+            if isinstance(found.action, PauseRecording):
+                self._call.pause_recording(paused=found.action.paused)
+            elif found.action is not None:
                 reply.outcome.actions.append(found.action)
                 reply.outcome.action_results.append(found.result)
         self._context.add_tool_results([found.result for found in outcomes])

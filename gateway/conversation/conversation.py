@@ -312,7 +312,7 @@ class Conversation:
         try:
             await self._call.line.send_digits(digits)
         except SipError as error:
-            log.warning("digits_not_sent", digits=digits, problem=str(error))
+            log.warning("digits_not_sent", problem=str(error))
             self._call.note("digits_not_sent", digits=digits, problem=str(error))
         else:
             self._call.note("digits_sent", digits=digits)

@@ -328,7 +328,7 @@ class Floor:
     def _finish(self, figures: TurnFigures) -> None:
         record = figures.record(self._call.ear.meter)
         record = record.model_copy(update={"slowest_stage": slowest_stage(record)})
-        self._call.finish_turn(record)
+        record = self._call.finish_turn(record)
         log.info("turn", slowest_stage=record.slowest_stage, line=summary_line(record))
 
 

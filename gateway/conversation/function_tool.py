@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.util
 import inspect
 import re
-import sys
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
@@ -21,8 +16,9 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema
 
-from gateway.errors import ToolError
+from gateway.errors import BadReference, ToolError
 from gateway.providers.contracts import ToolSpec
+from gateway.references import load_function
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -125,50 +121,10 @@ def load_tool(reference: str, base_dir: Path) -> FunctionTool:
     Raises:
         ToolError: nothing there, not callable, not typed, or the import itself failed.
     """
-    where, _, name = reference.rpartition(":")
-    if not where or not name.isidentifier():
-        raise ToolError(reference, "write package.module:function or path/to/file.py:function")
-    if str(base_dir) not in sys.path:
-        sys.path.append(str(base_dir))
-    module = _import(reference, where, base_dir)
-    function = getattr(module, name, None)
-    if function is None:
-        raise ToolError(reference, f"there is no {name!r} in {module.__file__}")
-    if not callable(function):
-        raise ToolError(reference, f"{name!r} is a {type(function).__name__}, not a function")
-    return FunctionTool.of(function)
-
-
-def _import(reference: str, where: str, base_dir: Path) -> ModuleType:
     try:
-        if not where.endswith(".py"):
-            return importlib.import_module(where)
-        return _import_file((base_dir / Path(where).expanduser()).resolve())
-    except ModuleNotFoundError as exc:
-        raise ToolError(reference, f"{exc} (looked in {base_dir} too)") from exc
-    except FileNotFoundError as exc:
-        raise ToolError(reference, f"no such file: {exc.filename}") from exc
-    except (Exception, SystemExit) as exc:  # border: anything may be in user code
-        raise ToolError(reference, f"import failed: {type(exc).__name__}: {exc}") from exc
-
-
-def _import_file(path: Path) -> ModuleType:
-    """Import a file once, however many of its functions are tools."""
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
-    name = f"gateway_tool_{path.stem}_{digest}"
-    if name in sys.modules:
-        return sys.modules[name]
-    found = importlib.util.spec_from_file_location(name, path)
-    if found is None or found.loader is None:
-        raise ImportError(f"cannot import {path}")
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module  # dataclasses and pydantic look the module up while it runs
-    try:
-        found.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+        return FunctionTool.of(load_function(reference, base_dir))
+    except BadReference as error:
+        raise ToolError(reference, error.problem) from error
 
 
 def _parameters(

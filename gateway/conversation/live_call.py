@@ -22,8 +22,14 @@ class Recorder(Protocol):
     def event(self, kind: str, audio_s: float, /, **data: object) -> None:
         """Append one event."""
 
-    def turn(self, turn: TurnRecord, audio_s: float) -> None:
-        """Append a finished turn."""
+    def turn(self, turn: TurnRecord, audio_s: float) -> TurnRecord:
+        """Append a finished turn; gives what may be kept of it."""
+
+    def pause(self, reason: Literal["agent", "request"], audio_s: float) -> None:
+        """Record silence and no texts from now on."""
+
+    def resume(self, reason: Literal["agent", "request"], audio_s: float) -> None:
+        """Record again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +84,27 @@ class LiveCall:
         self.metrics.speculation.labels(outcome).inc()
         self.metrics.llm_tokens_wasted.inc(wasted_tokens)
 
-    def finish_turn(self, turn: TurnRecord) -> None:
-        """Keep a finished turn and count its latencies."""
-        self.turns.append(turn)
-        self.recorder.turn(turn, self.ear.now_s)
+    def finish_turn(self, turn: TurnRecord) -> TurnRecord:
+        """Count a finished turn's latencies and keep what may be kept of it."""
         _observe(self.metrics, turn)
+        kept = self.recorder.turn(turn, self.ear.now_s)
+        self.turns.append(kept)
+        return kept
+
+    def begin_agent(self, name: str, *, is_recorded: bool) -> None:
+        """An agent takes over; what it hears and says is recorded only if it wants it."""
+        self.agent_name = name
+        if is_recorded:
+            self.recorder.resume("agent", self.ear.now_s)
+        else:
+            self.recorder.pause("agent", self.ear.now_s)
+
+    def pause_recording(self, *, paused: bool) -> None:
+        """Leave out what is said from now on (payment data), or record again."""
+        if paused:
+            self.recorder.pause("request", self.ear.now_s)
+        else:
+            self.recorder.resume("request", self.ear.now_s)
 
 
 def _observe(metrics: Metrics, turn: TurnRecord) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
-from gateway.conversation.actions import Action, HangUp, SendDigits, Transfer
+from gateway.conversation.actions import Action, HangUp, PauseRecording, SendDigits, Transfer
 from gateway.conversation.function_tool import CallContext, FunctionTool, load_tool, tool
 from gateway.errors import ToolError
 from gateway.providers.contracts import ToolCall, ToolResult, ToolSpec
@@ -35,7 +35,7 @@ class ToolOutcome:
 
     result: ToolResult
     """For the model, at once."""
-    action: Action | None = None
+    action: Action | PauseRecording | None = None
     """For the conversation, to be performed after playout: a tool asks for it by returning it."""
 
 
@@ -181,6 +181,8 @@ def _succeeded(call: ToolCall, value: object) -> ToolOutcome:
     if isinstance(value, HangUp | Transfer | SendDigits):
         content = '{"status": "will be done when what you have said so far was played"}'
         return ToolOutcome(ToolResult(call.id, call.name, content), value)
+    if isinstance(value, PauseRecording):
+        return ToolOutcome(ToolResult(call.id, call.name, '{"status": "done"}'), value)
     try:
         made = to_json({"status": "ok"} if value is None else value, inf_nan_mode="null")
     except PydanticSerializationError as exc:

@@ -56,7 +56,7 @@ async def say(step: Say, scope: StepScope) -> None:
 async def talk(step: Talk, scope: StepScope) -> Ending:
     """Let an agent talk until it is done."""
     agent = scope.agent(step.agent)
-    scope.call.agent_name = agent.name
+    scope.call.begin_agent(agent.name, is_recorded=agent.config.record)
     return await Conversation(scope.call, agent).run()
 
 

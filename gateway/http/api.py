@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    StreamingResponse,
+)
 from pydantic import SecretStr
 
 import gateway as product
@@ -18,19 +24,23 @@ from gateway.http.errors import ErrorBody, install_error_answers
 from gateway.http.port import (
     CallPlacedBody,
     CallsBody,
+    CallsQuery,
+    DeletedBody,
     DtmfBody,
     EagernessBody,
     GatewayPort,
     HealthBody,
+    PartyBody,
     PlaceCallBody,
     Readiness,
+    RecordingBody,
     SayBody,
     TransferBody,
     TrunksBody,
 )
 from gateway.records.model import CallRecord
+from gateway.records.query import StoredAudio
 
-MAX_LISTED = 1000
 CallId = Annotated[str, Path(pattern=r"^\d{8}-\d{6}-[0-9a-f]{8}$", description="id of the call")]
 
 _DESCRIPTION = """\
@@ -53,6 +63,7 @@ def create_app(gateway: GatewayPort, config: HttpConfig) -> FastAPI:
     app.include_router(_health_routes(gateway))
     app.include_router(_reading_routes(gateway))
     app.include_router(_acting_routes(gateway))
+    app.include_router(_privacy_routes(gateway))
     app.add_api_route("/docs", _docs_endpoint(app), include_in_schema=False)
     access = Access(_values(config.api_keys), _values(config.read_keys))
     app.add_middleware(AccessGate, access=access)
@@ -87,13 +98,12 @@ def _reading_routes(gateway: GatewayPort) -> APIRouter:
 
     @routes.get("/calls")
     async def list_calls(
-        active: Annotated[
-            bool | None, Query(description="true: in progress, false: finished, absent: both")
-        ] = None,
-        limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 50,
+        asked: Annotated[CallsQuery, Query()],
     ) -> CallsBody:
-        """List calls, newest first, without their turns."""
-        return CallsBody(calls=tuple(await gateway.list_calls(active=active, limit=limit)))
+        """List calls without their turns, newest first, of all gateways that share a database."""
+        calls = tuple(await gateway.list_calls(asked.query()))
+        is_full = len(calls) == asked.limit
+        return CallsBody(calls=calls, next=calls[-1].call_id if is_full else None)
 
     @routes.get("/calls/{call_id}", responses=_errors(404))
     async def get_call(call_id: CallId) -> CallRecord:
@@ -101,12 +111,16 @@ def _reading_routes(gateway: GatewayPort) -> APIRouter:
         return await gateway.get_call(call_id)
 
     @routes.get("/calls/{call_id}/audio", response_class=FileResponse, responses=_audio())
-    async def get_audio(call_id: CallId) -> FileResponse:
+    async def get_audio(call_id: CallId) -> Response:
         """Download `audio.wav` of a finished call (stereo: left caller, right bot)."""
         if (await gateway.get_call(call_id)).state == "active":
             raise CommandError(409, f"call {call_id} is still in progress")
-        path = await gateway.audio_file(call_id)
-        return FileResponse(path, media_type="audio/wav", filename=f"{call_id}.wav")
+        found = await gateway.audio(call_id)
+        if isinstance(found, StoredAudio):
+            size = {"Content-Length": str(found.size_bytes)}
+            named = size | {"Content-Disposition": f'attachment; filename="{call_id}.wav"'}
+            return StreamingResponse(found.chunks, media_type="audio/wav", headers=named)
+        return FileResponse(found, media_type="audio/wav", filename=f"{call_id}.wav")
 
     @routes.get("/trunks", tags=["trunks"])
     async def trunks() -> TrunksBody:
@@ -152,6 +166,28 @@ def _acting_routes(gateway: GatewayPort) -> APIRouter:
     async def eagerness(call_id: CallId, body: EagernessBody) -> None:
         """Answer the caller sooner or later from now on.  204 when it was taken."""
         await gateway.set_eagerness(call_id, body.eagerness)
+
+    return routes
+
+
+def _privacy_routes(gateway: GatewayPort) -> APIRouter:
+    routes = APIRouter(prefix="/v1/calls", tags=["privacy"], responses=_errors(401, 403, 422, 503))
+
+    @routes.post("/{call_id}/recording", status_code=204, responses=_errors(404))
+    async def recording(call_id: CallId, body: RecordingBody) -> None:
+        """Leave out of the record what is said from now on (payment data), or record again."""
+        await gateway.pause_recording(call_id, paused=body.paused)
+
+    @routes.delete("/{call_id}", status_code=204, responses=_errors(404, 409))
+    async def delete_call(call_id: CallId) -> None:
+        """Delete a finished call from disk, store and database.  409 while it is in progress."""
+        await gateway.delete_call(call_id)
+
+    # The number is in the body: a path or query would end up in the logs of proxies.
+    @routes.post("/delete", responses=_errors(409))
+    async def delete_party(body: PartyBody) -> DeletedBody:
+        """Delete every call from or to somebody.  409, and nothing deleted, while one lasts."""
+        return DeletedBody(deleted=await gateway.delete_party(body.party))
 
     return routes
 

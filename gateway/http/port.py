@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from gateway.config.models import Eagerness
 from gateway.process.messages import TrunkStatus
 from gateway.records.model import CallRecord, CallSummary
+from gateway.records.query import CallQuery, StoredAudio
 
 _USER = r"[A-Za-z0-9\-_.!~*'()&=+$,;?/%#]{1,128}"
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?)"
@@ -100,10 +101,49 @@ class CallPlacedBody(Body):
     call_id: str
 
 
+class CallsQuery(CallQuery):
+    """Which calls to list."""
+
+    active: bool | None = Field(
+        default=None, description="short for state=active (true) or state=finished (false)"
+    )
+
+    def query(self) -> CallQuery:
+        """Give it without the short form."""
+        known = self.model_dump(exclude={"active"})
+        if self.active is not None:
+            known["state"] = "active" if self.active else "finished"
+        return CallQuery.model_validate(known)
+
+
 class CallsBody(Body):
     """A list of calls, newest first."""
 
     calls: tuple[CallSummary, ...]
+    next: str | None = Field(
+        default=None, description="`cursor` of the next page; null: this was the last"
+    )
+
+
+class RecordingBody(Body):
+    """Whether what is said is left out of the record."""
+
+    paused: bool
+
+
+class PartyBody(Body):
+    """Whose calls."""
+
+    party: str = Field(
+        min_length=1, max_length=256, description="`caller` or `called`, as calls show it",
+        examples=["+4930123456"],
+    )  # fmt: skip
+
+
+class DeletedBody(Body):
+    """What was deleted."""
+
+    deleted: int
 
 
 class TrunksBody(Body):
@@ -134,8 +174,8 @@ class GatewayPort(Protocol):
     async def readiness(self) -> Readiness:
         """Say whether calls are accepted, and if not, why."""
 
-    async def list_calls(self, *, active: bool | None, limit: int) -> Sequence[CallSummary]:
-        """List calls, newest first: in progress (True), finished (False), both (None)."""
+    async def list_calls(self, query: CallQuery) -> Sequence[CallSummary]:
+        """List calls of every gateway that shares the database, newest first."""
 
     async def get_call(self, call_id: str) -> CallRecord:
         """Give one call, in progress or finished.  Raises CallNotFound."""
@@ -164,5 +204,14 @@ class GatewayPort(Protocol):
     async def metrics_text(self) -> str:
         """Give the merged Prometheus text of all processes."""
 
-    async def audio_file(self, call_id: str) -> Path:
-        """Give the path of `audio.wav` of a finished call.  Raises CallNotFound."""
+    async def audio(self, call_id: str) -> Path | StoredAudio:
+        """Give `audio.wav` of a finished call.  Raises CallNotFound."""
+
+    async def pause_recording(self, call_id: str, *, paused: bool) -> None:
+        """Leave out of the record what is said, or record again.  Raises CallNotFound."""
+
+    async def delete_call(self, call_id: str) -> None:
+        """Delete a finished call everywhere.  Raises CallNotFound, CommandError."""
+
+    async def delete_party(self, party: str) -> int:
+        """Delete all calls from or to somebody; gives how many.  Raises CommandError."""

@@ -67,6 +67,14 @@ class SetEagerness(ControlMessage):
     eagerness: Eagerness
 
 
+class SetRecording(ControlMessage):
+    """Leave out of the record what is said from now on, or record again -> `Done`."""
+
+    op: Literal["set_recording"] = "set_recording"
+    call_id: str
+    paused: bool
+
+
 class ListCalls(ControlMessage):
     """-> `CallList` of the calls in progress."""
 
@@ -111,6 +119,7 @@ Command = Annotated[
     | Say
     | Dtmf
     | SetEagerness
+    | SetRecording
     | ListCalls
     | GetCall
     | GetTrunks

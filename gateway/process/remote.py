@@ -1,4 +1,4 @@
-"""The gateway as the HTTP API sees it: live calls from the worker, finished ones from disk."""
+"""The gateway as the HTTP API sees it: live calls from the worker, others from the archive."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ from gateway.process.messages import (
     PlaceCall,
     Say,
     SetEagerness,
+    SetRecording,
     Transfer,
     TrunkList,
     TrunkStatus,
     WorkerStatus,
 )
-from gateway.records.index import CallIndex
+from gateway.records.archive import CallArchive
 from gateway.records.model import CallRecord, CallSummary
+from gateway.records.query import CallQuery, StoredAudio
 from gateway.telemetry.metrics import Metrics, merge_texts
 
 _TRANSFER_TIMEOUT_S = 90.0
@@ -44,8 +46,8 @@ _PLACE_TIMEOUT_S = 15.0
 class RemoteGateway:
     """Satisfies `GatewayPort`; the supervisor attaches and detaches the worker."""
 
-    def __init__(self, index: CallIndex, metrics: Metrics, worker: str = "worker-0") -> None:
-        self._index = index
+    def __init__(self, archive: CallArchive, metrics: Metrics, worker: str = "worker-0") -> None:
+        self._archive = archive
         self._metrics = metrics
         self._worker = worker
         self._client: ControlClient | None = None
@@ -73,22 +75,19 @@ class RemoteGateway:
             slots_used=status.slots_used,
         )
 
-    async def list_calls(self, *, active: bool | None, limit: int) -> Sequence[CallSummary]:
-        """List calls, newest first."""
-        calls: dict[str, CallSummary] = {}
-        if active is not True:
-            calls |= {call.call_id: call.summary() for call in self._index.list_calls(limit)}
-        if active is not False and self._client is not None:
-            found = await self._client.request(ListCalls(), CallList)
-            calls |= {call.call_id: call for call in found.calls if call.call_id not in calls}
-        return [calls[call_id] for call_id in sorted(calls, reverse=True)][:limit]
+    async def list_calls(self, query: CallQuery) -> Sequence[CallSummary]:
+        """List calls of every gateway, newest first."""
+        live: tuple[CallSummary, ...] = ()
+        if self._client is not None:
+            live = (await self._client.request(ListCalls(), CallList)).calls
+        return await self._archive.list_calls(query, live)
 
     async def get_call(self, call_id: str) -> CallRecord:
-        """Give one call: from the worker while it is in progress, else from its bundle."""
+        """Give one call: from the worker while it is in progress, else from the archive."""
         try:
             return (await self._connected().request(GetCall(call_id=call_id), CallDetail)).call
         except (CallNotFound, CommandError):
-            return self._index.get(call_id)
+            return await self._archive.get(call_id)
 
     async def place_call(self, to: str, agent: str, trunk: str) -> str:
         """Place a call and give its id."""
@@ -119,6 +118,18 @@ class RemoteGateway:
         command = SetEagerness(call_id=call_id, eagerness=eagerness)
         await self._connected().request(command, Done)
 
+    async def pause_recording(self, call_id: str, *, paused: bool) -> None:
+        """Leave out of the record what is said, or record again."""
+        await self._connected().request(SetRecording(call_id=call_id, paused=paused), Done)
+
+    async def delete_call(self, call_id: str) -> None:
+        """Delete a finished call everywhere."""
+        await self._archive.delete(call_id)
+
+    async def delete_party(self, party: str) -> int:
+        """Delete all calls from or to somebody."""
+        return await self._archive.delete_party(party)
+
     async def trunks(self) -> Sequence[TrunkStatus]:
         """Give the state of every trunk."""
         return (await self._connected().request(GetTrunks(), TrunkList)).trunks
@@ -132,9 +143,9 @@ class RemoteGateway:
             texts[self._worker] = reply.text
         return merge_texts(texts)
 
-    async def audio_file(self, call_id: str) -> Path:
-        """Give the path of `audio.wav`."""
-        return self._index.audio_file(call_id)
+    async def audio(self, call_id: str) -> Path | StoredAudio:
+        """Give `audio.wav`, from disk or store."""
+        return await self._archive.audio(call_id)
 
     def _connected(self) -> ControlClient:
         if self._client is None or not self._client.is_connected:

@@ -24,7 +24,7 @@ from gateway.process.children import end_child
 from gateway.process.control_client import connect
 from gateway.process.remote import RemoteGateway
 from gateway.recognizer.process import RecognizerProcess
-from gateway.records.index import CallIndex
+from gateway.records.archive import open_archive
 from gateway.records.repair import repair
 from gateway.sip.outgoing import LEDGER_ENV
 from gateway.telemetry.logging import configure_logging
@@ -135,9 +135,11 @@ async def serve(config: GatewayConfig, config_path: Path | None) -> None:
         loop.add_signal_handler(number, stop.set)
     repair(config.records.directory, is_process_alive)
     listener = bind_http(config.http)
-    gateway = RemoteGateway(CallIndex(config.records.directory), Metrics())
-    worker = WorkerProcess(config_path, config.records.directory, gateway)
+    metrics = Metrics()
     async with AsyncExitStack() as stack:
+        archive = await stack.enter_async_context(open_archive(config.records, metrics))
+        gateway = RemoteGateway(archive, metrics)
+        worker = WorkerProcess(config_path, config.records.directory, gateway)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="voice-gateway-")))
         if _needs_recognizer(config):
             recognizer = RecognizerProcess(folder / "recognizer.sock")
@@ -147,6 +149,7 @@ async def serve(config: GatewayConfig, config_path: Path | None) -> None:
         group = await stack.enter_async_context(asyncio.TaskGroup())
         tasks = [
             group.create_task(worker.keep(folder)),
+            group.create_task(archive.run(config.records)),
             group.create_task(serve_http(create_app(gateway, config.http), config.http, listener)),
             group.create_task(_announce(worker, config)),
         ]

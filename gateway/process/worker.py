@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,8 @@ from pydantic import BaseModel
 from gateway.allowance import Muffler
 from gateway.audio import echo
 from gateway.audio.echo_control import EchoControl
-from gateway.config.dialplans import Dialplan, Talk
+from gateway.config.dialplans import Action as Step
+from gateway.config.dialplans import Answer, Dialplan, Talk
 from gateway.config.loader import load_config, load_dialplan
 from gateway.config.models import GatewayConfig
 from gateway.conversation.line import CallFacts
@@ -29,7 +31,9 @@ from gateway.process.agents import Agents
 from gateway.process.call_session import CallSession, End
 from gateway.process.control import ControlServer
 from gateway.providers.vad.silero import SileroModel, SpeechProbability
+from gateway.records.ids import host_name
 from gateway.records.model import CallRecord
+from gateway.records.redaction import load_redactor
 from gateway.records.store import CallRecords
 from gateway.sip.admission import Refuse
 from gateway.sip.call import SipLine
@@ -143,7 +147,8 @@ class Worker:
                 return m.Done()
 
     async def _act_on_call(
-        self, command: m.HangUp | m.Transfer | m.Say | m.Dtmf | m.SetEagerness
+        self,
+        command: m.HangUp | m.Transfer | m.Say | m.Dtmf | m.SetEagerness | m.SetRecording,
     ) -> None:
         session = self._session(command.call_id)
         match command:
@@ -158,6 +163,8 @@ class Worker:
                 _live(session).inbox.put_nowait(SayRequest(text))
             case m.SetEagerness(eagerness=eagerness):
                 _live(session).inbox.put_nowait(EagernessRequest(eagerness))
+            case m.SetRecording(paused=paused):
+                _live(session).pause_recording(paused=paused)
 
     async def stop_when_drained(self, stop: asyncio.Event) -> None:
         """Stop the worker once it was drained and its last call has ended."""
@@ -218,8 +225,11 @@ class Worker:
 
     async def _run_session(self, line: SipLine, where: Route) -> None:
         parts = self._parts
-        record = _record_of(line.facts, datetime.now(UTC))
-        bundle = parts.records.open(record)
+        bundle = parts.records.open(
+            _record_of(line.facts, datetime.now(UTC)),
+            is_recorded=begins_recorded(where.steps, parts.config, parts.plan.default_agent),
+        )
+        record = bundle.record
         detector = SpeechProbability(parts.detector)
         session = CallSession(
             line, bundle, record, detector, parts.metrics, parts.config.sip, self._echo_control()
@@ -282,7 +292,11 @@ async def serve(config: GatewayConfig, socket: Path, folder: Path) -> None:
     if config.media.echo_cancel and (hint := echo.probe()):
         log.warning("echo_cancelling_off", hint=hint)
     records = CallRecords(
-        config.records.directory, audio=config.records.audio, on_error=metrics.records_errors.inc
+        config.records.directory,
+        audio=config.records.audio,
+        host=host_name(config.records.host),
+        redactor=load_redactor(config.records.redact, folder, metrics.redaction_errors.inc),
+        on_error=metrics.records_errors.inc,
     )
     records.prepare()
     agents = Agents(config.agents, folder)
@@ -341,6 +355,19 @@ async def _retry_records(records: CallRecords) -> None:
     while True:
         await asyncio.sleep(_RECORDS_RETRY_S)
         records.retry_unwritten()
+
+
+def begins_recorded(steps: Sequence[Step], config: GatewayConfig, default_agent: str) -> bool:
+    """Say whether a call is recorded from its first sample on.  Pure.
+
+    False when all that comes before an agent that is not recorded is the answer.
+    """
+    for step in steps:
+        if isinstance(step, Talk):
+            return config.agents[step.agent or default_agent].record
+        if not isinstance(step, Answer):
+            return True
+    return True
 
 
 def _live(session: CallSession) -> LiveCall:

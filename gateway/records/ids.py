@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +15,11 @@ _STAMP = "%Y%m%d-%H%M%S"
 def new_call_id(now: datetime) -> str:
     """Make an id such as `20261120-132233-9f03ab7c` (UTC date, UTC time, 32 random bits)."""
     return f"{now.astimezone(UTC):{_STAMP}}-{secrets.token_hex(4)}"
+
+
+def host_name(configured: str) -> str:
+    """Give the name of this gateway among those that share a database (`records.host`)."""
+    return configured or socket.gethostname()
 
 
 def is_call_id(text: str) -> bool:

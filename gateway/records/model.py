@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -39,17 +40,26 @@ def clean_text(value: object) -> object:
 
 def cleaned(value: Any) -> Any:  # noqa: ANN401 - any JSON-like value
     """Do the same at any depth; models and dataclasses become dicts."""
+    return with_texts(value, clean_text)
+
+
+def with_texts(value: Any, change: Callable[[str], object]) -> Any:  # noqa: ANN401 - JSON-like
+    """Change every text at any depth, keys too; models and dataclasses become dicts.  Pure."""
     if isinstance(value, dict):
-        return {clean_text(key): cleaned(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [cleaned(item) for item in value]
+        return {_changed(key, change): with_texts(item, change) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [with_texts(item, change) for item in value]
     if isinstance(value, str):
-        return clean_text(value)
+        return change(value)
     if isinstance(value, BaseModel):
-        return cleaned(value.model_dump())
+        return with_texts(value.model_dump(), change)
     if is_dataclass(value) and not isinstance(value, type):
-        return cleaned(asdict(value))
+        return with_texts(asdict(value), change)
     return value
+
+
+def _changed(key: object, change: Callable[[str], object]) -> object:
+    return change(key) if isinstance(key, str) else key
 
 
 Text = Annotated[str, BeforeValidator(clean_text)]
@@ -128,6 +138,13 @@ class TurnRecord(Entry):
     """What was said to bridge a long wait; not in `bot_text_heard`."""
     tools: tuple[ToolUse, ...] = ()
     error: Text | None = None
+    withheld: bool = False
+    """What was said was left out: recording was off or paused."""
+
+    def without_texts(self) -> TurnRecord:
+        """Keep the figures only."""
+        texts = {"caller_text", "bot_text_generated", "bot_text_heard", "fillers", "tools", "error"}
+        return TurnRecord.model_validate(self.model_dump(exclude=texts) | {"withheld": True})
 
 
 class TranscriptLine(Entry):
@@ -175,6 +192,8 @@ class CallSummary(Entry):
     """A call without its turns: what a list of calls shows."""
 
     call_id: str
+    host: Text = ""
+    """The gateway that had the call."""
     state: Literal["active", "finished"] = "active"
     direction: Literal["in", "out"]
     caller: Text = ""

@@ -12,6 +12,7 @@ import structlog
 from pydantic import ValidationError
 
 from gateway.records.bundle import TURN_EVENT
+from gateway.records.disk import day_folders
 from gateway.records.files import (
     AUDIO_FILE,
     CALL_FILE,
@@ -22,6 +23,7 @@ from gateway.records.files import (
 )
 from gateway.records.ids import is_call_id, started_at
 from gateway.records.model import CallRecord, TurnRecord
+from gateway.records.pending import PendingCalls
 from gateway.records.wav import repair_wav
 
 log = structlog.get_logger(__name__)
@@ -47,18 +49,10 @@ def repair(directory: Path, is_alive: Callable[[int], bool]) -> list[str]:
         try:
             if _repair_one(folder, is_alive):
                 repaired.append(folder.name)
+                PendingCalls(directory, "index").put(folder.name)
         except OSError as error:
             log.warning("bundle_not_repaired", folder=str(folder), problem=str(error))
     return repaired
-
-
-def day_folders(directory: Path) -> list[Path]:
-    """List the day folders, newest first; empty when there is no directory."""
-    try:
-        days = [entry for entry in directory.iterdir() if entry.name[:1].isdigit()]
-    except OSError:
-        return []
-    return sorted((day for day in days if day.is_dir()), reverse=True)
 
 
 def _unfinished(directory: Path) -> Iterator[Path]:

@@ -7,6 +7,7 @@ import secrets
 import shutil
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from gateway.errors import ConfigError, Problem
 from gateway.records.bundle import CallBundle
 from gateway.records.ids import new_call_id
 from gateway.records.model import CallRecord
+from gateway.records.pending import PendingCalls
+from gateway.records.redaction import Redactor
+from gateway.records.withholding import Reason
 
 log = structlog.get_logger(__name__)
 
@@ -34,11 +38,24 @@ class CallRecords:
         directory: Path,
         *,
         audio: bool = True,
+        host: str = "",
+        redactor: Redactor | None = None,
         on_error: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take `[records]`; nothing is touched before `prepare`."""
+        """Take `[records]`; nothing is touched before `prepare`.
+
+        Args:
+            directory: where the bundles go.
+            audio: keep `audio.wav`.
+            host: name of this gateway.
+            redactor: see `CallBundle`.
+            on_error: called for each part that could not be written.
+        """
         self._directory = directory
         self._audio = audio
+        self._host = host
+        self._redactor = redactor
+        self._pending = PendingCalls(directory, "index")
         self._on_error = on_error
         self._per_minute = Allowance(REFUSALS_PER_MINUTE, 60.0)
         self._per_day = Allowance(REFUSALS_PER_DAY, 86_400.0)
@@ -66,10 +83,15 @@ class CallRecords:
         """Make the id of a call that starts now."""
         return new_call_id(datetime.now(UTC))
 
-    def open(self, record: CallRecord) -> CallBundle:
-        """Start the bundle of a call; the process id is filled in.  Never raises OSError."""
+    def open(self, record: CallRecord, *, is_recorded: bool = True) -> CallBundle:
+        """Start the bundle of a call; process id and host are filled in.  Never raises OSError.
+
+        Args:
+            record: what is known at the start.
+            is_recorded: False = its agent is not recorded: keep neither sound nor texts.
+        """
         started = record.model_copy(update={"worker_pid": os.getpid(), "state": "active"})
-        return self._bundle(started, audio=self._audio)
+        return self._bundle(started, audio=self._audio, withheld=() if is_recorded else ("agent",))
 
     def retry_unwritten(self) -> int:
         """Write final records that a full disk had refused; call it every few seconds.
@@ -113,13 +135,20 @@ class CallRecords:
         Calls that never get their ACK come by the thousand, and each has seconds of audio.
         """
         shutil.rmtree(bundle.folder, ignore_errors=True)
+        with suppress(OSError):
+            self._pending.put(record.call_id)
         self.record_refusal(record, now_s=now_s)
 
-    def _bundle(self, record: CallRecord, *, audio: bool) -> CallBundle:
+    def _bundle(
+        self, record: CallRecord, *, audio: bool, withheld: tuple[Reason, ...] = ()
+    ) -> CallBundle:
         return CallBundle(
             self._directory,
-            record,
+            record.model_copy(update={"host": self._host}),
             audio=audio,
+            redactor=self._redactor,
+            withheld=withheld,
+            on_change=self._pending.put,
             on_error=self._on_error,
             on_unwritten=self._unwritten.append,
         )

@@ -51,6 +51,8 @@ class StereoWavWriter:
         self._right: list[bytes] = []
         self._position = 0
         self._written_end = 0
+        self.has_file = False
+        """False while nothing but silence was to be written."""
 
     @property
     def seconds(self) -> float:
@@ -67,6 +69,11 @@ class StereoWavWriter:
         self._right.append(_whole(right))
         if len(self._left) >= _FLUSH_FRAMES:
             self.flush()
+
+    def skip(self) -> None:
+        """Leave one line frame out: it is silence in both channels.  Raises OSError."""
+        self.flush()
+        self._position += LINE.frame_bytes * CHANNELS
 
     def flush(self) -> None:
         """Write what is waiting, then the sizes in the header.  Raises OSError."""
@@ -87,6 +94,9 @@ class StereoWavWriter:
         """Flush and close.  Raises OSError; closed it is in any case."""
         try:
             self.flush()
+            if self._fd >= 0 and self._written_end < self._position:  # the end was left out
+                os.ftruncate(self._fd, HEADER_BYTES + self._position)
+                os.pwrite(self._fd, wav_header(self._position), 0)
         finally:
             if self._fd >= 0:
                 fd, self._fd = self._fd, -1
@@ -95,6 +105,7 @@ class StereoWavWriter:
     def _open(self) -> None:
         if self._fd < 0:
             self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self.has_file = True
 
 
 def repair_wav(path: Path) -> float:

@@ -86,6 +86,18 @@ class Metrics:
         self.records_errors = self._counter(
             "records_errors", "Parts of call records that could not be written."
         )
+        self.redaction_errors = self._counter(
+            "redaction_errors", "Texts left out because their redaction failed."
+        )
+        self.database_errors = self._counter(
+            "database_errors", "Attempts to reach the call database that failed."
+        )
+        self.store_errors = self._counter(
+            "store_errors", "Attempts to reach the object store that failed."
+        )
+        self.records_waiting = self._gauge(
+            "records_waiting", "Calls that wait for the database or the store.", "queue"
+        )
 
     def _turns(self) -> None:
         latency = (

@@ -154,8 +154,16 @@ class NoteBook:
     def event(self, kind: str, audio_s: float, /, **data: object) -> None:
         self.events.append((kind, audio_s, data))
 
-    def turn(self, turn: Any, audio_s: float) -> None:
+    def turn(self, turn: Any, audio_s: float) -> Any:
         self.turns.append(turn)
+        return turn
+
+    def pause(self, reason: str, audio_s: float) -> None:
+        self.events.append(("recording_paused", audio_s, {"reason": reason}))
+
+    def resume(self, reason: str, audio_s: float) -> None:
+        if ("recording_paused", {"reason": reason}) in [(e[0], e[2]) for e in self.events]:
+            self.events.append(("recording_resumed", audio_s, {"reason": reason}))
 
     def kinds(self) -> list[str]:
         return [kind for kind, _, _ in self.events]

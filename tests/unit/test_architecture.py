@@ -21,7 +21,8 @@ ALLOWED = {
     "recognizer": {"threads"},
     "providers": {"audio", "threads", "script", "recognizer"},
     "script": {CONTRACTS, "gateway.config.locate"},
-    "records": {AUDIO},
+    "references": set(),
+    "records": {AUDIO, MODELS, "threads", "telemetry", "references"},
     "telemetry": {MODELS},
     "config": {"gateway.providers", "gateway.audio.wav"},
     "threads": {AUDIO, "gateway.audio.seam"},
@@ -30,10 +31,14 @@ ALLOWED = {
         "gateway.config.destinations",
     },
     "conversation": {
-        "turn", "audio", "telemetry", "threads", CONTRACTS, MODELS, "gateway.records.model",
+        "turn", "audio", "telemetry", "threads", "references", CONTRACTS, MODELS,
+        "gateway.records.model",
     },
     "dialplan": {"conversation", "audio", "telemetry", "gateway.config.dialplans"},
-    "http": {MODELS, "gateway.process.messages", "gateway.records.model", "telemetry"},
+    "http": {
+        MODELS, "gateway.process.messages", "gateway.records.model", "gateway.records.query",
+        "telemetry",
+    },
 }  # fmt: skip
 """Package -> what of ours it may import besides itself and `errors`; others may import all."""
 

@@ -23,6 +23,7 @@ from gateway.http.port import Readiness
 from gateway.http.server import bind_http, serve
 from gateway.process.messages import TrunkStatus
 from gateway.records.model import CallRecord, CallSummary, TurnRecord
+from gateway.records.query import CallQuery, StoredAudio
 
 CALL = "20261120-132233-9f03ab7c"
 OTHER = "20261120-132233-00000000"
@@ -37,6 +38,7 @@ class Gateway:
         self.told: list[tuple[str, ...]] = []
         self.state = Readiness(ready=True, slots=4, slots_used=1)
         self.failure: Exception | None = None
+        self.stored: StoredAudio | None = None
         self.call = CallRecord(
             call_id=CALL,
             direction="in",
@@ -48,8 +50,8 @@ class Gateway:
     async def readiness(self) -> Readiness:
         return self.state
 
-    async def list_calls(self, *, active: bool | None, limit: int) -> Sequence[CallSummary]:
-        self.told.append(("list", str(active), str(limit)))
+    async def list_calls(self, query: CallQuery) -> Sequence[CallSummary]:
+        self.told.append(("list", str(query.state), str(query.limit)))
         return [self.call.summary()]
 
     async def get_call(self, call_id: str) -> CallRecord:
@@ -80,8 +82,20 @@ class Gateway:
     async def metrics_text(self) -> str:
         return "gateway_call_slots 4\n"
 
-    async def audio_file(self, call_id: str) -> Path:
+    async def audio(self, call_id: str) -> Path | StoredAudio:
+        if self.stored is not None:
+            return self.stored
         return self.folder / f"{call_id}.wav"
+
+    async def pause_recording(self, call_id: str, *, paused: bool) -> None:
+        self._do(("recording", self._known(call_id).call_id, str(paused)))
+
+    async def delete_call(self, call_id: str) -> None:
+        self._do(("delete", self._known(call_id).call_id))
+
+    async def delete_party(self, party: str) -> int:
+        self._do(("delete_party", party))
+        return 2
 
     def _do(self, what: tuple[str, ...]) -> None:
         if self.failure is not None:
@@ -160,7 +174,7 @@ def test_calls_are_listed_and_shown(ask: Ask, gateway: Gateway) -> None:
         assert (call["call_id"], call["caller"]) == (CALL, "alice")
         assert "turns" not in call
         await client.get("/v1/calls")
-        assert gateway.told == [("list", "True", "7"), ("list", "None", "50")]
+        assert gateway.told == [("list", "active", "7"), ("list", "None", "50")]
         whole = (await client.get(V1)).json()
         assert whole["turns"][0]["bot_text_heard"] == "Hello."
         assert CallRecord.model_validate(whole) == gateway.call
@@ -315,6 +329,49 @@ def test_with_keys_every_way_in_is_locked(ask: Ask, gateway: Gateway) -> None:
         assert (await client.get("/metrics", headers={"X-API-Key": "k"})).status_code == 401
 
     ask(test, api_keys=("k-1", "k-2"))
+
+
+def test_audio_may_come_from_the_store(ask: Ask, gateway: Gateway) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b"RIFF"
+
+    gateway.call = gateway.call.model_copy(update={"state": "finished"})
+    gateway.stored = StoredAudio(12, chunks())
+
+    async def test(client: httpx.AsyncClient) -> None:
+        answer = await client.get(f"{V1}/audio")
+        assert answer.content == b"RIFF" * 3
+        assert answer.headers["content-length"] == "12"
+        assert f"{CALL}.wav" in answer.headers["content-disposition"]
+
+    ask(test)
+
+
+def test_pages_filters_and_deletion(ask: Ask, gateway: Gateway) -> None:
+    async def test(client: httpx.AsyncClient) -> None:
+        page = (await client.get("/v1/calls?limit=1&state=finished&since=2026-11-20T00:00Z")).json()
+        assert page["next"] == CALL
+        assert (await client.get("/v1/calls")).json()["next"] is None
+        for bad in ("state=lost", "since=yesterday", "since=2026-11-20T00:00", "colour=red"):
+            assert (await client.get(f"/v1/calls?{bad}")).status_code == 422
+        gateway.told.clear()
+        assert (await client.post(f"{V1}/recording", json={"paused": True})).status_code == 204
+        assert (await client.delete(V1)).status_code == 204
+        assert (await client.delete(f"/v1/calls/{OTHER}")).status_code == 404
+        told = await client.post("/v1/calls/delete", json={"party": "+4930123456"})
+        assert (told.status_code, told.json()) == (200, {"deleted": 2})
+        assert (await client.post("/v1/calls/delete", json={"party": ""})).status_code == 422
+        assert gateway.told == [
+            ("recording", CALL, "True"),
+            ("delete", CALL),
+            ("delete_party", "+4930123456"),
+        ]
+        gateway.failure = CommandError(409, f"call {CALL} is still in progress")
+        busy = await client.delete(V1)
+        assert (busy.status_code, busy.json()["error"]["code"]) == (409, "conflict")
+
+    ask(test)
 
 
 def test_audio_is_downloaded_when_the_call_is_over(ask: Ask, gateway: Gateway) -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from gateway.config.models import HttpConfig
+from gateway.config.models import HttpConfig, RecordsConfig
 from gateway.errors import CallNotFound, NoCallSlot
 from gateway.http.api import create_app
 from gateway.http.server import serve
@@ -33,13 +33,14 @@ from gateway.process.messages import (
     PlaceCall,
     Say,
     SetEagerness,
+    SetRecording,
     Transfer,
     TrunkList,
     TrunkStatus,
     WorkerStatus,
 )
 from gateway.process.remote import RemoteGateway
-from gateway.records.index import CallIndex
+from gateway.records.archive import open_archive
 from gateway.records.model import CallRecord, CallSummary, EndReason
 from gateway.records.store import CallRecords
 from gateway.telemetry.metrics import Metrics
@@ -77,7 +78,7 @@ class Worker:
             case HangUp(call_id=call_id) if call_id == LIVE:
                 self.told.append(command)
                 return Done()
-            case Say() | Transfer() | Dtmf() | SetEagerness():
+            case Say() | Transfer() | Dtmf() | SetEagerness() | SetRecording():
                 self.told.append(command)
                 return Done()
             case _:
@@ -89,11 +90,16 @@ async def gateway(folder: Path, worker: Worker) -> AsyncIterator[httpx.AsyncClie
     records = CallRecords(folder)
     reason: EndReason = "caller_hung_up"
     records.open(record(OLD)).finish(record(OLD).ended(datetime.now(UTC), reason))
-    remote = RemoteGateway(CallIndex(folder), Metrics())
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     config, server = HttpConfig(), ControlServer(folder / "w.sock")
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    settings = RecordsConfig(directory=folder)
+    async with (
+        asyncio.timeout(20),
+        open_archive(settings, Metrics()) as archive,
+        asyncio.TaskGroup() as group,
+    ):
+        remote = RemoteGateway(archive, Metrics())
         web = group.create_task(serve(create_app(remote, config), config, listener))
         control = group.create_task(server.serve(worker))
         async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
@@ -117,7 +123,15 @@ async def gateway(folder: Path, worker: Worker) -> AsyncIterator[httpx.AsyncClie
 
 @pytest.mark.parametrize(
     ("query", "ids"),
-    [("", [LIVE, OLD]), ("?active=true", [LIVE]), ("?active=false", [OLD]), ("?limit=1", [LIVE])],
+    [
+        ("", [LIVE, OLD]),
+        ("?active=true", [LIVE]),
+        ("?active=false", [OLD]),
+        ("?limit=1", [LIVE]),
+        ("?state=finished", [OLD]),
+        ("?state=active&caller=nobody", []),
+        (f"?cursor={LIVE}", [OLD]),
+    ],
 )
 def test_calls_in_progress_and_finished(tmp_path: Path, query: str, ids: list[str]) -> None:
     async def body() -> None:
@@ -143,6 +157,7 @@ def test_commands_reach_the_worker_and_errors_come_back(tmp_path: Path) -> None:
                 ("transfer", {"target": "100"}),
                 ("dtmf", {"digits": "1"}),
                 ("eagerness", {"eagerness": "low"}),
+                ("recording", {"paused": True}),
                 ("hangup", None),
             ]:
                 answer = await client.post(f"/v1/calls/{LIVE}/{verb}", json=told)
@@ -162,5 +177,6 @@ def test_commands_reach_the_worker_and_errors_come_back(tmp_path: Path) -> None:
         Transfer(call_id=LIVE, target="100"),
         Dtmf(call_id=LIVE, digits="1"),
         SetEagerness(call_id=LIVE, eagerness="low"),
+        SetRecording(call_id=LIVE, paused=True),
         HangUp(call_id=LIVE),
     ]

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.records.files import read_call
-from gateway.records.index import CallIndex
+from gateway.records.disk import LocalBundles
 from gateway.records.repair import repair
 from gateway.telemetry.process import is_process_alive
 
@@ -46,13 +45,13 @@ def test_a_killed_writer_loses_at_most_a_second(tmp_path: Path) -> None:
     assert writer.returncode == -signal.SIGKILL
 
     (call_id,) = repair(tmp_path, is_process_alive)
-    record = CallIndex(tmp_path).get(call_id)
+    local = LocalBundles(tmp_path)
+    record = local.read(call_id)
     assert (record.state, record.end_reason) == ("finished", "worker_lost")
     assert record.worker_pid == writer.pid
     assert [turn.bot_text_heard for turn in record.turns] == ["Hello."]
-    with wave.open(str(CallIndex(tmp_path).audio_file(call_id))) as wav:
+    with wave.open(str(local.audio(call_id))) as wav:
         samples = np.frombuffer(wav.readframes(wav.getnframes()), "<i2").reshape(-1, 2)
     assert samples[::160, 0].tolist() == list(range(100))
-    lines = (CallIndex(tmp_path).folder(call_id) / "events.jsonl").read_text().splitlines()
+    lines = (local.folder(call_id) / "events.jsonl").read_text().splitlines()
     assert len(lines) == 132
-    assert read_call(CallIndex(tmp_path).folder(call_id)) == record

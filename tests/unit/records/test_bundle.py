@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gateway.allowance import Allowance
-from gateway.errors import CallNotFound, ConfigError
+from gateway.errors import ConfigError
+from gateway.records.disk import LocalBundles, call_ids
 from gateway.records.files import read_call, read_events
-from gateway.records.index import CallIndex
 from gateway.records.model import CallRecord, TurnRecord
 from gateway.records.repair import repair
 from gateway.records.store import CallRecords
@@ -204,10 +204,11 @@ def test_a_flood_of_refusals_leaves_thirty_bundles_a_minute(tmp_path: Path) -> N
 
     assert (flood(1000.0), flood(1001.0), flood(1010.0), flood(1100.0)) == (30, 0, 5, 30)
     assert records.unrecorded_refusals == 400 - 65
-    kept = CallIndex(tmp_path).list_calls(limit=1000)
+    local = LocalBundles(tmp_path)
+    kept = [local.read(call_id) for day in local.days() for call_id in call_ids(day)]
     assert len(kept) == 65
     assert {call.end_text for call in kept} == {"sip.allow_sources"}
-    (event,) = read_events(CallIndex(tmp_path).folder(kept[0].call_id) / "events.jsonl")
+    (event,) = read_events(local.folder(kept[0].call_id) / "events.jsonl")
     assert (event["kind"], event["sip_status"]) == ("call_refused", 403)
 
 
@@ -270,34 +271,34 @@ class TestRepair:
         assert repair(tmp_path / "none", lambda _pid: False) == []
 
 
-class TestIndex:
-    def test_newest_first_finished_only(self, tmp_path: Path) -> None:
-        records = CallRecords(tmp_path)
-        names = [f"202611{day:02}-1000{n:02}-0000000a" for day in (19, 20) for n in (1, 2, 3)]
-        for name in names:
-            records.open(record(name)).finish(ended(name))
-        records.open(record("20261121-100000-0000000a"))
-        index = CallIndex(tmp_path)
-        for _ in range(2):
-            assert [call.call_id for call in index.list_calls(4)] == names[::-1][:4]
-        assert len(index.list_calls(100)) == 6
-
+class TestLocalBundles:
     def test_a_call_that_ends_is_read_again(self, tmp_path: Path) -> None:
         bundle = CallRecords(tmp_path).open(record())
-        index = CallIndex(tmp_path)
-        assert index.get(CALL_ID).state == "active"
+        local = LocalBundles(tmp_path)
+        assert local.read(CALL_ID).state == "active"
+        assert local.audio(CALL_ID) is None
         bundle.write_audio(SILENCE, SILENCE)
         bundle.finish(ended())
-        assert index.get(CALL_ID).state == "finished"
-        assert index.audio_file(CALL_ID) == bundle.folder / "audio.wav"
+        assert local.read(CALL_ID).state == "finished"
+        assert local.audio(CALL_ID) == bundle.folder / "audio.wav"
 
-    @pytest.mark.parametrize("call_id", ["../..", CALL_ID, "", "20261120-132233-9f03ab7c/../x"])
-    def test_what_is_not_there_is_not_found(self, tmp_path: Path, call_id: str) -> None:
-        with pytest.raises(CallNotFound):
-            CallIndex(tmp_path).get(call_id)
+    @pytest.mark.parametrize("call_id", ["../..", "", "20261120-132233-9f03ab7c/../x"])
+    def test_what_is_no_id_never_becomes_a_path(self, tmp_path: Path, call_id: str) -> None:
+        with pytest.raises(ValueError, match="not a call id"):
+            LocalBundles(tmp_path).folder(call_id)
 
     def test_strange_things_in_the_directory_do_no_harm(self, tmp_path: Path) -> None:
         (tmp_path / "2026-11-20").write_text("a file")
         (tmp_path / "2026-11-21" / "20261121-100000-0000000a").mkdir(parents=True)
         (tmp_path / "2026-11-21" / "notes").mkdir()
-        assert CallIndex(tmp_path).list_calls() == []
+        local = LocalBundles(tmp_path)
+        (day,) = local.days()
+        assert list(call_ids(day)) == ["20261121-100000-0000000a"]
+        assert local.read("20261121-100000-0000000a") is None
+
+    def test_the_last_call_of_a_day_takes_the_day_with_it(self, tmp_path: Path) -> None:
+        CallRecords(tmp_path).open(record()).finish(ended())
+        local = LocalBundles(tmp_path)
+        assert local.remove(CALL_ID)
+        assert not local.remove(CALL_ID)
+        assert local.days() == []
