@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -94,6 +94,7 @@ def test_audio_is_readable_while_the_call_goes_on(tmp_path: Path) -> None:
     bundle.finish(ended())
 
 
+@settings(deadline=None)  # it writes to a disk that others use too
 @given(st.lists(st.tuples(st.binary(max_size=700), st.binary(max_size=700)), max_size=60))
 def test_frames_of_wrong_size_never_shift_the_channels(frames: list[tuple[bytes, bytes]]) -> None:
     with tempfile.TemporaryDirectory() as place:
