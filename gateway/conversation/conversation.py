@@ -214,7 +214,7 @@ class Conversation:
         if isinstance(event, BargeInSuspected):
             self._floor.pause(event)
         else:
-            self._floor.resume(event.evidence)
+            self._floor.go_on(event)
 
     # --- the bot's moves ---
 

@@ -19,7 +19,15 @@ from gateway.conversation.stages import slowest_stage, summary_line
 from gateway.conversation.voice import Voice
 from gateway.providers.contracts import Expect, ToolResult
 from gateway.records.model import HeldBreath
-from gateway.turn.events import BargeInSuspected, TurnEnded, TurnStarted, milliseconds, samples
+from gateway.turn.barge_in import NOD_LASTS
+from gateway.turn.events import (
+    BargeInRejected,
+    BargeInSuspected,
+    TurnEnded,
+    TurnStarted,
+    milliseconds,
+    samples,
+)
 from gateway.turn.state import Move, TurnState, after
 from gateway.turn.taker import TurnTaker
 
@@ -111,6 +119,8 @@ class Floor:
         self._count = 0
         self._began_at = 0
         self._suspected: BargeInSuspected | None = None
+        self._resumes: tuple[int, str] | None = None
+        """(when, why): the bot lets the caller finish a nod."""
         self.state = TurnState.LISTENING
 
     @property
@@ -135,6 +145,8 @@ class Floor:
 
     def on_frame(self, now: int) -> None:
         """Let 20 ms pass."""
+        if self._resumes is not None and now >= self._resumes[0]:
+            self.resume(self._resumes[1])
         if self._turn is not None:
             is_interrupted = self._taker.is_caller_speaking
             for text in self._turn.reply.on_frame(now, may_bridge=not is_interrupted):
@@ -227,11 +239,18 @@ class Floor:
         """Fall silent within a frame, and keep what is still to be said."""
         if self._turn is not None:
             self._call.line.outlet.pause()
-            self._suspected = event
+            self._suspected, self._resumes = event, None
+
+    def go_on(self, event: BargeInRejected) -> None:
+        """Go on: at once, or after a nod that the caller has not finished yet."""
+        if event.evidence == "backchannel" and self._taker.is_caller_speaking:
+            self._resumes = (event.now + NOD_LASTS, event.evidence)
+        else:
+            self.resume(event.evidence)
 
     def resume(self, evidence: str) -> None:
         """Go on as if nothing had been.  Idempotent."""
-        event, self._suspected = self._suspected, None
+        event, self._suspected, self._resumes = self._suspected, None, None
         self._call.line.outlet.resume()
         if event is None or self._turn is None:
             return
@@ -249,7 +268,7 @@ class Floor:
         Returns:
             The bot turn that ended, if there was one.
         """
-        turn, self._turn, self._suspected = self._turn, None, None
+        turn, self._turn, self._suspected, self._resumes = self._turn, None, None, None
         if turn is None:
             return None
         turn.reply.cut()
@@ -304,7 +323,7 @@ class Floor:
         outcome = await reply.run()
         if self._turn is None or self._turn.reply is not reply:
             return
-        self._turn = self._suspected = None
+        self._turn = self._suspected = self._resumes = None
         heard = reply.heard_text()
         self._context.commit(heard)
         self._taker.bot_busy(self._call.ear.now, busy=False)

@@ -18,8 +18,9 @@ _STOPPED = samples(96)
 """Silence after which the speech has stopped, or a blip is over."""
 _RESAMPLING = samples(30)
 """What a resampler may hold back of the audio that a transcript covers."""
-_FIRST_ASKS = (samples(160), samples(290))
-"""After the suspicion; answers take 30 to 80 ms and must be there for the verdict."""
+_FIRST_ASKS = (samples(160), samples(290), samples(480))
+"""After the suspicion; answers take 30 to 80 ms and must be there for the verdict, the last for
+what sounded like a nod and goes on (`NOD_LASTS`)."""
 _LATER_ASKS = samples(400)
 """Between asks while the speech goes on after a rejection."""
 _LATE = samples(400)
@@ -28,9 +29,8 @@ _WORDS_LOG_PROB = -0.8
 """Noise that recognition makes words of is mostly below, speech seldom."""
 _NOD_LOG_PROB = -0.6
 """A nod must be understood well: "Yeah" is also what is made of a "wait" in noise."""
-_GOING_NOD_LOG_PROB = -0.35
-"""The same while the speech goes on: "All right" is what the beginning of a sentence sounds like
-in noise.  A nod that has cut the bot in error is mended when it is over."""
+NOD_LASTS = samples(240)
+"""So much longer than the verdict may the rest of a nod last: the bot lets the caller finish it."""
 _TAKES_UP = samples(160)
 """So much sure speech before the reply is heard takes the turn up again, whatever it says."""
 _GOES_ON = samples(1200)
@@ -216,10 +216,7 @@ class BargeIn:
         if found in {"words", "command"}:
             is_sure = log_prob >= _WORDS_LOG_PROB or self._voice >= _CERTAIN
             return found if is_sure else "nothing"
-        if self._has_stopped:
-            is_doubtful = log_prob < _NOD_LOG_PROB and self._voice >= _CERTAIN
-        else:
-            is_doubtful = log_prob < _GOING_NOD_LOG_PROB and self._voice >= _LIKELY
+        is_doubtful = self._has_stopped and log_prob < _NOD_LOG_PROB and self._voice >= _CERTAIN
         is_first = self.rejected is None
         return "words" if found != "nothing" and is_doubtful and is_first else found
 

@@ -73,6 +73,21 @@ def test_chunking_changes_nothing_and_calls_do_not_mix(model):
     assert [chunk.end for chunk in whole] == [256 * n for n in range(1, len(whole) + 1)]
 
 
+def test_a_long_silence_or_noise_does_not_make_it_deaf_to_the_next_words(model):
+    """Without forgetting it takes 100 to 300 ms more (decision 16)."""
+    chance = np.random.default_rng(7)
+    speech = np.frombuffer(speak("Hello, I would like a coffee.", "awb"), "<i2")
+    speech = speech[int(np.flatnonzero(np.abs(speech.astype(int)) > 1000)[0]) :]
+    for level in (0.0, 300.0):
+        past = np.concatenate([speech, np.zeros(8 * RATE, "<i2")])
+        whole = np.concatenate([past, speech]).astype(float)
+        whole += chance.normal(0.0, level, len(whole)) if level else 0.0
+        chunks = probabilities(model, whole.astype("<i2").tobytes())
+        after = [c for c in chunks if c.end > len(past)]
+        found = next(c.end for c in after if c.probability >= 0.3)
+        assert (found - len(past)) / RATE <= 0.1
+
+
 def test_missing_distribution_says_how_to_install_it(monkeypatch):
     def missing(name):
         raise importlib.metadata.PackageNotFoundError(name)

@@ -88,6 +88,30 @@ def test_recognition_learns_of_an_uh_huh_which_does_not_cost_the_sentence():
     assert breath.evidence == "backchannel"
 
 
+def test_the_caller_may_finish_a_long_nod_before_the_bot_goes_on():
+    async def script(scene):
+        await asks(scene)
+        await scene.says(6.0, 0.55)
+        await scene.until(13)
+
+    scene = Scene([text(LONG)], [ASKED, "Uh-huh."]).play(script)
+    (breath,) = whole(scene).held_breaths
+    assert breath.evidence == "backchannel"
+    goes_on = next(begin for begin, _ in scene.line.audible() if begin > 6.0)
+    assert 6.55 <= goes_on <= 6.8
+
+
+def test_a_nod_without_end_does_not_keep_the_bot_silent():
+    async def script(scene):
+        await asks(scene)
+        await scene.says(6.0, 1.1)
+        await scene.until(13)
+
+    scene = Scene([text(LONG)], [ASKED, "Uh-huh."]).play(script)
+    goes_on = next(begin for begin, _ in scene.line.audible() if begin > 6.0)
+    assert goes_on <= 6.9  # verdict, and NOD_LASTS
+
+
 @pytest.mark.parametrize(
     ("words", "at_s"),
     [("Wait.", 4.2), ("Stop!", 6.0), ("No, listen.", 8.0), ("Hold on", 6.0), ("Yeah, wait.", 6.0),
