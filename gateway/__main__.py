@@ -79,10 +79,29 @@ def _parser() -> argparse.ArgumentParser:
     providers.set_defaults(command=_providers)
 
     _add_load(commands)
+    _add_doctor(commands)
     _add_replay(commands)
     _add_route_test(commands)
     _add_worker(commands)
     return parser
+
+
+def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    doctor = commands.add_parser("doctor", help="examine this deployment; name causes and fixes")
+    doctor.add_argument("--json", action="store_true", help="print findings as one JSON object")
+    doctor.add_argument(
+        "--call",
+        default="",
+        metavar="sip:NUMBER@HOST",
+        help="make the test call to this URI, such as your own number at your trunk"
+        " (default: straight to the running gateway's port)",
+    )
+    doctor.add_argument("--no-call", action="store_true", help="make no test call")
+    doctor.add_argument(
+        "--quick", action="store_true", help="ask no engine (some cost money) and make no call"
+    )
+    _add_config(doctor)
+    doctor.set_defaults(command=_doctor)
 
 
 def _add_route_test(
@@ -172,6 +191,11 @@ def _call(args: argparse.Namespace) -> int:
 
 def _key_new(_args: argparse.Namespace) -> int:
     return _hand_over("gateway.cli.key")
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    args.config = _config(args)
+    return _hand_over("gateway.cli.doctor", args)
 
 
 def _providers(_args: argparse.Namespace) -> int:

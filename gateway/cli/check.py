@@ -34,7 +34,7 @@ def run(config_path: Path | None) -> int:
         rules = sum(len(context.extensions) for context in plan.contexts.values())
     except ConfigError as error:
         problems += error.problems
-    problems += _agent_problems(config, config_path)
+    problems += agent_problems(config, config_path)
     if problems:
         raise ConfigError(problems)
     counts = [
@@ -46,7 +46,8 @@ def run(config_path: Path | None) -> int:
     return 0
 
 
-def _agent_problems(config: GatewayConfig, path: Path | None) -> Iterator[Problem]:
+def agent_problems(config: GatewayConfig, path: Path | None) -> Iterator[Problem]:
+    """Yield what is wrong with the agents' tools, engines and scripts."""
     file = read_toml(path, str(path), os.environ) if path else None
     for name, agent in config.agents.items():
         try:

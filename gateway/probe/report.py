@@ -13,6 +13,7 @@ from gateway.probe.g711 import Samples
 from gateway.probe.media import RtpPeer
 from gateway.probe.performance import Performance, spoken_instants, turn_fields
 from gateway.probe.rtp import SAMPLE_RATE_HZ
+from gateway.probe.sdp import STATIC_NAMES
 from gateway.probe.timeline import (
     Arrival,
     cut_steps,
@@ -49,12 +50,20 @@ def build_report(call: Call, media: RtpPeer, performance: Performance) -> dict[s
             }
             for spurt in heard
         ],
+        "media": _negotiated(media),
         "rtp": rtp_statistics(media),
         "bot_digits": performance.digits,
         "info_digits": call.digits,
         "referred_to": call.referred_to,
         "requests": call.requests,
     }
+
+
+def _negotiated(media: RtpPeer) -> dict[str, object]:
+    """Where the other side wants its audio, and as what."""
+    address, port = media.remote or ("", 0)
+    codec = STATIC_NAMES[media.payload_type].partition("/")[0]
+    return {"address": address, "port": port, "codec": codec}
 
 
 def rtp_statistics(media: RtpPeer) -> dict[str, object]:
