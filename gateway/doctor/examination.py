@@ -16,6 +16,7 @@ from gateway.doctor.models import check_models
 from gateway.doctor.ports import check_ports
 from gateway.doctor.secrets import secrets_of, without_secrets
 from gateway.doctor.self_call import check_call
+from gateway.doctor.shared_state import check_shared_state
 from gateway.doctor.storage import check_storage
 from gateway.doctor.trunks import check_trunks
 from gateway.errors import GatewayError
@@ -56,6 +57,7 @@ CHECKS: dict[str, Check] = {
     "machine": check_machine,
     "models": check_models,
     "storage": check_storage,
+    "shared state": check_shared_state,
     "ports": check_ports,
     "addresses": check_addresses,
     "exposure": check_exposure,
