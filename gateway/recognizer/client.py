@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.errors import ProviderError, ProviderUnavailable
+from gateway.recognizer.grammar import GrammarName
 from gateway.recognizer.protocol import (
     Cancel,
     Decode,
@@ -82,7 +83,13 @@ class RecognizerStream:
         self._number = number
 
     def decode(
-        self, pcm: bytes, on_reply: OnReply, *, final: bool, choices: tuple[str, ...] = ()
+        self,
+        pcm: bytes,
+        on_reply: OnReply,
+        *,
+        final: bool,
+        choices: tuple[str, ...] = (),
+        grammar: GrammarName | None = None,
     ) -> None:
         """Ask for `pcm` (mono s16le, 8000 Hz) to be recognized.
 
@@ -90,7 +97,7 @@ class RecognizerStream:
         an `Opinion` too, before or after.  A lost connection is a `ProviderUnavailable`, given now
         or later.
         """
-        self._link.request(self._number, pcm, choices, on_reply, final=final)
+        self._link.request(self._number, pcm, choices, grammar, on_reply, final=final)
 
     def close(self) -> None:
         """Withdraw what is still wanted; no callback of this stream is called any more."""
@@ -133,6 +140,7 @@ class _Link(asyncio.Protocol):
         stream: int,
         pcm: bytes,
         choices: tuple[str, ...],
+        grammar: GrammarName | None,
         on_reply: OnReply,
         *,
         final: bool,
@@ -145,7 +153,7 @@ class _Link(asyncio.Protocol):
         self._known.add(stream)
         if final:
             self._opinions[stream] = (number, on_reply)
-        head = Decode(id=number, stream=stream, final=final, choices=choices)
+        head = Decode(id=number, stream=stream, final=final, choices=choices, grammar=grammar)
         self._transport.write(encode(head, pcm))
 
     def withdraw(self, stream: int) -> None:

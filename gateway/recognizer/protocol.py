@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from gateway.recognizer.grammar import GrammarName
+
 MAX_PCM_BYTES = 60 * 8000 * 2
 """One minute of mono s16le at 8000 Hz."""
 MAX_HEAD_BYTES = 0xFFFF
@@ -40,6 +42,8 @@ class Decode(_Head):
     final: bool
     """False = a partial: it may be replaced by a newer one and waits for all finals."""
     choices: Annotated[tuple[Choice, ...], Field(max_length=40, strict=False)] = ()
+    grammar: GrammarName | None = None
+    """What the caller is expected to dictate."""
 
 
 class Cancel(_Head):

@@ -7,6 +7,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.recognizer.grammar import GrammarName
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -19,6 +21,7 @@ class Job:
     final: bool
     pcm: bytes = field(repr=False)
     choices: tuple[str, ...] = ()
+    grammar: GrammarName | None = None
 
 
 @dataclass(frozen=True, slots=True)

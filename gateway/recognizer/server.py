@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from gateway.recognizer.grammar import GrammarName
 from gateway.recognizer.moonshine import Decoding
 from gateway.recognizer.opinion import Opinions
 from gateway.recognizer.protocol import (
@@ -39,6 +40,7 @@ class Model(Protocol):
         choices: Sequence[str],
         should_stop: Callable[[], bool],
         draft: Sequence[int],
+        grammar: GrammarName | None,
     ) -> Decoding | None:
         """Recognize mono s16le at 8000 Hz; None when stopped."""
 
@@ -77,8 +79,16 @@ class RecognizerServer:
     def take(self, peer: _Peer, message: Message, pcm: bytes) -> None:
         """Act on one message of a worker.  Raises ProtocolViolation."""
         match message:
-            case Decode(id=number, stream=stream, final=final, choices=choices):
-                job = Job(peer, number, stream, final, pcm, choices)
+            case Decode():
+                job = Job(
+                    peer,
+                    message.id,
+                    message.stream,
+                    message.final,
+                    pcm,
+                    message.choices,
+                    message.grammar,
+                )
                 for dropped in self._queue.put(job):
                     _refuse(dropped)
                 self._awake.set()
@@ -113,7 +123,12 @@ class RecognizerServer:
         draft = self._drafts.get(turn, ())
         try:
             decoding = await self._engine.call(
-                self._model.decode, job.pcm, job.choices, self._queue.should_stop, draft
+                self._model.decode,
+                job.pcm,
+                job.choices,
+                self._queue.should_stop,
+                draft,
+                job.grammar,
             )
         except Exception:  # border: whatever the native runtime raises costs one job
             log.exception("decode_failed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class Vocabulary:
             at += length
         return cls(tokens)
 
-    def text(self, tokens: list[int]) -> str:
+    def text(self, tokens: Sequence[int]) -> str:
         """Put tokens together to readable text; special ones are left out."""
         line = b"".join(self._tokens[t] for t in tokens if END < t < _FIRST_SPECIAL)
         return line.decode(errors="ignore").replace(_SPACE, " ").strip()
@@ -53,6 +54,10 @@ class Vocabulary:
             place = ranks.index(best)
             pieces[place : place + 2] = [pieces[place] + pieces[place + 1]]
         return [token for piece in pieces for token in self._numbers(piece)]
+
+    def encode_glued(self, sign: str) -> list[int]:
+        """Cut one character that follows the text before it without a space."""
+        return self._numbers(sign.encode())
 
     def _numbers(self, piece: bytes) -> list[int]:
         rank = self._ranks.get(piece)

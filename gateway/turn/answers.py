@@ -35,6 +35,10 @@ _OTHER_WORDS = frozenset(
     unknown skip repeat goodbye""".split()  # noqa: SIM905
 )
 """Said instead of a number or of letters."""
+_ASKING = frozenset(
+    """what what's why which who how when where can could would do does did is are sorry pardon
+    excuse again""".split()  # noqa: SIM905
+)
 _LONGEST_NUMBER = 15
 """Digits of a telephone number, at most (ITU-T E.164)."""
 _FEW_WORDS = 4
@@ -83,7 +87,7 @@ def _look_at_digits(text: str, kind: str, digits: int | None) -> Answer:
     found = digit_count(text)
     if found == 0:  # a digit misheard ("for"), or something else: a question, a refusal
         words = _WORD.findall(text.lower())
-        is_asked_back = "?" in text and len(words) > 1
+        is_asked_back = "?" in text and len(words) > 1 and not _ASKING.isdisjoint(words)
         is_reply = len(words) <= 2 and not _OTHER_WORDS.isdisjoint(words)
         is_misheard = len(words) <= _FEW_WORDS and not is_asked_back and not is_reply
         return "dictating" if is_misheard else "other"

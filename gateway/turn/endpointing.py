@@ -27,6 +27,8 @@ _RESAMPLING = samples(30)
 """What a resampler may hold back of the audio that a transcript covers."""
 _GOES_ON_MS = 900
 """Who speaks again so soon after a turn was not done: an answer takes longer to be understood."""
+_DICTATED = frozenset({"digits", "phone_number", "spelling"})
+"""Kinds whose answers are said bit by bit."""
 _WORTH_A_REPLY = frozenset({"expected", "whole", "doubtful"})
 """Looks after which a reply may be prepared: others hardly ever are the end."""
 
@@ -92,7 +94,7 @@ class Endpointer:
     def hear(self, chunk: Chunk) -> None:
         """Take a chunk."""
         was_quiet_since = self._quiet.since
-        self._quiet.hear(chunk)
+        self._quiet.hear(chunk, is_dictated=self.wanted.kind in _DICTATED)
         if self.phase is Phase.OPEN and was_quiet_since is not None and self._quiet.since is None:
             self._pauses.went_on(milliseconds(chunk.end - CHUNK_SAMPLES - was_quiet_since))
 

@@ -21,8 +21,15 @@ from pydantic import Field
 
 from gateway.audio.format import LINE, SAMPLE_BYTES
 from gateway.errors import ProviderError, ProviderUnavailable
-from gateway.providers.contracts import Expect, ProviderSettings, SpeechToText, Transcript
+from gateway.providers.contracts import (
+    Expect,
+    ExpectKind,
+    ProviderSettings,
+    SpeechToText,
+    Transcript,
+)
 from gateway.recognizer.client import RecognizerClient, RecognizerStream, Reply
+from gateway.recognizer.grammar import GrammarName
 from gateway.recognizer.moonshine import model_folder
 from gateway.recognizer.process import RecognizerProcess
 from gateway.recognizer.protocol import MAX_PCM_BYTES, Opinion, Refused
@@ -38,6 +45,13 @@ _CAPTION_MARKS = "\u266a\u266b\u00a9"
 """Notes and copyright signs: from the captions that the model was taught on, never spoken."""
 _INVENTED_LOG_PROB = -1.1
 """Whole sentences below this are made up; a single word may be a badly heard digit."""
+
+_GRAMMARS: dict[ExpectKind, GrammarName] = {
+    "digits": "digits",
+    "phone_number": "digits",
+    "spelling": "letters",
+}
+"""What is dictated in answer to a question."""
 
 
 class Settings(ProviderSettings):
@@ -151,6 +165,7 @@ class MoonshineStream:
         self._reopenings = 0
         self._is_final_wanted = False
         self._choices = expect.choices
+        self._grammar = _GRAMMARS.get(expect.kind)
         self._partial_samples = partial_ms * LINE.sample_rate_hz // 1000
         self._pcm = bytearray()
         self._asked_samples = 0
@@ -229,7 +244,8 @@ class MoonshineStream:
             self._take(reply, request)
 
         choices = (self._choices or tuple(among)) if final else ()
-        self._requests.decode(pcm, take, final=final, choices=choices)
+        grammar = self._grammar if final else None
+        self._requests.decode(pcm, take, final=final, choices=choices, grammar=grammar)
 
     def _take(self, reply: Reply, request: _Request) -> None:
         if isinstance(reply, Opinion):

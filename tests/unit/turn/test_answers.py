@@ -37,6 +37,7 @@ def test_digits_are_counted_spoken_or_written(text, count):
         ("For.", "digits", 4, "dictating"),
         ("A. P. L. P.", "phone_number", None, "dictating"),
         ("What number?", "phone_number", None, "other"),
+        ("You want aye?", "phone_number", None, "dictating"),
         ("4, 8, 0, 6, 6, 6, 6, 6", "digits", 8, "dictating"),
         ("1-0-0-0-0-0-0-0-0-0", "digits", 4, "dictating"),
         ("I do not know it.", "digits", 4, "other"),

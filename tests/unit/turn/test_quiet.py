@@ -41,6 +41,35 @@ def test_how_loud_the_caller_was_is_forgotten() -> None:
     assert quiet.since is None
 
 
+MISSED, HUM = (0.02, -26.0), (0.02, -40.0)
+
+
+def since_dictated(*chunks: tuple[float, float]) -> int | None:
+    quiet = Quiet(0.35)
+    for number, (probability, level_dbfs) in enumerate(chunks, 1):
+        quiet.hear(Chunk(probability, number * CHUNK, level_dbfs), is_dictated=True)
+    return quiet.since
+
+
+def test_a_digit_that_the_detector_misses_is_heard_by_its_level() -> None:
+    hushed = (0.0, -70.0)
+    said = (hushed, LOUD, hushed, hushed, MISSED, MISSED)
+    assert since(*said) == 2 * CHUNK
+    assert since_dictated(*said) is None
+    assert since_dictated(*said, hushed) == 6 * CHUNK
+    assert since_dictated(LOUD, hushed, HUM) == CHUNK  # too low for this caller
+
+
+def test_a_sound_before_anybody_spoke_is_nobody_s() -> None:
+    assert since_dictated(MISSED) == 0
+
+
+def test_noise_as_loud_as_the_caller_is_known_as_noise_after_a_while() -> None:
+    assert since_dictated(LOUD, *[MISSED] * 20) is None
+    assert since_dictated(LOUD, *[MISSED] * 150) is not None
+    assert since_dictated(*[NOBODY] * 200, LOUD, NOBODY) == 201 * CHUNK
+
+
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(-100, 0)), min_size=1))
 def test_quiet_never_begins_in_the_future(chunks: list[tuple[float, float]]) -> None:
     begins = since(*chunks)
