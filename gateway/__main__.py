@@ -155,8 +155,10 @@ def _add_load(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _add_worker(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     worker = commands.add_parser("worker")  # no help: started by `run` only
     worker.add_argument("--socket", type=Path, required=True)
+    worker.add_argument("--setup", type=Path, required=True)
     worker.add_argument("--index", type=int, required=True)
-    worker.add_argument("--config", type=Path)
+    worker.add_argument("--sip-port", type=int, required=True)
+    worker.add_argument("--rtp-ports", type=int, nargs=2, required=True)
     worker.set_defaults(command=_worker)
 
 
@@ -174,7 +176,9 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _worker(args: argparse.Namespace) -> int:
-    return _hand_over("gateway.process.worker", args.socket, args.index, args.config)
+    seats = importlib.import_module("gateway.config.seats")
+    seat = seats.Seat(args.index, args.sip_port, tuple(args.rtp_ports))
+    return _hand_over("gateway.process.worker", args.socket, seat, args.setup)
 
 
 def _check(args: argparse.Namespace) -> int:

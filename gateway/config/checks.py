@@ -17,6 +17,7 @@ from gateway.config.models import (
     SipConfig,
     TrunkConfig,
 )
+from gateway.config.seats import seats_of
 
 Fault = tuple[KeyPath, str]
 
@@ -30,6 +31,7 @@ def check(config: GatewayConfig) -> Iterator[Fault]:
     """Yield every broken rule with the key it is about."""
     yield from _sip_faults(config)
     yield from _port_faults(config)
+    yield from _worker_faults(config)
     yield from _http_faults(config)
     yield from _trunk_faults(config)
     yield from _agent_faults(config)
@@ -99,6 +101,30 @@ def _port_faults(config: GatewayConfig) -> Iterator[Fault]:
     if http.port == sip.port and "tcp" in sip.transports:
         at, other = ("http", "sip") if "port" in http.model_fields_set else ("sip", "http")
         yield (at, "port"), f"is the same as {other}.port, and SIP takes TCP too"
+
+
+def _worker_faults(config: GatewayConfig) -> Iterator[Fault]:
+    workers, sip = config.workers, config.sip
+    if workers.edge == "none":
+        if workers.count not in (1, "auto"):
+            yield (
+                ("workers", "count"),
+                'more than one worker need an edge in front of them: set workers.edge = "kamailio"',
+            )
+        return
+    count = workers.count if isinstance(workers.count, int) else 1
+    ports = range(sip.port + 1, sip.port + 2 * count + 1)
+    why = f"workers use sip.port + 1 to + {2 * count} (each its own, and one to be replaced by)"
+    if ports[-1] > 65535:
+        yield ("sip", "port"), f"{why}: no such ports"
+    if sip.rtp_ports[0] <= ports[-1] and sip.rtp_ports[1] >= ports[0]:
+        yield ("sip", "rtp_ports"), f"{why}: they lie inside"
+    if config.http.port in ports and "tcp" in sip.transports:
+        yield ("http", "port"), f"{why}: this is one of them"
+    try:
+        seats_of(config, count)
+    except ValueError as error:
+        yield ("sip", "rtp_ports"), f"for {count} workers and those that follow them: {error}"
 
 
 def _http_faults(config: GatewayConfig) -> Iterator[Fault]:

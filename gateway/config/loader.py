@@ -15,6 +15,7 @@ from gateway.config.defaults import default_config
 from gateway.config.dialplans import Dialplan, DialplanFile
 from gateway.config.engines import checked_engines
 from gateway.config.faults import faults_of
+from gateway.config.files import ConfigFiles
 from gateway.config.locate import KeyPath
 from gateway.config.models import GatewayConfig
 from gateway.config.plan_checks import Source, assemble
@@ -25,9 +26,6 @@ M = TypeVar("M", bound=BaseModel)
 
 DEFAULT_FILE = Path("gateway.toml")
 
-_ONE_WORKER = "this version runs one worker of up to four calls, without an edge: leave it out"
-_SPECIAL: dict[KeyPath, str] = {("workers", "count"): _ONE_WORKER, ("workers", "edge"): _ONE_WORKER}
-
 
 def find_config(named: Path | None) -> Path | None:
     """Choose the file to load: the named one, else `gateway.toml` here if there is one."""
@@ -36,12 +34,17 @@ def find_config(named: Path | None) -> Path | None:
     return DEFAULT_FILE if DEFAULT_FILE.exists() else None
 
 
-def load_config(path: Path | None, environ: Mapping[str, str] | None = None) -> GatewayConfig:
+def load_config(
+    path: Path | None,
+    environ: Mapping[str, str] | None = None,
+    files: ConfigFiles | None = None,
+) -> GatewayConfig:
     """Read, fill in, validate and check `gateway.toml`.
 
     Args:
         path: the file; None = the built-in default.
         environ: where `${NAME}` is looked up; None = the process's environment.
+        files: where texts come from; None = the disk.
 
     Returns:
         The configuration; its relative paths are resolved against the file's folder.
@@ -51,36 +54,43 @@ def load_config(path: Path | None, environ: Mapping[str, str] | None = None) -> 
     """
     if path is None:
         return default_config()
-    file = read_toml(path, str(path), os.environ if environ is None else environ)
+    files = files or ConfigFiles()
+    file = read_toml(path, str(path), os.environ if environ is None else environ, files)
     config, faults = _validated(file, GatewayConfig)
     broken = {loc for loc, _ in faults}
     if config is not None:
         if "agents" not in file.table:
             config = _with_default_agent(config, has_outgoing="outgoing" in file.table)
-        config, later = _finished(config, file.folder)
+        config, later = _finished(config, file.folder, files)
         faults += [fault for fault in later if not _is_about(fault[0], broken)]
     if faults or config is None:
         raise ConfigError(_problems(file, faults))
     return config
 
 
-def load_dialplan(config: GatewayConfig, environ: Mapping[str, str] | None = None) -> Dialplan:
+def load_dialplan(
+    config: GatewayConfig,
+    environ: Mapping[str, str] | None = None,
+    files: ConfigFiles | None = None,
+) -> Dialplan:
     """Read and check every `*.toml` of the dialplan folder.
 
     Args:
         config: as loaded; its agents and trunks are what the dialplan may refer to.
         environ: where `${NAME}` is looked up; None = the process's environment.
+        files: where texts come from; None = the disk.
 
     Raises:
         ConfigError: all problems of all files at once.
     """
+    files = files or ConfigFiles()
     folder = config.dialplan.directory
     problems: list[Problem] = []
     sources: list[Source] = []
-    paths = _dialplan_paths(folder) if folder else []
+    paths = _dialplan_paths(folder, files) if folder else []
     for path in paths:
         try:
-            source, found = _dialplan_file(path, os.environ if environ is None else environ)
+            source, found = _dialplan_file(path, os.environ if environ is None else environ, files)
         except ConfigError as error:
             problems += error.problems
         else:
@@ -95,15 +105,17 @@ def load_dialplan(config: GatewayConfig, environ: Mapping[str, str] | None = Non
     return plan
 
 
-def _dialplan_file(path: Path, environ: Mapping[str, str]) -> tuple[Source | None, list[Problem]]:
-    file = read_toml(path, _shown(path), environ)
+def _dialplan_file(
+    path: Path, environ: Mapping[str, str], files: ConfigFiles
+) -> tuple[Source | None, list[Problem]]:
+    file = read_toml(path, _shown(path), environ, files)
     model, faults = _validated(file, DialplanFile)
     return Source(file, model) if model else None, _problems(file, faults)
 
 
-def _dialplan_paths(folder: Path) -> list[Path]:
+def _dialplan_paths(folder: Path, files: ConfigFiles) -> list[Path]:
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix == ".toml")
+        paths = files.toml_files(folder)
     except OSError as error:
         text = f"the dialplan folder cannot be read: {error.strerror}"
         raise ConfigError([Problem(_shown(folder), 0, "", text)]) from error
@@ -120,9 +132,7 @@ def _validated(file: TomlFile, model: type[M]) -> tuple[M | None, list[Fault]]:
     except ValidationError as error:
         unset = set(file.problems)
         faults += [
-            (loc, _SPECIAL.get(loc, text))
-            for loc, text in faults_of(error, model)
-            if not _is_about(loc, unset)
+            (loc, text) for loc, text in faults_of(error, model) if not _is_about(loc, unset)
         ]
         rest = _without(file.table, [details["loc"] for details in error.errors()])
     try:
@@ -157,7 +167,9 @@ def _with_default_agent(config: GatewayConfig, *, has_outgoing: bool) -> Gateway
     return config.model_copy(update={"agents": default.agents, "outgoing": outgoing})
 
 
-def _finished(config: GatewayConfig, folder: Path) -> tuple[GatewayConfig, list[Fault]]:
+def _finished(
+    config: GatewayConfig, folder: Path, files: ConfigFiles
+) -> tuple[GatewayConfig, list[Fault]]:
     """Resolve paths and check what ties values together."""
     faults = list(check(config))
     agents = {}
@@ -176,7 +188,7 @@ def _finished(config: GatewayConfig, folder: Path) -> tuple[GatewayConfig, list[
     if dialplan.directory is not None:
         directory = folder / dialplan.directory.expanduser()
         update["dialplan"] = dialplan.model_copy(update={"directory": directory})
-        if not directory.is_dir():
+        if not files.is_folder(directory):
             faults.append((("dialplan", "directory"), f"no such folder: {_shown(directory)}"))
     return config.model_copy(update=update), faults
 

@@ -103,11 +103,22 @@ class HttpConfig(Table):
 
 
 class WorkersConfig(Table):
-    """`[workers]`."""
+    """`[workers]`: how many processes take calls, and what stands in front of them."""
 
-    count: Literal[1] = 1
-    """This version runs one worker of four calls; more come with the edge."""
-    edge: Literal["none"] = "none"
+    count: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = 1
+    """Each takes up to `sip.max_calls` calls; more than one need an edge.  auto = two per core,
+    as memory allows."""
+    edge: Literal["none", "kamailio"] = "none"
+    """none = one worker on `sip.port`; kamailio = it takes `sip.port`, worker i has port + i."""
+    recognizers: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = "auto"
+    """Recognizer processes, shared by the workers; auto = one per core, but not more than
+    workers."""
+    drain_limit_s: Annotated[float, Field(ge=0)] = 300.0
+    """So long calls may go on when the gateway or their worker is to end (SIGTERM, drain,
+    replacement)."""
+    stuck_after_s: Annotated[float, Field(ge=1)] = 5.0
+    """A worker that is silent or late for so long gets no calls and is replaced; one that stays
+    so four times as long is ended."""
 
 
 class MediaConfig(Table):

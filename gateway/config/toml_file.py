@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gateway.config.files import ConfigFiles
 from gateway.config.locate import KeyPath, locate
 from gateway.errors import ConfigError, Problem
 
@@ -35,7 +36,9 @@ class TomlFile:
         return Problem(self.name, locate(self.text, loc), dotted(loc), text)
 
 
-def read_toml(path: Path, name: str, environ: Mapping[str, str]) -> TomlFile:
+def read_toml(
+    path: Path, name: str, environ: Mapping[str, str], files: ConfigFiles | None = None
+) -> TomlFile:
     """Read and parse a file and fill in its `${NAME}` and `${NAME:-default}` references.
 
     Only string values are filled; `$${` stands for a plain `${`.
@@ -44,11 +47,12 @@ def read_toml(path: Path, name: str, environ: Mapping[str, str]) -> TomlFile:
         path: the file.
         name: what to call it in problems.
         environ: where the names are looked up.
+        files: where texts come from; None = the disk.
 
     Raises:
         ConfigError: the file cannot be read, is not UTF-8 or not TOML.
     """
-    text = _read(path, name)
+    text = _read(path, name, files or ConfigFiles())
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -70,10 +74,10 @@ def dotted(loc: KeyPath) -> str:
     )
 
 
-def _read(path: Path, name: str) -> str:
+def _read(path: Path, name: str, files: ConfigFiles) -> str:
     data = b""
     try:
-        data = path.read_bytes()
+        data = files.read(path)
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except FileNotFoundError as error:
         raise ConfigError([Problem(name, 0, "", "no such file")]) from error

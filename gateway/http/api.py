@@ -26,6 +26,7 @@ from gateway.http.port import (
     CallsBody,
     CallsQuery,
     DeletedBody,
+    DrainBody,
     DtmfBody,
     EagernessBody,
     GatewayPort,
@@ -34,6 +35,8 @@ from gateway.http.port import (
     PlaceCallBody,
     Readiness,
     RecordingBody,
+    ReloadBody,
+    ReplaceBody,
     SayBody,
     TransferBody,
     TrunksBody,
@@ -64,6 +67,7 @@ def create_app(gateway: GatewayPort, config: HttpConfig) -> FastAPI:
     app.include_router(_reading_routes(gateway))
     app.include_router(_acting_routes(gateway))
     app.include_router(_privacy_routes(gateway))
+    app.include_router(_operating_routes(gateway))
     app.add_api_route("/docs", _docs_endpoint(app), include_in_schema=False)
     access = Access(_values(config.api_keys), _values(config.read_keys))
     app.add_middleware(AccessGate, access=access)
@@ -188,6 +192,34 @@ def _privacy_routes(gateway: GatewayPort) -> APIRouter:
     async def delete_party(body: PartyBody) -> DeletedBody:
         """Delete every call from or to somebody.  409, and nothing deleted, while one lasts."""
         return DeletedBody(deleted=await gateway.delete_party(body.party))
+
+    return routes
+
+
+def _operating_routes(gateway: GatewayPort) -> APIRouter:
+    routes = APIRouter(prefix="/v1", tags=["operation"], responses=_errors(401, 403, 503))
+
+    @routes.post("/drain", status_code=202)
+    async def drain() -> DrainBody:
+        """Take no more calls.  202; the gateway ends when the calls in progress have ended."""
+        return await gateway.drain()
+
+    @routes.post("/reload", responses=_errors(409, 422))
+    async def reload() -> ReloadBody:
+        """Serve new calls by the configuration now on disk; calls in progress keep theirs.
+
+        200 when it holds.  Otherwise nothing has changed: 422 names file and line of what is
+        wrong, 409 what needs a restart.
+        """
+        return await gateway.reload()
+
+    @routes.post("/replace", responses=_errors(409))
+    async def replace() -> ReplaceBody:
+        """Replace each worker by the program now on disk, one after the other, behind an edge.
+
+        200 when new calls go to new workers; calls in progress go on in the old ones.
+        """
+        return await gateway.replace()
 
     return routes
 

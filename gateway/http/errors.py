@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from gateway import errors
 
 _STATUS: tuple[tuple[type[errors.GatewayError], int], ...] = (
+    (errors.ConfigError, 422),
     (errors.CallNotFound, 404),
     (errors.NoCallSlot, 503),
     (errors.SipError, 502),  # the far side refused; its own status is in the message

@@ -162,6 +162,26 @@ class Readiness(Body):
     slots_used: int = 0
 
 
+class DrainBody(Body):
+    """It takes no more calls."""
+
+    calls: int
+    """In progress; it ends with the last of them, or at `workers.drain_limit_s`."""
+
+
+class ReloadBody(Body):
+    """New calls are served by the files on disk."""
+
+    changed: tuple[str, ...]
+    """Dotted keys and names of files that are different now."""
+
+
+class ReplaceBody(Body):
+    """New calls are served by new workers."""
+
+    workers: int
+
+
 class HealthBody(Body):
     """The supervisor answers."""
 
@@ -215,3 +235,12 @@ class GatewayPort(Protocol):
 
     async def delete_party(self, party: str) -> int:
         """Delete all calls from or to somebody; gives how many.  Raises CommandError."""
+
+    async def drain(self) -> DrainBody:
+        """Take no more calls and end with the last one.  Idempotent."""
+
+    async def reload(self) -> ReloadBody:
+        """Serve new calls by the files now on disk.  Raises ConfigError, CommandError."""
+
+    async def replace(self) -> ReplaceBody:
+        """Replace every worker by the program now on disk.  Raises CommandError."""

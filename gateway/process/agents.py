@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
+from pydantic import SecretStr
 
 from gateway.config.models import AgentConfig
 from gateway.conversation.actions import builtin_tools
@@ -20,27 +22,78 @@ from gateway.providers.contracts import LanguageModel, SpeechToText, TextToSpeec
 
 log = structlog.get_logger(__name__)
 
-E = TypeVar("E")
+
+class _Closable(Protocol):
+    async def close(self) -> None: ...
+
+
+E = TypeVar("E", bound=_Closable)
+
+
+class EnginePool:
+    """Engines by their settings: made on first use, closed when nobody uses them any more."""
+
+    def __init__(self) -> None:
+        self._engines: dict[str, _Closable] = {}
+        self._users: dict[str, int] = {}
+        self._voices: dict[str, Voice] = {}
+
+    def take(self, key: str, make: Callable[[], E]) -> E:
+        """Give the engine of a key and count one more user."""
+        if key not in self._engines:
+            self._engines[key] = make()
+        self._users[key] = self._users.get(key, 0) + 1
+        engine: E = self._engines[key]  # type: ignore[assignment]  # keys begin with the kind
+        return engine
+
+    def voice(self, key: str, synthesizer: TextToSpeech) -> Voice:
+        """Give the voice of a synthesizer that was taken: it keeps what was rendered ahead."""
+        return self._voices.setdefault(key, Voice(synthesizer))
+
+    async def give_back(self, key: str) -> None:
+        """Count one user less; the last one closes the engine."""
+        engine = self._engines[key]
+        if self.forget(key):
+            await engine.close()
+
+    def forget(self, key: str) -> bool:
+        """Count one user less of an engine that was never warmed; True when it was the last."""
+        self._users[key] -= 1
+        if self._users[key]:
+            return False
+        del self._users[key], self._engines[key]
+        self._voices.pop(key, None)
+        return True
 
 
 class Agents:
-    """Every agent of a worker; engines with the same settings are shared."""
+    """Every agent of a configuration; engines with the same settings are shared."""
 
-    def __init__(self, configs: Mapping[str, AgentConfig], folder: Path) -> None:
+    def __init__(
+        self, configs: Mapping[str, AgentConfig], folder: Path, pool: EnginePool | None = None
+    ) -> None:
         """Build all.
 
         Args:
             configs: `[agents]`.
             folder: what tool paths are relative to.
+            pool: where engines come from; an own one when not given.
 
         Raises:
             GatewayError: a provider or tool cannot be built.
         """
+        self._pool = pool or EnginePool()
         self._recognizers: dict[str, SpeechToText] = {}
         self._brains: dict[str, LanguageModel] = {}
         self._synthesizers: dict[str, TextToSpeech] = {}
-        self._voices: dict[str, Voice] = {}
-        self.by_name = {name: self._build(name, config, folder) for name, config in configs.items()}
+        self.by_name: dict[str, Agent] = {}
+        try:
+            for name, config in configs.items():
+                self.by_name[name] = self._build(name, config, folder)
+        except BaseException:
+            for key in self._keys():
+                self._pool.forget(key)
+            raise
 
     async def warm_up(self) -> None:
         """Load every model and render what will surely be said.
@@ -68,39 +121,50 @@ class Agents:
         """Give every engine back."""
         for agent in self.by_name.values():
             agent.tools.close()
-        for recognizer in self._recognizers.values():
-            await recognizer.close()
-        for brain in self._brains.values():
-            await brain.close()
-        for synthesizer in self._synthesizers.values():
-            await synthesizer.close()
+        for key in self._keys():
+            await self._pool.give_back(key)
+
+    def _keys(self) -> tuple[str, ...]:
+        return (*self._recognizers, *self._brains, *self._synthesizers)
 
     def _build(self, name: str, config: AgentConfig, folder: Path) -> Agent:
         tools = [load_tool(reference, folder) for reference in config.tools]
         builtins = builtin_tools(config.builtin_tools, config.transfer_targets)
-        synthesizer = _shared(
-            self._synthesizers, config.tts, lambda table: registry.create("tts", table)
+        recognizer = self._engine(
+            self._recognizers, "stt", config.stt, lambda: registry.create("stt", config.stt)
         )
-        return Agent(
-            name=name,
-            config=config,
-            recognizer=_shared(
-                self._recognizers, config.stt, lambda table: registry.create("stt", table)
-            ),
-            brain=_shared(self._brains, config.llm, lambda table: registry.create("llm", table)),
-            voice=_shared(self._voices, config.tts, lambda _: Voice(synthesizer)),
-            tools=ToolBox(tools, builtins, timeout_s=config.tool_timeout_s),
+        brain = self._engine(
+            self._brains, "llm", config.llm, lambda: registry.create("llm", config.llm)
         )
+        synthesizer = self._engine(
+            self._synthesizers, "tts", config.tts, lambda: registry.create("tts", config.tts)
+        )
+        voice = self._pool.voice(_key("tts", config.tts), synthesizer)
+        toolbox = ToolBox(tools, builtins, timeout_s=config.tool_timeout_s)
+        return Agent(name, config, recognizer, brain, voice, toolbox)
+
+    def _engine(
+        self, mine: dict[str, E], kind: str, table: Mapping[str, Any], make: Callable[[], E]
+    ) -> E:
+        """Give the engine of a settings table; it is taken from the pool once."""
+        key = _key(kind, table)
+        if key not in mine:
+            mine[key] = self._pool.take(key, make)
+        return mine[key]
 
 
-def _shared(
-    known: dict[str, E], table: Mapping[str, Any], make: Callable[[Mapping[str, Any]], E]
-) -> E:
-    """Give the engine of a settings table, made on first use."""
-    key = repr(sorted(table.items()))
-    if key not in known:
-        known[key] = make(table)
-    return known[key]
+def _key(kind: str, table: Mapping[str, Any]) -> str:
+    """Name an engine by its settings; a file in them that has changed makes another engine."""
+    return f"{kind} {sorted((key, _identity(value)) for key, value in table.items())!r}"
+
+
+def _identity(value: object) -> object:
+    if isinstance(value, SecretStr):
+        return sha256(value.get_secret_value().encode()).hexdigest()
+    if isinstance(value, Path) and value.is_file():
+        found = value.stat()
+        return str(value), found.st_mtime_ns, found.st_size
+    return value
 
 
 def _fixed_texts(config: AgentConfig) -> list[str]:

@@ -16,6 +16,12 @@ class ControlMessage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Reply(BaseModel):
+    """What answers a command: frozen; a worker of the next version may say more."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
 # --- commands, each with the reply that answers it ---------------------------------------------
 
 
@@ -112,6 +118,14 @@ class Drain(ControlMessage):
     op: Literal["drain"] = "drain"
 
 
+class Reload(ControlMessage):
+    """Serve new calls by another configuration -> `Done`; a GatewayError changes nothing."""
+
+    op: Literal["reload"] = "reload"
+    setup: str
+    """File that `Setup.keep` wrote."""
+
+
 Command = Annotated[
     PlaceCall
     | HangUp
@@ -125,7 +139,8 @@ Command = Annotated[
     | GetTrunks
     | GetMetrics
     | GetStatus
-    | Drain,
+    | Drain
+    | Reload,
     Field(discriminator="op"),
 ]
 
@@ -133,23 +148,23 @@ Command = Annotated[
 # --- replies -----------------------------------------------------------------------------------
 
 
-class Done(ControlMessage):
+class Done(Reply):
     """It was done."""
 
 
-class CallPlaced(ControlMessage):
+class CallPlaced(Reply):
     """The INVITE is on its way."""
 
     call_id: str
 
 
-class CallList(ControlMessage):
+class CallList(Reply):
     """Calls in progress."""
 
     calls: tuple[CallSummary, ...] = ()
 
 
-class CallDetail(ControlMessage):
+class CallDetail(Reply):
     """One call in progress, turns so far included."""
 
     call: CallRecord
@@ -169,19 +184,19 @@ class TrunkStatus(ControlMessage):
     """Until the next attempt after a failure."""
 
 
-class TrunkList(ControlMessage):
+class TrunkList(Reply):
     """All trunks."""
 
     trunks: tuple[TrunkStatus, ...] = ()
 
 
-class MetricsText(ControlMessage):
+class MetricsText(Reply):
     """Prometheus text of the worker."""
 
     text: str
 
 
-class WorkerStatus(ControlMessage):
+class WorkerStatus(Reply):
     """Whether calls are accepted."""
 
     ready: bool
@@ -191,6 +206,10 @@ class WorkerStatus(ControlMessage):
     slots_used: int = 0
     draining: bool = False
     pid: int = 0
+    loop_late_s: float = 0.0
+    """The longest that the event loop held anybody up since this was last asked."""
+    clock_late_s: float = 0.0
+    """How long the media clock is overdue."""
 
 
 # --- events ------------------------------------------------------------------------------------

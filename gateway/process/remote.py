@@ -1,19 +1,24 @@
-"""The gateway as the HTTP API sees it: live calls from the worker, others from the archive."""
+"""The gateway as the HTTP API sees it: live calls from the workers, others from the archive."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
+from typing import Protocol, TypeVar
+
+from pydantic import BaseModel
 
 from gateway.config.models import Eagerness
-from gateway.errors import CallNotFound, CommandError
-from gateway.http.port import Readiness
+from gateway.errors import CallNotFound, CommandError, GatewayError, NoCallSlot
+from gateway.http.port import DrainBody, Readiness, ReloadBody, ReplaceBody
 from gateway.process.control_client import ControlClient
 from gateway.process.messages import (
     CallDetail,
     CallList,
     CallPlaced,
+    Command,
     Done,
     Dtmf,
     GetCall,
@@ -32,95 +37,175 @@ from gateway.process.messages import (
     TrunkStatus,
     WorkerStatus,
 )
+from gateway.process.view import WorkerState
 from gateway.records.archive import CallArchive
 from gateway.records.model import CallRecord, CallSummary
 from gateway.records.query import CallQuery, StoredAudio
 from gateway.telemetry.metrics import Metrics, merge_texts
 
+R = TypeVar("R", bound=BaseModel)
+
+_LOOK_TIMEOUT_S = 2.0
+"""Figures of a worker that takes longer are left out."""
+_COMMAND_TIMEOUT_S = 10.0
 _TRANSFER_TIMEOUT_S = 90.0
 """The new party may ring for a while before the final NOTIFY."""
 _DTMF_TIMEOUT_S = 60.0
 _PLACE_TIMEOUT_S = 15.0
+_UNREACHABLE = frozenset({503, 504})
+_STATES: tuple[WorkerState, ...] = ("starting", "up", "stuck", "draining")
+
+
+class Link(Protocol):
+    """A worker that may be asked."""
+
+    @property
+    def name(self) -> str:
+        """Such as `worker-3`."""
+
+    @property
+    def state(self) -> WorkerState:
+        """Whether it takes calls."""
+
+    @property
+    def client(self) -> ControlClient | None:
+        """The connection, once there is one."""
+
+
+class Workers(Protocol):
+    """All that are there."""
+
+    @property
+    def workers(self) -> Sequence[Link]:
+        """Every process that has not ended."""
+
+    @property
+    def absence(self) -> str:
+        """Why none can be asked, when none can be."""
+
+
+class Operations(Protocol):
+    """What changes the workers."""
+
+    def drain(self) -> None:
+        """Take no more calls and end with the last one."""
+
+    async def reload(self) -> tuple[str, ...]:
+        """Serve new calls by the files now on disk; gives what is different."""
+
+    async def replace(self) -> int:
+        """Replace every worker by the program now on disk; gives how many."""
 
 
 class RemoteGateway:
-    """Satisfies `GatewayPort`; the supervisor attaches and detaches the worker."""
+    """Satisfies `GatewayPort` by asking the workers."""
 
-    def __init__(self, archive: CallArchive, metrics: Metrics, worker: str = "worker-0") -> None:
+    def __init__(
+        self, archive: CallArchive, metrics: Metrics, workers: Workers, operations: Operations
+    ) -> None:
         self._archive = archive
         self._metrics = metrics
-        self._worker = worker
-        self._client: ControlClient | None = None
-        self._absence = "the worker is starting"
+        self._workers = workers
+        self._operations = operations
 
-    def attach(self, client: ControlClient) -> None:
-        """Use this connection from now on."""
-        self._client = client
-
-    def detach(self, reason: str) -> None:
-        """Tell everybody who asks that there is no worker, and why."""
-        self._client = None
-        self._absence = reason
+    # --- what can be seen ---
 
     async def readiness(self) -> Readiness:
         """Say whether calls are accepted; a worker that does not answer accepts none."""
-        try:
-            status = await self._connected().request(GetStatus(), WorkerStatus)
-        except CommandError as error:
-            return Readiness(ready=False, reason=error.reason)
-        return Readiness(
-            ready=status.ready and not status.draining,
-            reason="draining" if status.draining else status.reason,
-            slots=status.slots,
-            slots_used=status.slots_used,
-        )
+        asked = await self._ask_all(GetStatus(), WorkerStatus)
+        used = sum(status.slots_used for _, status in asked)
+        taking = [status for link, status in asked if link.state == "up" and not status.draining]
+        slots = sum(status.slots for status in taking)
+        if any(status.ready for status in taking):
+            return Readiness(ready=True, slots=slots, slots_used=used)
+        reason = taking[0].reason if taking else self._why_none_takes_calls()
+        return Readiness(ready=False, reason=reason, slots=slots, slots_used=used)
 
     async def list_calls(self, query: CallQuery) -> Sequence[CallSummary]:
         """List calls of every gateway, newest first."""
-        live: tuple[CallSummary, ...] = ()
-        if self._client is not None:
-            live = (await self._client.request(ListCalls(), CallList)).calls
+        asked = await self._ask_all(ListCalls(), CallList)
+        live = [call for _, found in asked for call in found.calls]
         return await self._archive.list_calls(query, live)
 
     async def get_call(self, call_id: str) -> CallRecord:
-        """Give one call: from the worker while it is in progress, else from the archive."""
+        """Give one call: from its worker while it is in progress, else from the archive."""
+        command = GetCall(call_id=call_id)
         try:
-            return (await self._connected().request(GetCall(call_id=call_id), CallDetail)).call
+            return (await self._ask_for_call(command, CallDetail, _LOOK_TIMEOUT_S)).call
         except (CallNotFound, CommandError):
             return await self._archive.get(call_id)
 
+    async def trunks(self) -> Sequence[TrunkStatus]:
+        """Give the state of every trunk; registered wins where workers differ."""
+        trunks: dict[str, TrunkStatus] = {}
+        self._linked()
+        for _, found in await self._ask_all(GetTrunks(), TrunkList):
+            for trunk in found.trunks:
+                if trunk.name not in trunks or trunk.state == "registered":
+                    trunks[trunk.name] = trunk
+        return list(trunks.values())
+
+    async def metrics_text(self) -> str:
+        """Merge what supervisor and workers count."""
+        states = Counter(link.state for link in self._workers.workers)
+        for state in _STATES:
+            self._metrics.workers.labels(state).set(states[state])
+        self._metrics.observe_process()
+        texts = {"supervisor": self._metrics.text()}
+        texts |= {
+            link.name: got.text for link, got in await self._ask_all(GetMetrics(), MetricsText)
+        }
+        return merge_texts(texts)
+
+    async def audio(self, call_id: str) -> Path | StoredAudio:
+        """Give `audio.wav`, from disk or store."""
+        return await self._archive.audio(call_id)
+
+    # --- calls ---
+
     async def place_call(self, to: str, agent: str, trunk: str) -> str:
-        """Place a call and give its id."""
+        """Place a call on the worker that has most room, and give its id."""
         command = PlaceCall(to=to, agent=agent, trunk=trunk)
-        placed = await self._connected().request(command, CallPlaced, _PLACE_TIMEOUT_S)
-        return placed.call_id
+        self._linked()
+        asked = await self._ask_all(GetStatus(), WorkerStatus)
+        full: GatewayError = CommandError(503, self._why_none_takes_calls())
+        for link in by_room([(link, status) for link, status in asked if link.state == "up"]):
+            if link.client is None:
+                continue
+            try:
+                placed = await link.client.request(command, CallPlaced, _PLACE_TIMEOUT_S)
+            except NoCallSlot as error:  # taken meanwhile, or all are: the next may have one
+                full = error
+            else:
+                return placed.call_id
+        raise full
 
     async def hang_up(self, call_id: str) -> None:
         """End a call."""
-        await self._connected().request(HangUp(call_id=call_id), Done)
+        await self._ask_for_call(HangUp(call_id=call_id), Done)
 
     async def transfer(self, call_id: str, target: str) -> None:
         """Transfer a call, to the final NOTIFY."""
         command = Transfer(call_id=call_id, target=target)
-        await self._connected().request(command, Done, _TRANSFER_TIMEOUT_S)
+        await self._ask_for_call(command, Done, _TRANSFER_TIMEOUT_S)
 
     async def say(self, call_id: str, text: str) -> None:
         """Have a text spoken."""
-        await self._connected().request(Say(call_id=call_id, text=text), Done)
+        await self._ask_for_call(Say(call_id=call_id, text=text), Done)
 
     async def send_digits(self, call_id: str, digits: str) -> None:
         """Send DTMF."""
-        command = Dtmf(call_id=call_id, digits=digits)
-        await self._connected().request(command, Done, _DTMF_TIMEOUT_S)
+        await self._ask_for_call(Dtmf(call_id=call_id, digits=digits), Done, _DTMF_TIMEOUT_S)
 
     async def set_eagerness(self, call_id: str, eagerness: Eagerness) -> None:
         """Answer sooner or later from now on."""
-        command = SetEagerness(call_id=call_id, eagerness=eagerness)
-        await self._connected().request(command, Done)
+        await self._ask_for_call(SetEagerness(call_id=call_id, eagerness=eagerness), Done)
 
     async def pause_recording(self, call_id: str, *, paused: bool) -> None:
         """Leave out of the record what is said, or record again."""
-        await self._connected().request(SetRecording(call_id=call_id, paused=paused), Done)
+        await self._ask_for_call(SetRecording(call_id=call_id, paused=paused), Done)
+
+    # --- finished calls ---
 
     async def delete_call(self, call_id: str) -> None:
         """Delete a finished call everywhere."""
@@ -130,24 +215,84 @@ class RemoteGateway:
         """Delete all calls from or to somebody."""
         return await self._archive.delete_party(party)
 
-    async def trunks(self) -> Sequence[TrunkStatus]:
-        """Give the state of every trunk."""
-        return (await self._connected().request(GetTrunks(), TrunkList)).trunks
+    # --- operation ---
 
-    async def metrics_text(self) -> str:
-        """Merge what supervisor and worker count; without a worker, the supervisor's alone."""
-        self._metrics.observe_process()
-        texts = {"supervisor": self._metrics.text()}
-        with suppress(CommandError):  # /readyz tells that there is no worker
-            reply = await self._connected().request(GetMetrics(), MetricsText)
-            texts[self._worker] = reply.text
-        return merge_texts(texts)
+    async def drain(self) -> DrainBody:
+        """Take no more calls; the gateway ends with the last one."""
+        self._operations.drain()
+        asked = await self._ask_all(GetStatus(), WorkerStatus)
+        return DrainBody(calls=sum(status.slots_used for _, status in asked))
 
-    async def audio(self, call_id: str) -> Path | StoredAudio:
-        """Give `audio.wav`, from disk or store."""
-        return await self._archive.audio(call_id)
+    async def reload(self) -> ReloadBody:
+        """Serve new calls by the files now on disk."""
+        return ReloadBody(changed=await self._operations.reload())
 
-    def _connected(self) -> ControlClient:
-        if self._client is None or not self._client.is_connected:
-            raise CommandError(503, self._absence)
-        return self._client
+    async def replace(self) -> ReplaceBody:
+        """Replace every worker by the program now on disk."""
+        return ReplaceBody(workers=await self._operations.replace())
+
+    # --- asking ---
+
+    def _linked(self) -> list[tuple[Link, ControlClient]]:
+        """Give every worker that can be asked.  Raises CommandError: there is none."""
+        links = [(link, link.client) for link in self._workers.workers]
+        found = [(link, client) for link, client in links if client and client.is_connected]
+        if not found:
+            raise CommandError(503, self._workers.absence)
+        return found
+
+    def _why_none_takes_calls(self) -> str:
+        stuck = [link.name for link in self._workers.workers if link.state == "stuck"]
+        return f"{', '.join(stuck)} does not answer" if stuck else self._workers.absence
+
+    async def _ask_all(self, command: Command, reply: type[R]) -> list[tuple[Link, R]]:
+        """Give the replies of all who answer."""
+
+        async def ask(link: Link, client: ControlClient) -> tuple[Link, R] | None:
+            try:
+                return link, await client.request(command, reply, _LOOK_TIMEOUT_S)
+            except GatewayError:
+                return None
+
+        try:
+            linked = self._linked()
+        except CommandError:
+            return []
+        async with asyncio.TaskGroup() as group:
+            asking = [group.create_task(ask(link, client)) for link, client in linked]
+        return [found for task in asking if (found := task.result()) is not None]
+
+    async def _ask_for_call(
+        self, command: Command, reply: type[R], timeout_s: float = _COMMAND_TIMEOUT_S
+    ) -> R:
+        """Have the worker that has the call do something: all are asked, one knows it."""
+
+        async def ask(client: ControlClient) -> R | GatewayError:
+            try:
+                return await client.request(command, reply, timeout_s)
+            except GatewayError as error:
+                return error
+
+        unreachable: GatewayError | None = None
+        answer: R | GatewayError = CallNotFound(404, "no such call in progress")
+        linked = self._linked()
+        async with asyncio.TaskGroup() as group:
+            asking = [group.create_task(ask(client)) for _, client in linked]
+            for answered in asyncio.as_completed(asking):
+                answer = await answered
+                if isinstance(answer, CommandError) and answer.status in _UNREACHABLE:
+                    unreachable = answer
+                elif not isinstance(answer, CallNotFound):
+                    unreachable = None
+                    break
+            for task in asking:
+                task.cancel()
+        if isinstance(answer, GatewayError):
+            raise unreachable or answer
+        return answer
+
+
+def by_room(asked: Sequence[tuple[Link, WorkerStatus]]) -> list[Link]:
+    """Order workers by their free slots, most first.  Pure."""
+    free = sorted(asked, key=lambda pair: pair[1].slots_used - pair[1].slots)
+    return [link for link, _ in free]

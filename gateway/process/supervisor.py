@@ -1,28 +1,29 @@
-"""`gateway run`: starts recognizer and worker, keeps them alive, serves HTTP.  No SIP, no audio."""
+"""`gateway run`: starts recognizers and workers, keeps them alive, serves HTTP.  No audio."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import structlog
 
-from gateway.config.loader import load_config
 from gateway.config.models import GatewayConfig
-from gateway.errors import CommandError, GatewayError, leaves
+from gateway.config.seats import automatic_recognizers
+from gateway.errors import CommandError, ConfigError, GatewayError, leaves
 from gateway.http.api import create_app
 from gateway.http.server import bind_http
 from gateway.http.server import serve as serve_http
-from gateway.process import messages as m
-from gateway.process.children import end_child
-from gateway.process.control_client import connect
+from gateway.process import machine
+from gateway.process.deployment import Deployment, needs_recognizer, worker_count
+from gateway.process.fleet import Fleet, WorkerStartError
 from gateway.process.remote import RemoteGateway
+from gateway.process.setup import Setup, read_setup
+from gateway.process.worker_process import first_of
 from gateway.recognizer.process import RecognizerProcess
 from gateway.records.archive import open_archive
 from gateway.records.repair import repair
@@ -33,151 +34,121 @@ from gateway.telemetry.process import is_process_alive
 
 log = structlog.get_logger(__name__)
 
-_START_TIMEOUT_S = 120.0
-_RESTART_MIN_S, _RESTART_MAX_S = 0.5, 30.0
-_HEALTHY_S = 60.0
-"""A worker that lived so long was well: the next start is tried at once again."""
-_STOP_TIMEOUT_S = 15.0
 
-
-class WorkerProcess:
-    """Keeps one worker running; its first start must succeed."""
-
-    def __init__(self, config_path: Path | None, records: Path, gateway: RemoteGateway) -> None:
-        self._config_path = config_path
-        self._records = records
-        self._gateway = gateway
-        self.is_ready = asyncio.Event()
-
-    async def keep(self, folder: Path) -> None:
-        """Start it, restart it with back-off when it dies; runs until cancelled.
-
-        Raises:
-            WorkerStartError: it did not even start once (it has said why).
-        """
-        delay_s = _RESTART_MIN_S
-        loop = asyncio.get_running_loop()
-        while True:
-            started_s = loop.time()
-            async with self._process(folder / "worker-0.sock") as process:
-                await self._follow(process, folder / "worker-0.sock")
-                code = await process.wait()
-            self._gateway.detach("the worker is being restarted")
-            if not self.is_ready.is_set():
-                raise WorkerStartError(code)
-            self._repair(process.pid)
-            if loop.time() - started_s > _HEALTHY_S:
-                delay_s = _RESTART_MIN_S
-            log.error("worker_died", exit_code=code, restart_in_s=delay_s)
-            await asyncio.sleep(delay_s)
-            delay_s = min(delay_s * 2, _RESTART_MAX_S)
-
-    async def _follow(self, process: asyncio.subprocess.Process, socket: Path) -> None:
-        """Stay connected as long as it lives."""
-        async with asyncio.TaskGroup() as group:
-            watch = group.create_task(process.wait())
-            talk = group.create_task(self._talk(socket))
-            try:
-                await asyncio.wait([watch, talk], return_when=asyncio.FIRST_COMPLETED)
-            finally:  # told before it is left alone
-                if not watch.done():
-                    with suppress(ProcessLookupError):  # it has ended, nobody has noticed yet
-                        process.terminate()
-                talk.cancel()
-
-    async def _talk(self, socket: Path) -> None:
-        try:
-            async with connect(socket, _START_TIMEOUT_S) as client:
-                status = await client.request(m.GetStatus(), m.WorkerStatus)
-                log.debug("worker_connected", pid=status.pid)
-                self._gateway.attach(client)
-                self.is_ready.set()
-                async for event in client.events():
-                    log.debug("worker_event", kind=event.event)
-        except CommandError as error:
-            log.warning("worker_not_reached", problem=error.reason)
-
-    def _repair(self, dead_pid: int) -> None:
-        for call_id in repair(self._records, lambda pid: pid != dead_pid):
-            log.warning("record_completed_after_crash", call_id=call_id)
-
-    @asynccontextmanager
-    async def _process(self, socket: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-        command = [sys.executable, "-m", "gateway", "worker", "--index", "0"]
-        command += ["--socket", str(socket)]
-        if self._config_path is not None:
-            command += ["--config", str(self._config_path)]
-        process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
-        try:
-            yield process
-        finally:
-            if not await end_child(process, _STOP_TIMEOUT_S):
-                log.warning("worker_killed", reason="it did not end by itself")
-
-
-class WorkerStartError(GatewayError):
-    """The worker ended before it was ready; it has printed why."""
-
-    def __init__(self, exit_code: int) -> None:
-        self.exit_code = exit_code
-        super().__init__(f"the worker ended with exit code {exit_code} before it was ready")
-
-
-async def serve(config: GatewayConfig, config_path: Path | None) -> None:
-    """Run the gateway until SIGTERM or SIGINT.
+async def serve(setup: Setup) -> None:
+    """Run the gateway until it was drained or told to stop.
 
     Raises:
         GatewayError: it could not be started.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    config = setup.config
     repair(config.records.directory, is_process_alive)
     listener = bind_http(config.http)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         archive = await stack.enter_async_context(open_archive(config.records, metrics))
-        gateway = RemoteGateway(archive, metrics)
-        worker = WorkerProcess(config_path, config.records.directory, gateway)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="voice-gateway-")))
-        if _needs_recognizer(config):
-            recognizer = RecognizerProcess(folder / "recognizer.sock")
-            await stack.enter_async_context(recognizer)
-            os.environ["GATEWAY_RECOGNIZER_SOCKET"] = str(recognizer.socket)
+        recognizers = _recognizers(config, folder)
+        sockets = [recognizer.socket for recognizer in recognizers]
         os.environ[LEDGER_ENV] = str(folder / "outgoing.json")
+        deployment = Deployment(setup, folder, sockets, metrics)
+        fleet = deployment.fleet
+        app = create_app(RemoteGateway(archive, metrics, fleet, deployment), config.http)
+        can_recognize = asyncio.Event()
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        tasks = [
-            group.create_task(worker.keep(folder)),
+        _listen_to_signals(deployment, group)
+        helpers = [
+            group.create_task(_run_recognizers(recognizers, can_recognize)),
             group.create_task(archive.run(config.records)),
-            group.create_task(serve_http(create_app(gateway, config.http), config.http, listener)),
-            group.create_task(_announce(worker, config)),
+            group.create_task(serve_http(app, config.http, listener)),
+            group.create_task(_announce(fleet, config)),
         ]
-        await stop.wait()
+        await first_of(can_recognize, fleet.is_draining)
+        await fleet.run()
         log.info("stopping")
-        for task in tasks:
-            task.cancel()
+        for helper in helpers:
+            helper.cancel()
 
 
-async def _announce(worker: WorkerProcess, config: GatewayConfig) -> None:
-    await worker.is_ready.wait()
+def _listen_to_signals(deployment: Deployment, group: asyncio.TaskGroup) -> None:
+    """SIGTERM drains, a second one or SIGINT ends; SIGHUP reloads, SIGUSR2 replaces."""
+    loop = asyncio.get_running_loop()
+    fleet = deployment.fleet
+
+    def end() -> None:
+        group.create_task(fleet.end_now())
+
+    def drain_or_end() -> None:
+        if fleet.is_draining.is_set():
+            end()
+        else:
+            deployment.drain()
+
+    def do(operation: Callable[[], Awaitable[object]]) -> None:
+        group.create_task(_logged(operation))
+
+    loop.add_signal_handler(signal.SIGTERM, drain_or_end)
+    loop.add_signal_handler(signal.SIGINT, end)
+    loop.add_signal_handler(signal.SIGHUP, do, deployment.reload)
+    loop.add_signal_handler(signal.SIGUSR2, do, deployment.replace)
+
+
+async def _logged(operation: Callable[[], Awaitable[object]]) -> None:
+    """Do what a signal asked for; nobody waits for an answer but the log."""
+    try:
+        await operation()
+    except (CommandError, ConfigError) as error:
+        log.error("not_done", problem=str(error))  # noqa: TRY400 - no bug, nothing to trace
+
+
+def _recognizers(config: GatewayConfig, folder: Path) -> list[RecognizerProcess]:
+    """Prepare the recognizer processes that the workers share."""
+    if not needs_recognizer(config):
+        return []
+    count = config.workers.recognizers
+    if count == "auto":
+        count = automatic_recognizers(machine.cores(), worker_count(config))
+    return [RecognizerProcess(folder / f"recognizer-{n}.sock") for n in range(count)]
+
+
+async def _run_recognizers(
+    recognizers: Sequence[RecognizerProcess], are_ready: asyncio.Event
+) -> None:
+    """Start them side by side and keep them until cancelled.
+
+    Raises:
+        ProviderUnavailable: one did not start.
+    """
+    starting = len(recognizers)
+
+    async def run(recognizer: RecognizerProcess) -> None:
+        nonlocal starting
+        async with recognizer:
+            starting -= 1
+            if not starting:
+                are_ready.set()
+            await asyncio.Event().wait()  # until cancelled
+
+    if not recognizers:
+        are_ready.set()
+    async with asyncio.TaskGroup() as group:
+        for recognizer in recognizers:
+            group.create_task(run(recognizer))
+
+
+async def _announce(fleet: Fleet, config: GatewayConfig) -> None:
+    await fleet.is_ready.wait()
     sip, http = config.sip, config.http
-    log.info("ready", sip=f"sip:{sip.bind}:{sip.port}", http=f"http://{http.bind}:{http.port}")
-
-
-def _needs_recognizer(config: GatewayConfig) -> bool:
-    return any(
-        agent.stt.get("provider") == "moonshine" and not agent.stt.get("socket")
-        for agent in config.agents.values()
-    )
+    log.info("ready", sip=f"sip:{sip.bind}:{sip.port}", http=f"http://{http.bind}:{http.port}",
+             workers=len(fleet.workers))  # fmt: skip
 
 
 def run(config_path: Path | None) -> int:
     """Run as `gateway run`."""
-    config = load_config(config_path)
-    configure_logging(config.log, worker="supervisor")
+    setup = read_setup(config_path)
+    configure_logging(setup.config.log, worker="supervisor")
     try:
-        asyncio.run(serve(config, config_path))
+        asyncio.run(serve(setup))
     except BaseExceptionGroup as errors:
         known = [e for e in leaves(errors) if isinstance(e, GatewayError)]
         if not known:

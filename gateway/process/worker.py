@@ -8,6 +8,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -17,9 +18,9 @@ from gateway.allowance import Muffler
 from gateway.audio import echo
 from gateway.audio.echo_control import EchoControl
 from gateway.config.dialplans import Action as Step
-from gateway.config.dialplans import Answer, Dialplan, Talk
-from gateway.config.loader import load_config, load_dialplan
-from gateway.config.models import GatewayConfig
+from gateway.config.dialplans import Answer, Talk
+from gateway.config.models import GatewayConfig, MediaConfig
+from gateway.config.seats import Seat
 from gateway.conversation.line import CallFacts
 from gateway.conversation.live_call import EagernessRequest, LiveCall, SayRequest
 from gateway.dialplan.router import Route, route
@@ -27,9 +28,13 @@ from gateway.dialplan.runner import Runner
 from gateway.dialplan.steps import StepScope
 from gateway.errors import CallNotFound, CommandError, GatewayError, SipError, leaves
 from gateway.process import messages as m
-from gateway.process.agents import Agents
+from gateway.process.agents import EnginePool
 from gateway.process.call_session import CallSession, End
 from gateway.process.control import ControlServer
+from gateway.process.lateness import LoopLateness
+from gateway.process.seating import seated
+from gateway.process.service import Service
+from gateway.process.setup import Setup, kept_setup
 from gateway.providers.vad.silero import SileroModel, SpeechProbability
 from gateway.records.ids import host_name
 from gateway.records.model import CallRecord
@@ -53,8 +58,9 @@ class _Parts:
     """What every call of this worker shares."""
 
     config: GatewayConfig
-    plan: Dialplan
-    agents: Agents
+    """As it was at the start: what belongs to the endpoint does not change."""
+    seat: Seat
+    pool: EnginePool
     records: CallRecords
     metrics: Metrics
     detector: SileroModel
@@ -64,10 +70,15 @@ class _Parts:
 class Worker:
     """Takes calls from the endpoint and commands from the supervisor."""
 
-    def __init__(self, parts: _Parts, group: asyncio.TaskGroup) -> None:
+    def __init__(self, parts: _Parts, service: Service, group: asyncio.TaskGroup) -> None:
         self._parts = parts
+        self._service = service
+        """What new calls are served with."""
         self._group = group
+        self._changing = asyncio.Lock()
+        self.lateness = LoopLateness()
         self._sessions: dict[str, CallSession] = {}
+        self._calls = 0
         self._is_idle = asyncio.Event()
         self._is_idle.set()
         self.endpoint: SipEndpoint | None = None
@@ -82,7 +93,8 @@ class Worker:
 
     def on_incoming(self, line: SipLine) -> None:
         """Serve an admitted call."""
-        self._group.create_task(self._serve(line, route(self._parts.plan, line.facts)))
+        service = self._service
+        self._begin(line, route(service.plan, line.facts), service)
 
     def on_refused(self, facts: CallFacts, refusal: Refuse) -> None:
         """Record a refused call, within reason."""
@@ -142,6 +154,9 @@ class Worker:
                 self._endpoint.draining = True
                 self._draining.set()
                 return m.Done()
+            case m.Reload(setup=file):
+                await self._change_service(Path(file))
+                return m.Done()
             case _:
                 await self._act_on_call(command)
                 return m.Done()
@@ -165,6 +180,24 @@ class Worker:
                 _live(session).inbox.put_nowait(EagernessRequest(eagerness))
             case m.SetRecording(paused=paused):
                 _live(session).pause_recording(paused=paused)
+
+    async def _change_service(self, file: Path) -> None:
+        """Serve new calls by another configuration; calls in progress keep theirs."""
+        async with self._changing:
+            setup = kept_setup(file)
+            fresh = Service(setup, seated(setup.config, self._parts.seat), self._parts.pool)
+            try:
+                await fresh.agents.warm_up()
+            except BaseException:
+                await fresh.agents.close()
+                raise
+            old, self._service = self._service, fresh
+            self._group.create_task(old.close_when_idle())
+            log.info("configuration_changed", agents=list(fresh.agents.by_name))
+
+    async def close(self) -> None:
+        """Give the engines back; there are no calls any more."""
+        await self._service.agents.close()
 
     async def stop_when_drained(self, stop: asyncio.Event) -> None:
         """Stop the worker once it was drained and its last call has ended."""
@@ -195,57 +228,59 @@ class Worker:
             raise CallNotFound(404, f"no call {call_id} in progress") from None
 
     def _place(self, command: m.PlaceCall) -> str:
-        agent = command.agent or self._parts.plan.default_agent
-        if agent not in self._parts.agents.by_name:
+        service = self._service
+        agent = command.agent or service.plan.default_agent
+        if agent not in service.agents.by_name:
             raise CommandError(422, f"no agent named {agent!r}")
         if command.trunk and all(t.name != command.trunk for t in self._parts.config.trunks):
             raise CommandError(422, f"no trunk named {command.trunk!r}")
         line = self._endpoint.place(command.to, command.trunk)
         steps = (Talk(agent=agent),)
-        self._group.create_task(self._serve(line, Route("", "", steps, "placed by request")))
+        self._begin(line, Route("", "", steps, "placed by request"), service)
         return line.facts.call_id
 
-    async def _serve(self, line: SipLine, where: Route) -> None:
+    def _begin(self, line: SipLine, where: Route, service: Service) -> None:
+        self._is_idle.clear()  # at once: who waits for the last call must not miss this one
+        self._calls += 1
+        self._group.create_task(self._serve(line, where, service))
+
+    async def _serve(self, line: SipLine, where: Route, service: Service) -> None:
         facts = line.facts
-        self._is_idle.clear()
         with call_context(call_id=facts.call_id, trunk=facts.trunk):
             log.info("call_started", direction=facts.direction, caller=facts.caller,
                      called=facts.called, source=facts.source, route=where.explanation)  # fmt: skip
             try:
-                await self._run_session(line, where)
+                with service.call():
+                    await self._run_session(line, where, service)
             except Exception:  # the other calls of this worker go on
                 log.exception("call_lost")
                 line.hang_up_nowait(500)
             finally:
                 self._sessions.pop(facts.call_id, None)
                 self._endpoint.release(line)
-                if not self._sessions:
+                self._calls -= 1
+                if not self._calls:
                     self._is_idle.set()
                 collect_between_calls()
 
-    async def _run_session(self, line: SipLine, where: Route) -> None:
+    async def _run_session(self, line: SipLine, where: Route, service: Service) -> None:
         parts = self._parts
         bundle = parts.records.open(
             _record_of(line.facts, datetime.now(UTC)),
-            is_recorded=begins_recorded(where.steps, parts.config, parts.plan.default_agent),
+            is_recorded=begins_recorded(where.steps, service.config, service.plan.default_agent),
         )
         record = bundle.record
         detector = SpeechProbability(parts.detector)
+        echo_control = _echo_control(service.config.media)
         session = CallSession(
-            line, bundle, record, detector, parts.metrics, parts.config.sip, self._echo_control()
+            line, bundle, record, detector, parts.metrics, service.config.sip, echo_control
         )
         self._sessions[line.facts.call_id] = session
         parts.control.publish(m.CallStarted(call=record.summary()))
-        ended = await session.run(self._runner, where)
+        ended = await session.run(partial(_runner, service), where)
         self._report(ended)
         if line.is_strangers and ended.answered_at is None:
             parts.records.make_refusal(bundle, ended, now_s=asyncio.get_running_loop().time())
-
-    def _echo_control(self) -> EchoControl | None:
-        media = self._parts.config.media
-        if not media.echo_cancel or echo.probe():
-            return None
-        return EchoControl(media.echo_tail_ms, media.max_echo_delay_ms)
 
     def _report(self, record: CallRecord) -> None:
         log.info(
@@ -257,10 +292,6 @@ class Worker:
         metrics.call_duration.observe(record.duration_s or 0.0)
         self._parts.control.publish(m.CallEnded(call=record.summary()))
 
-    def _runner(self, call: LiveCall) -> Runner:
-        plan = self._parts.plan
-        return Runner(plan, StepScope(call, self._parts.agents.by_name, plan.default_agent))
-
     # --- what can be seen ---
 
     def _status(self) -> m.WorkerStatus:
@@ -271,6 +302,7 @@ class Worker:
         return m.WorkerStatus(
             ready=not reason, reason=reason, slots=slots, slots_used=used,
             draining=draining, pid=os.getpid(),
+            loop_late_s=self.lateness.take(), clock_late_s=self._endpoint.clock_late_s(),
         )  # fmt: skip
 
     def _metrics_text(self) -> str:
@@ -282,12 +314,13 @@ class Worker:
         return metrics.text()
 
 
-async def serve(config: GatewayConfig, socket: Path, folder: Path) -> None:
+async def serve(setup: Setup, seat: Seat, socket: Path) -> None:
     """Run a worker until it is told to stop.
 
     Raises:
         GatewayError: something that it needs does not work.
     """
+    config = seated(setup.config, seat)
     metrics = Metrics()
     if config.media.echo_cancel and (hint := echo.probe()):
         log.warning("echo_cancelling_off", hint=hint)
@@ -295,51 +328,61 @@ async def serve(config: GatewayConfig, socket: Path, folder: Path) -> None:
         config.records.directory,
         audio=config.records.audio,
         host=host_name(config.records.host),
-        redactor=load_redactor(config.records.redact, folder, metrics.redaction_errors.inc),
+        redactor=load_redactor(config.records.redact, setup.folder, metrics.redaction_errors.inc),
         on_error=metrics.records_errors.inc,
     )
     records.prepare()
-    agents = Agents(config.agents, folder)
-    control = ControlServer(socket)
-    plan = load_dialplan(config)
-    detector = SileroModel()
+    pool = EnginePool()
+    service = Service(setup, config, pool)
     try:
-        await agents.warm_up()
-        parts = _Parts(config, plan, agents, records, metrics, detector, control)
-        await _serve_until_stopped(parts)
-    finally:
-        await agents.close()
+        detector = SileroModel()
+        await service.agents.warm_up()
+    except BaseException:
+        await service.agents.close()
+        raise
+    parts = _Parts(config, seat, pool, records, metrics, detector, ControlServer(socket))
+    await _serve_until_stopped(parts, service)
 
 
-async def _serve_until_stopped(parts: _Parts) -> None:
+async def _serve_until_stopped(parts: _Parts, service: Service) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with asyncio.TaskGroup() as group:
-        worker = Worker(parts, group)
-        config = parts.config
-        async with SipEndpoint(config.sip, config.trunks, config.outgoing, worker) as endpoint:
-            worker.endpoint = endpoint
-            tasks = [
-                group.create_task(endpoint.run()),
-                group.create_task(parts.control.serve(worker)),
-                group.create_task(_stop_when_abandoned(parts.control, stop)),
-                group.create_task(worker.stop_when_drained(stop)),
-                group.create_task(_retry_records(parts.records)),
-            ]
-            tune_interpreter()
-            await parts.control.is_listening.wait()
-            sip = parts.config.sip
-            parts.control.publish(
-                m.WorkerReady(pid=os.getpid(), slots=sip.max_calls, sip_port=sip.port)
-            )
-            log.info("worker_ready", sip=f"{sip.bind}:{sip.port}", slots=sip.max_calls)
-            await stop.wait()
-            endpoint.draining = True
-            await worker.end_calls()
-            for task in tasks:
-                task.cancel()
+        worker = Worker(parts, service, group)
+        try:
+            await _serve_calls(parts, worker, group, stop)
+        finally:
+            await worker.close()
+
+
+async def _serve_calls(
+    parts: _Parts, worker: Worker, group: asyncio.TaskGroup, stop: asyncio.Event
+) -> None:
+    config = parts.config
+    async with SipEndpoint(config.sip, config.trunks, config.outgoing, worker) as endpoint:
+        worker.endpoint = endpoint
+        tasks = [
+            group.create_task(endpoint.run()),
+            group.create_task(parts.control.serve(worker)),
+            group.create_task(_stop_when_abandoned(parts.control, stop)),
+            group.create_task(worker.stop_when_drained(stop)),
+            group.create_task(_retry_records(parts.records)),
+            group.create_task(worker.lateness.run()),
+        ]
+        tune_interpreter()
+        await parts.control.is_listening.wait()
+        sip = parts.config.sip
+        parts.control.publish(
+            m.WorkerReady(pid=os.getpid(), slots=sip.max_calls, sip_port=sip.port)
+        )
+        log.info("worker_ready", sip=f"{sip.bind}:{sip.port}", slots=sip.max_calls)
+        await stop.wait()
+        endpoint.draining = True
+        await worker.end_calls()
+        for task in tasks:
+            task.cancel()
 
 
 async def _stop_when_abandoned(control: ControlServer, stop: asyncio.Event) -> None:
@@ -368,6 +411,17 @@ def begins_recorded(steps: Sequence[Step], config: GatewayConfig, default_agent:
         if not isinstance(step, Answer):
             return True
     return True
+
+
+def _echo_control(media: MediaConfig) -> EchoControl | None:
+    if not media.echo_cancel or echo.probe():
+        return None
+    return EchoControl(media.echo_tail_ms, media.max_echo_delay_ms)
+
+
+def _runner(service: Service, call: LiveCall) -> Runner:
+    plan = service.plan
+    return Runner(plan, StepScope(call, service.agents.by_name, plan.default_agent))
 
 
 def _live(session: CallSession) -> LiveCall:
@@ -402,17 +456,16 @@ def _trunk_status(state: TrunkState) -> m.TrunkStatus:
     )
 
 
-def run(socket: Path, index: int, config_path: Path | None) -> int:
+def run(socket: Path, seat: Seat, setup_file: Path) -> int:
     """Run as a process of its own (`gateway worker`, started by the supervisor).
 
     Returns:
         Exit code: 78 for a wrong configuration, 1 when something that it needs does not work.
     """
-    config = load_config(config_path)
-    configure_logging(config.log, worker=str(index))
-    folder = config_path.parent if config_path else Path()
+    setup = kept_setup(setup_file)
+    configure_logging(setup.config.log, worker=str(seat.number))
     try:
-        asyncio.run(serve(config, socket, folder))
+        asyncio.run(serve(setup, seat, socket))
     except BaseExceptionGroup as errors:
         known = errors.subgroup(GatewayError)
         if known is None:

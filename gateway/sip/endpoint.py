@@ -15,6 +15,7 @@ from typing import Protocol
 import structlog
 
 from gateway.allowance import Muffler
+from gateway.audio.format import LINE
 from gateway.config.models import OutgoingConfig, SipConfig, TrunkConfig
 from gateway.conversation.line import CallFacts
 from gateway.errors import CallRejected, NoCallSlot, SipError
@@ -35,6 +36,7 @@ from gateway.sip.native import RequestFilter, limit_transactions, quiet_library
 from gateway.sip.outgoing import OutgoingGuard
 from gateway.sip.strangers import HeldSlot, Strangers
 from gateway.sip.trunk import Trunk, TrunkState
+from gateway.threads import monotonic_ns
 
 log = structlog.get_logger(__name__)
 
@@ -196,6 +198,13 @@ class SipEndpoint:
         """Slots in use."""
         counted = self._filter.active_calls() if self._filter else 0
         return max(counted, len(self._ports) - len(self._free_ports))
+
+    def clock_late_s(self) -> float:
+        """How long the media clock is overdue; it ticks for every slot, with a call or without."""
+        latest_ns = max((port.ticked_ns for port in self._ports), default=0)
+        if not latest_ns:
+            return 0.0
+        return max(0.0, (monotonic_ns() - latest_ns) / 1e9 - LINE.ptime_ms / 1000)
 
     def dialogs(self) -> int:
         """SIP dialogs alive."""

@@ -19,6 +19,8 @@ class CallMediaPort(pj.AudioMediaPort):
         super().__init__()
         self._inlet: FrameInlet | None = None
         self._outlet: FrameOutlet | None = None
+        self.ticked_ns = 0
+        """`monotonic_ns` of the latest tick; 0 before the first.  Clock thread writes."""
         wanted = pj.MediaFormatAudio()
         wanted.type = pj.PJMEDIA_TYPE_AUDIO
         wanted.clockRate = LINE.sample_rate_hz
@@ -45,10 +47,11 @@ class CallMediaPort(pj.AudioMediaPort):
 
     def onFrameReceived(self, frame: pj.MediaFrame) -> None:
         """Take one ptime of caller audio, and what was sent in this tick.  Clock thread only."""
+        now_ns = self.ticked_ns = monotonic_ns()
         inlet, outlet = self._inlet, self._outlet
         if inlet is None or outlet is None:
             return
         pcm = read_pcm(frame.buf)
         has_media = len(pcm) == LINE.frame_bytes
         sent, outlet.last = outlet.last, SILENCE
-        inlet.put(Tick(pcm if has_media else SILENCE, sent, monotonic_ns(), has_media))
+        inlet.put(Tick(pcm if has_media else SILENCE, sent, now_ns, has_media))

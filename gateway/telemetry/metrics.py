@@ -50,6 +50,7 @@ class Metrics:
         self._turns()
         self._media()
         self._engines()
+        self._workers()
         self._process()
 
     def text(self) -> str:
@@ -162,6 +163,12 @@ class Metrics:
         )
         self.llm_tokens = self._counter(
             "llm_tokens", "Tokens of the language model: input or output.", "direction"
+        )
+
+    def _workers(self) -> None:
+        self.workers = self._gauge("workers", "Worker processes, by state.", "state")
+        self.worker_restarts = self._counter(
+            "worker_restarts", "Workers started again, by cause: died, stuck, lost.", "cause"
         )
 
     def _process(self) -> None:

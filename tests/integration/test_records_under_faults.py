@@ -90,7 +90,7 @@ def test_a_killed_recognizer_does_not_end_the_call(gateway: LiveGateway) -> None
 
 
 def test_stopping_the_gateway_ends_calls_politely(tmp_path: Path) -> None:
-    gateway = begun_gateway(tmp_path, CONFIG)
+    gateway = begun_gateway(tmp_path, {**CONFIG, "workers": {"drain_limit_s": 1}})
     family: list[int] = []
 
     async def scenario() -> str:

@@ -223,6 +223,7 @@ def _default_settings() -> dict[str, Any]:
         "sip": {"bind": "127.0.0.1", "port": free_port(), "rtp_ports": free_rtp_ports()},
         "outgoing": {"allow": ["sip:*@127.0.0.1:*"], "calls_per_minute": 100},
         "http": {"port": free_port()},
+        "workers": {"drain_limit_s": 2},
         "records": {"directory": "calls"},
         "log": {"level": "debug", "format": "console"},
     }

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,10 +16,11 @@ from gateway.errors import CallNotFound, NoCallSlot
 from gateway.http.api import create_app
 from gateway.http.server import serve
 from gateway.process.control import ControlServer
-from gateway.process.control_client import connect
+from gateway.process.control_client import ControlClient, connect
 from gateway.process.messages import (
     CallDetail,
     CallList,
+    CallPlaced,
     Command,
     Done,
     Dtmf,
@@ -42,6 +43,7 @@ from gateway.process.messages import (
 from gateway.process.remote import RemoteGateway
 from gateway.records.archive import open_archive
 from gateway.records.model import CallRecord, CallSummary, EndReason
+from gateway.records.query import CallQuery
 from gateway.records.store import CallRecords
 from gateway.telemetry.metrics import Metrics
 
@@ -85,6 +87,36 @@ class Worker:
                 raise CallNotFound(404, "no such call")
 
 
+class Link:
+    """A worker as the fleet has it."""
+
+    def __init__(self, name: str = "worker-0", client: ControlClient | None = None) -> None:
+        self.name = name
+        self.client = client
+        self.state = "starting" if client is None else "up"
+
+
+class Workers:
+    """A fleet of links."""
+
+    def __init__(self, links: list[Link], absence: str = "the worker is starting") -> None:
+        self.workers = links
+        self.absence = absence
+
+
+class Operations:
+    """Does nothing."""
+
+    def drain(self) -> None:
+        pass
+
+    async def reload(self) -> tuple[str, ...]:
+        return ()
+
+    async def replace(self) -> int:
+        return 0
+
+
 @asynccontextmanager
 async def gateway(folder: Path, worker: Worker) -> AsyncIterator[httpx.AsyncClient]:
     records = CallRecords(folder)
@@ -99,7 +131,9 @@ async def gateway(folder: Path, worker: Worker) -> AsyncIterator[httpx.AsyncClie
         open_archive(settings, Metrics()) as archive,
         asyncio.TaskGroup() as group,
     ):
-        remote = RemoteGateway(archive, Metrics())
+        link = Link()
+        fleet = Workers([link])
+        remote = RemoteGateway(archive, Metrics(), fleet, Operations())
         web = group.create_task(serve(create_app(remote, config), config, listener))
         control = group.create_task(server.serve(worker))
         async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
@@ -107,10 +141,10 @@ async def gateway(folder: Path, worker: Worker) -> AsyncIterator[httpx.AsyncClie
             assert unready.status_code == 503
             assert unready.json()["reason"] == "the worker is starting"
             async with connect(folder / "w.sock") as connection:
-                remote.attach(connection)
+                link.client, link.state = connection, "up"
                 yield client
             assert (await client.get("/readyz")).status_code == 503
-            remote.detach("the worker is gone; it is being started again")
+            link.client, fleet.absence = None, "the worker is gone; it is being started again"
             gone = await client.post(f"/v1/calls/{LIVE}/hangup")
             assert (gone.status_code, gone.json()["error"]["code"]) == (503, "unavailable")
             assert "started again" in gone.json()["error"]["message"]
@@ -180,3 +214,103 @@ def test_commands_reach_the_worker_and_errors_come_back(tmp_path: Path) -> None:
         SetRecording(call_id=LIVE, paused=True),
         HangUp(call_id=LIVE),
     ]
+
+
+class Busy(Worker):
+    """Has no call, and room for so many."""
+
+    def __init__(self, free: int) -> None:
+        super().__init__()
+        self.free = free
+        self.calls: list[str] = []
+        self.silent = asyncio.Event()
+        """Set = answers nothing."""
+
+    async def do(self, command: Command) -> BaseModel:  # noqa: PLR0911 - one per command
+        if self.silent.is_set():
+            await asyncio.sleep(60)
+        match command:
+            case GetStatus():
+                return WorkerStatus(ready=self.free > 0, slots=4, slots_used=4 - self.free)
+            case ListCalls():
+                return CallList(calls=tuple(record(call).summary() for call in self.calls))
+            case GetCall(call_id=call_id) if call_id in self.calls:
+                return CallDetail(call=record(call_id))
+            case HangUp(call_id=call_id) if call_id in self.calls:
+                self.told.append(command)
+                return Done()
+            case GetTrunks():
+                state = "registered" if self.free else "failed"
+                return TrunkList(trunks=(TrunkStatus(name="carrier", state=state),))
+            case PlaceCall() if self.free:
+                self.free -= 1
+                self.calls.append(f"20261120-132233-{len(self.calls):08x}")
+                return CallPlaced(call_id=self.calls[-1])
+            case _:
+                return await super().do(command)
+
+
+@asynccontextmanager
+async def fleet(folder: Path, *workers: Busy) -> AsyncIterator[RemoteGateway]:
+    """Real control sockets, one per worker."""
+    async with (
+        asyncio.timeout(20),
+        open_archive(RecordsConfig(directory=folder), Metrics()) as archive,
+        asyncio.TaskGroup() as group,
+        AsyncExitStack() as stack,
+    ):
+        tasks, links = [], []
+        for number, worker in enumerate(workers, 1):
+            server = ControlServer(folder / f"w{number}.sock")
+            tasks.append(group.create_task(server.serve(worker)))
+            client = await stack.enter_async_context(connect(folder / f"w{number}.sock"))
+            links.append(Link(f"worker-{number}", client))
+        yield RemoteGateway(archive, Metrics(), Workers(links), Operations())
+        for task in tasks:
+            task.cancel()
+
+
+def test_many_workers_look_like_one_gateway(tmp_path: Path) -> None:
+    one, two, three = Busy(1), Busy(3), Busy(0)
+
+    async def body() -> None:
+        async with fleet(tmp_path, one, two, three) as remote:
+            ready = await remote.readiness()
+            assert (ready.ready, ready.slots, ready.slots_used) == (True, 12, 8)
+            placed = [await remote.place_call("sip:a@b", "", "") for _ in range(4)]
+            assert (len(one.calls), len(two.calls), len(three.calls)) == (1, 3, 0)
+            with pytest.raises(NoCallSlot):
+                await remote.place_call("sip:a@b", "", "")
+            full = await remote.readiness()
+            assert (full.ready, full.slots_used) == (False, 12)
+            listed = await remote.list_calls(CallQuery(state="active"))
+            assert {call.call_id for call in listed} == {*placed}
+            assert (await remote.get_call(two.calls[-1])).call_id == two.calls[-1]
+            await remote.hang_up(two.calls[-1])
+            assert [command.call_id for command in two.told] == [two.calls[-1]]
+            with pytest.raises(CallNotFound):
+                await remote.hang_up("20261120-132233-ffffffff")
+            one.free = 1  # registered here, failed elsewhere
+            assert [trunk.state for trunk in await remote.trunks()] == ["registered"]
+            text = await remote.metrics_text()
+            assert all(f'process="worker-{n}"' in text for n in (1, 2, 3))
+            assert 'gateway_workers{process="supervisor",state="up"} 3.0' in text
+
+    asyncio.run(body())
+
+
+def test_one_silent_worker_holds_nobody_up(tmp_path: Path) -> None:
+    one, two = Busy(2), Busy(2)
+
+    async def body() -> None:
+        async with fleet(tmp_path, one, two) as remote:
+            call = await remote.place_call("sip:a@b", "", "")
+            owner, other = (one, two) if call in one.calls else (two, one)
+            other.silent.set()
+            async with asyncio.timeout(1):  # the one that has it answers: the other is not awaited
+                await remote.hang_up(call)
+            assert owner.told
+            ready = await remote.readiness()
+            assert (ready.ready, ready.slots) == (True, 4)
+
+    asyncio.run(body())

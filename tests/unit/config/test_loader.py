@@ -105,8 +105,8 @@ BAD = {
     "more workers": (
         AGENT + "[workers]\ncount = 3\n",
         [
-            "gateway.toml:4: workers.count: this version runs one worker of up to four calls,"
-            " without an edge: leave it out"
+            "gateway.toml:4: workers.count: more than one worker need an edge in front of them:"
+            ' set workers.edge = "kamailio"'
         ],
     ),
     "secret of the wrong type": (

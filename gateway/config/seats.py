@@ -1,0 +1,78 @@
+"""Seats: the SIP port and the share of RTP ports that one worker may have.  Pure.
+
+Without an edge there is one seat, number 0, with the ports of `[sip]` as they are.  With an edge,
+which takes `sip.port` itself, N workers have 2 N seats, numbered from 1: a worker that ends its
+last calls keeps its seat while the one that follows it already takes calls on another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.config.models import GatewayConfig
+
+WORKERS_PER_CORE = 2
+WORKER_BYTES = 300_000_000
+"""What a worker and its part of a recognizer take, calls included; rounded up."""
+MAX_WORKERS = 64
+_PORTS_PER_CALL = 4
+"""RTP and RTCP, twice: ports of a call just ended may still be in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Where one worker listens."""
+
+    number: int
+    """The worker's number: in logs, metrics (`worker-3`), and added to `sip.port`."""
+    sip_port: int
+    rtp_ports: tuple[int, int]
+    """First (even) and last."""
+
+
+def automatic_count(cores: int, memory_bytes: int) -> int:
+    """Give the number of workers that `workers.count = "auto"` means, at least one."""
+    return max(1, min(cores * WORKERS_PER_CORE, memory_bytes // WORKER_BYTES, MAX_WORKERS))
+
+
+def automatic_recognizers(cores: int, workers: int) -> int:
+    """Give what `workers.recognizers = "auto"` means: one per core, none without a worker."""
+    return max(1, min(cores, workers))
+
+
+def seats_of(config: GatewayConfig, count: int) -> tuple[Seat, ...]:
+    """List the seats for `count` workers.
+
+    Raises:
+        ValueError: the ports do not suffice; the text says what is needed.
+    """
+    sip = config.sip
+    if config.workers.edge == "none":
+        return (Seat(0, sip.port, sip.rtp_ports),)
+    return tuple(
+        Seat(number, sip.port + number, share)
+        for number, share in enumerate(rtp_shares(sip.rtp_ports, 2 * count, sip.max_calls), 1)
+    )
+
+
+def rtp_shares(ports: tuple[int, int], shares: int, calls: int) -> tuple[tuple[int, int], ...]:
+    """Cut a range of ports into equal shares, each beginning with an even port.
+
+    Args:
+        ports: first and last.
+        shares: how many.
+        calls: what a share must suffice for.
+
+    Raises:
+        ValueError: there are too few ports.
+    """
+    low, high = ports
+    low += low % 2
+    size = (high - low + 1) // shares // 2 * 2
+    needed = calls * _PORTS_PER_CALL
+    if size < needed:
+        raise ValueError(
+            f"{shares} shares of {needed} ports need {shares * needed} ports,"
+            f" this has {max(0, high - low + 1)}"
+        )
+    return tuple((low + size * n, low + size * (n + 1) - 1) for n in range(shares))

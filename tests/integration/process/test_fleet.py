@@ -1,0 +1,201 @@
+"""Several workers: one is killed, stopped, replaced; the calls of the others go on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config.models import GatewayConfig
+from gateway.config.seats import seats_of
+from tests.support.gateway_process import free_port, free_rtp_ports
+from tests.support.live_gateway import LiveGateway, children, eventually, live_gateway
+from tests.support.outside import calling, normal_call
+
+GREETING = "Good morning, this is the front desk. How can I help?"
+COUNT = 2
+
+
+def config() -> dict[str, Any]:
+    """Workers behind an edge that nobody runs: the tests call them by their own ports."""
+    return {
+        "sip": {"port": free_ports(2 * COUNT + 1), "rtp_ports": free_rtp_ports(160)},
+        "workers": {"count": COUNT, "edge": "kamailio", "stuck_after_s": 2.0},
+        "agents": {"desk": {"greeting": GREETING, "stt": {"provider": "moonshine"}}},
+    }
+
+
+def free_ports(count: int) -> int:
+    """The first of so many consecutive ports; those after it are likely free."""
+    while True:
+        first = free_port()
+        if first + count < 60_000:
+            return first
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
+    with live_gateway(tmp_path_factory.mktemp("fleet"), config()) as running:
+        wait_for_workers(running)
+        yield running
+
+
+def workers(gateway: LiveGateway) -> dict[int, int]:
+    """Number -> process id of every worker process."""
+    found = {}
+    for pid, line in children(gateway.process.pid):
+        words = line.split()
+        if "worker" in words:
+            found[int(words[words.index("--index") + 1])] = pid
+    return found
+
+
+def states(gateway: LiveGateway) -> dict[str, float]:
+    return {
+        state: gateway.gateway.metrics()[f'gateway_workers{{process="supervisor",state="{state}"}}']
+        for state in ("starting", "up", "stuck", "draining")
+    }
+
+
+def all_up(gateway: LiveGateway) -> bool:
+    return states(gateway) == {"starting": 0, "up": COUNT, "stuck": 0, "draining": 0}
+
+
+def wait_for_workers(gateway: LiveGateway) -> None:
+    end = time.monotonic() + 60
+    while not all_up(gateway):
+        assert time.monotonic() < end, gateway.log[-3000:]
+        time.sleep(0.05)
+
+
+def uri(gateway: LiveGateway, number: int) -> str:
+    return f"sip:100@127.0.0.1:{gateway.sip_port + number}"
+
+
+def test_a_killed_worker_costs_its_own_calls_only(gateway: LiveGateway) -> None:
+    async def scenario() -> None:
+        one, two = sorted(workers(gateway))
+        async with calling(uri(gateway, one)) as lost, calling(uri(gateway, two)) as kept:
+            await kept.bot_is_done()
+            os.kill(workers(gateway)[one], signal.SIGKILL)
+            killed_s = time.monotonic()
+            record = await gateway.finished(lost.sip_call_id)
+            assert record["end_reason"] == "worker_lost"
+            said_ns = await kept.say("When do you open tomorrow?")
+            await kept.bot_is_done(since_ns=said_ns)
+            await eventually(lambda: all_up(gateway), 20, "a worker in its place")
+            assert time.monotonic() - killed_s < 20
+            assert kept.call.ended_by == ""
+        assert (await gateway.finished(kept.sip_call_id))["end_reason"] == "caller_hung_up"
+
+    asyncio.run(scenario())
+
+
+def test_a_stopped_worker_is_left_out_and_replaced(gateway: LiveGateway) -> None:
+    async def scenario() -> None:
+        one = min(workers(gateway))
+        stopped = workers(gateway)[one]
+        async with calling(uri(gateway, one)) as phone:
+            await phone.bot_speaks()
+            os.kill(stopped, signal.SIGSTOP)
+            await eventually(lambda: len(workers(gateway)) == COUNT + 1, 15, "one in its place")
+            fresh = max(workers(gateway))
+            ready = await gateway.ask_beside("GET", "/readyz")
+            assert ready.status_code == 200
+            record = await gateway.finished(phone.sip_call_id, 30)  # it was ended by force
+            assert record["end_reason"] == "worker_lost"
+        await eventually(lambda: all_up(gateway), 20, "two workers again")
+        assert stopped not in workers(gateway).values()
+        assert fresh in workers(gateway)
+
+    asyncio.run(scenario())
+
+
+def test_replacing_drops_no_call(gateway: LiveGateway) -> None:
+    async def scenario() -> None:
+        before = workers(gateway)
+        async with calling(uri(gateway, min(before))) as phone:
+            await phone.bot_is_done()
+            answer = await gateway.ask_beside("POST", "/v1/replace")
+            assert (answer.status_code, answer.json()) == (200, {"workers": COUNT})
+            now = workers(gateway)
+            assert now[min(before)] == before[min(before)]  # still has its call
+            assert len(set(now.values()) - set(before.values())) == COUNT
+            for number in sorted(set(now) - {min(before)}):
+                await normal_call(uri(gateway, number))
+            said_ns = await phone.say("When do you open tomorrow?")
+            await phone.bot_is_done(since_ns=said_ns)
+        assert (await gateway.finished(phone.sip_call_id))["end_reason"] == "caller_hung_up"
+        await eventually(lambda: all_up(gateway), 20, "the old worker to end")
+        assert not set(workers(gateway).values()) & set(before.values())
+
+    asyncio.run(scenario())
+
+
+def test_reload_is_all_or_nothing(gateway: LiveGateway) -> None:
+    path = gateway.gateway.config_path
+    good = path.read_text()
+
+    async def scenario() -> None:
+        before = workers(gateway)
+        path.write_text(good.replace('"provider": "moonshine"', '"provider": "moonshinee"'))
+        refused = await gateway.ask_beside("POST", "/v1/reload")
+        assert refused.status_code == 422
+        assert "gateway.toml:" in refused.json()["error"]["message"]
+        assert "moonshine" in refused.json()["error"]["message"]
+        path.write_text(good.replace(f"port = {gateway.http_port}", "port = 1"))
+        refused = await gateway.ask_beside("POST", "/v1/reload")
+        assert refused.status_code == 409
+        assert "http.port" in refused.json()["error"]["message"]
+        assert workers(gateway) == before
+        path.write_text(good.replace(GREETING, "A very good evening to you."))
+        async with calling(uri(gateway, min(before))) as old:
+            await old.bot_is_done()
+            taken = await gateway.ask_beside("POST", "/v1/reload")
+            assert taken.json() == {"changed": ["agents.desk.greeting"]}
+            fresh = max(set(workers(gateway)) - {min(before)})
+            record = await gateway.finished(await normal_call(uri(gateway, fresh)))
+            assert record["turns"][0]["bot_text_generated"] == "A very good evening to you."
+        kept = await gateway.finished(old.sip_call_id)
+        assert kept["end_reason"] == "caller_hung_up"
+        assert kept["turns"][0]["bot_text_heard"] == GREETING
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        path.write_text(good)
+
+
+def test_the_seats_are_those_of_the_configuration(gateway: LiveGateway) -> None:
+    sip = {"port": gateway.sip_port, "rtp_ports": (20000, 20999)}
+    shown = GatewayConfig.model_validate({"sip": sip, "workers": {"count": 2, "edge": "kamailio"}})
+    seats = {seat.number for seat in seats_of(shown, COUNT)}
+    assert set(workers(gateway)) <= seats
+
+
+def test_drain(tmp_path: Path) -> None:
+    settings = config() | {"workers": {"count": COUNT, "edge": "kamailio", "drain_limit_s": 20}}
+    with live_gateway(tmp_path, settings) as gateway:
+        wait_for_workers(gateway)
+
+        async def scenario() -> None:
+            async with calling(uri(gateway, 1)) as phone:
+                await phone.bot_is_done()
+                answer = await gateway.ask_beside("POST", "/v1/drain")
+                assert (answer.status_code, answer.json()) == (202, {"calls": 1})
+                ready = await gateway.ask_beside("GET", "/readyz")
+                assert (ready.status_code, ready.json()["reason"]) == (503, "draining")
+                said_ns = await phone.say("When do you open tomorrow?")
+                await phone.bot_is_done(since_ns=said_ns)
+                assert gateway.process.poll() is None
+            await eventually(lambda: gateway.process.poll() is not None, 20, "its end")
+            record = next(r for r in gateway.records() if r["sip_call_id"] == phone.sip_call_id)
+            assert record["end_reason"] == "caller_hung_up"
+
+        asyncio.run(scenario())

@@ -1,0 +1,72 @@
+"""Seats: who listens where."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config.checks import check
+from gateway.config.models import GatewayConfig
+from gateway.config.seats import automatic_count, rtp_shares, seats_of
+
+GB = 1_000_000_000
+
+
+def config(count: int | str = 3, edge: str = "kamailio", **sip: object) -> GatewayConfig:
+    return GatewayConfig.model_validate({"sip": sip, "workers": {"count": count, "edge": edge}})
+
+
+def test_one_worker_without_an_edge_has_all_ports() -> None:
+    (seat,) = seats_of(config(1, "none"), 1)
+    assert (seat.number, seat.sip_port, seat.rtp_ports) == (0, 5060, (20000, 20999))
+
+
+def test_each_worker_behind_an_edge_has_its_own_and_one_to_be_replaced_by() -> None:
+    seats = seats_of(config(3), 3)
+    assert [seat.number for seat in seats] == [1, 2, 3, 4, 5, 6]
+    assert [seat.sip_port for seat in seats] == [5061, 5062, 5063, 5064, 5065, 5066]
+    assert seats[0].rtp_ports == (20000, 20165)
+    assert seats[5].rtp_ports == (20830, 20995)
+
+
+@given(st.integers(1024, 60000), st.integers(1, 5000), st.integers(1, 64), st.integers(1, 4))
+def test_shares_are_equal_and_do_not_touch(low: int, size: int, shares: int, calls: int) -> None:
+    ports = (low, low + size - 1)
+    try:
+        found = rtp_shares(ports, shares, calls)
+    except ValueError:
+        assert size - 1 < shares * (calls * 4 + 2)
+        return
+    assert len(found) == shares
+    assert len({last - first for first, last in found}) == 1
+    assert ports[0] <= found[0][0]
+    assert found[-1][1] <= ports[1]
+    for (first, last), after in zip(found, [*found[1:], (70000, 0)], strict=True):
+        assert first % 2 == 0
+        assert last - first + 1 >= calls * 4
+        assert last < after[0]
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory", "count"),
+    [(1, 8 * GB, 2), (2, 24 * GB, 4), (8, 2 * GB, 6), (4, GB // 8, 1), (256, 999 * GB, 64)],
+)
+def test_automatic_count(cores: int, memory: int, count: int) -> None:
+    assert automatic_count(cores, memory) == count
+
+
+@pytest.mark.parametrize(
+    ("made", "key"),
+    [
+        (config(2, "none"), "workers.count"),
+        (config("auto", "none"), ""),
+        (config(4), ""),
+        (config("auto"), ""),
+        (config(4, rtp_ports=(20000, 20100)), "sip.rtp_ports"),
+        (config(4, rtp_ports=(5062, 5999)), "sip.rtp_ports"),
+        (config(4, port=65530), "sip.port"),
+        (config(4, port=8075), "http.port"),
+    ],
+)
+def test_what_does_not_fit_is_told(made: GatewayConfig, key: str) -> None:
+    found = [".".join(map(str, loc)) for loc, _ in check(made)]
+    assert found == ([key] if key else [])

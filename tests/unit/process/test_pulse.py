@@ -1,0 +1,64 @@
+"""Back-off and heartbeats: when a worker is stuck, when lost, when it is tried again."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.process.backoff import HEALTHY_S, MAX_S, MIN_S, BackOff
+from gateway.process.pulse import LOST_FACTOR, Beat, Pulse
+
+OK = Beat(answered=True)
+SILENT = Beat(answered=False)
+
+
+def late(loop_s: float = 0.0, clock_s: float = 0.0) -> Beat:
+    return Beat(answered=True, loop_late_s=loop_s, clock_late_s=clock_s)
+
+
+@pytest.mark.parametrize(
+    ("beats", "expected"),
+    [
+        ([OK, OK], "well well"),
+        ([SILENT] * 2, "well well"),
+        ([SILENT] * 3, "well well stuck"),
+        ([SILENT, SILENT, OK, SILENT, SILENT], "well well well well well"),
+        ([SILENT] * 3 + [OK], "well well stuck well"),
+        # The first answer after a stop tells of it; then all is well.
+        ([SILENT] * 4 + [late(loop_s=4.2), OK], "well well stuck stuck stuck well"),
+        ([late(loop_s=2.9), late(loop_s=2.9)], "well well"),
+        ([late(clock_s=3.0)], "stuck"),
+        ([late(clock_s=3.0)] * 12, " ".join(["stuck"] * 11 + ["lost"])),
+        ([SILENT] * 12, " ".join(["well"] * 2 + ["stuck"] * 9 + ["lost"])),
+        # One that answers now and then, always late, is not hoped for longer.
+        ([SILENT, SILENT, late(loop_s=3.1)] * 4, "well well stuck " * 3 + "well well lost"),
+    ],
+)
+def test_three_seconds_are_too_many(beats: list[Beat], expected: str) -> None:
+    pulse = Pulse(stuck_after_s=3.0)
+    assert " ".join(pulse.feel(beat) for beat in beats) == expected.strip()
+
+
+@given(
+    st.floats(1, 60),
+    st.lists(st.builds(Beat, st.booleans(), st.floats(0, 99), st.floats(0, 99)), max_size=99),
+)
+def test_what_is_well_in_time_is_never_lost(stuck_after_s: float, beats: list[Beat]) -> None:
+    """A heartbeat in time makes good whatever was before it."""
+    pulse = Pulse(stuck_after_s)
+    ill = 0
+    for beat in beats:
+        found = pulse.feel(beat)
+        is_well = beat.answered and max(beat.loop_late_s, beat.clock_late_s) < stuck_after_s
+        ill = 0 if is_well else ill + 1
+        if is_well:
+            assert found == "well"
+        assert (found == "lost") == (ill >= LOST_FACTOR * stuck_after_s)
+
+
+@given(st.lists(st.floats(0, HEALTHY_S, exclude_max=True), max_size=20))
+def test_early_ends_are_waited_for_longer_and_longer(lives: list[float]) -> None:
+    back_off = BackOff()
+    waits = [back_off.after(lived_s) for lived_s in lives]
+    assert waits == sorted(waits)
+    assert all(MIN_S <= wait <= MAX_S for wait in waits)
+    assert back_off.after(HEALTHY_S) == MIN_S
