@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
-
-import onnxruntime
 
 from gateway.errors import ProviderUnavailable
 
@@ -23,6 +22,8 @@ def session(name: str, path: Path, threads: int = 1) -> Any:  # noqa: ANN401 - i
     Raises:
         ProviderUnavailable: the file is broken.
     """
+    # 20 MB that only who runs a network needs; others import what stands beside one.
+    onnxruntime = importlib.import_module("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import signal
 
-from gateway.audio.resample import Resampler, resample_once
+from gateway.audio.resample import Resampler, _kaiser_length, _low_pass, resample_once
 from gateway.errors import UnsupportedFormat
 
 RATES = [(8000, 16000), (16000, 8000), (22050, 8000), (24000, 8000), (48000, 8000)]
@@ -112,3 +113,12 @@ def test_one_shot_keeps_length_level_and_time():
     assert len(out) // 2 == 8000
     expected = np.frombuffer(tone(1000, 8000), dtype="<i2").astype(int)
     assert np.abs(np.frombuffer(out, dtype="<i2").astype(int) - expected)[400:-400].max() <= 3
+
+
+@given(st.floats(0.001, 0.5), st.floats(0.05, 0.95))
+def test_the_filter_is_the_one_of_scipy(width, cutoff):
+    length, beta = signal.kaiserord(72.0, width)
+    assert _kaiser_length(width) == length
+    odd = length | 1
+    expected = signal.firwin(odd, cutoff, window=("kaiser", beta))
+    assert np.allclose(_low_pass(odd, cutoff), expected, rtol=0, atol=1e-12)
