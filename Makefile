@@ -10,12 +10,15 @@ WORKERS ?= 2
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile
 BIN := $(VENV)/bin
 export VENV
+LOAD_WORKERS ?= 1
+SOAK_S ?= 3600
+SOAK_CALLS ?= 2000
 ifdef PYTHON
 export PYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup runtime demo run test unit contract wire integration lint fmt check bench bench-turns
+.PHONY: help setup runtime demo run test unit contract wire integration lint fmt check bench bench-turns bench-load soak
 
 help:             ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -54,3 +57,13 @@ bench: setup      ## measure the gateway as callers see it
 
 bench-turns: setup  ## measure turn taking over recordings
 	@$(BIN)/python -m benchmarks.turns $(ARGS)
+
+bench-load: setup ## calls at once from 1 to the bend (LOAD_WORKERS, LOAD_RAMP)
+	@$(BIN)/gateway load --workers $(LOAD_WORKERS) $(if $(LOAD_RAMP),--ramp $(LOAD_RAMP)) \
+		--hold 60 --out load-report $(ARGS)
+
+soak: setup       ## an hour of calls, then 2,000 short ones: has anything grown?
+	@$(BIN)/gateway load --leaks --warm 60 --ramp 4 --rate 1 --mix talk=2,short-call=1 --probes 1 \
+		--call-s 90 --hold $(SOAK_S) --out load-report/soak $(ARGS)
+	@$(BIN)/gateway load --leaks --warm 60 --ramp 4 --rate 2 --mix short-call --probes 0 \
+		--total $(SOAK_CALLS) --out load-report/short-calls $(ARGS)

@@ -47,7 +47,7 @@ _SHORTEST_TURN_S = 2.0
 
 
 class MeasuredCall(BaseModel):
-    """One call, within the measured time only."""
+    """One call; all but `all_gaps_ms` is of the measured time only."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -55,6 +55,9 @@ class MeasuredCall(BaseModel):
     status: int = 0
     answer_ms: float | None = None
     gaps_ms: tuple[float, ...] = ()
+    """Of what was said until then and answered then."""
+    all_gaps_ms: tuple[float, ...] = ()
+    """Of the whole call."""
     frame_gaps_ms: tuple[float, ...] = ()
     lost_packets: int = 0
     late_p99_ms: float | None = None
@@ -87,30 +90,29 @@ class _Caller:
         if times.invite_ns is not None and times.answered_ns is not None:
             answer = round((times.answered_ns - times.invite_ns) / 1e6, 2)
         within = [p for p in self.media.received if window.start_ns <= p.at_ns < window.end_ns]
+        turns = self._turns()
         late = [tick.late_ms for tick in self.media.sent if tick.at_ns >= window.start_ns]
         return MeasuredCall(
             user=self.user,
             status=self.call.status,
             answer_ms=answer,
-            gaps_ms=tuple(self._gaps_ms(window)),
+            gaps_ms=tuple(gap for gap, said_ns in turns if said_ns >= window.start_ns),
+            all_gaps_ms=tuple(gap for gap, _ in turns),
             frame_gaps_ms=tuple(np.round(frame_gaps_ms(within), 2)),
             lost_packets=lost_packets(_of_audio(within)),
             late_p99_ms=round(float(np.percentile(late, 99)), 2) if late else None,
             problems=(*self.problems, *self.performance.problems),
         )
 
-    def _gaps_ms(self, window: _Window) -> list[float]:
+    def _turns(self) -> list[tuple[float, int]]:
+        """Give the response gap of every answered line, and when the line was over."""
         spoken = [spoken_instants(self.media, line) for line in self.performance.lines]
         audio = [packet.audio for packet in self.media.received if packet.audio is not None]
-        turns = measure_turns(
-            [instants for instants in spoken if len(instants)], loud_instants(audio)
-        )
+        turns = measure_turns([line for line in spoken if len(line)], loud_instants(audio))
         return [
-            round(turn.response_gap_ms, 1)
+            (round(turn.response_gap_ms, 1), turn.speech_end_ns)
             for turn in turns
             if turn.response_gap_ms is not None
-            and window.start_ns <= turn.speech_start_ns
-            and turn.speech_end_ns < window.end_ns
         ]
 
 

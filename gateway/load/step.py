@@ -238,7 +238,7 @@ def _figures(calls: int, seen: _Seen) -> StepFigures:
         answer_ms=spread_of(answers),
         gap_wire_ms=spread_of([gap for call in seen.probes for gap in call.gaps_ms]),
         gap_gateway_ms=spread_of(recorded_gaps_ms(seen.records, seen.began)),
-        agreement_ms=spread_of(differences_ms(seen.probes, seen.records, seen.began)),
+        agreement_ms=spread_of(differences_ms(seen.probes, seen.records)),
         frame_wire_ms=spread_of([gap for call in seen.probes for gap in call.frame_gaps_ms]),
         frame_gateway_ms=_frame_gaps(seen.before, seen.after),
         lost_packets=sum(call.lost_packets for call in seen.probes),
@@ -251,8 +251,8 @@ def _figures(calls: int, seen: _Seen) -> StepFigures:
     )
 
 
-def recorded_gaps_ms(records: Sequence[CallRecord], began: datetime) -> list[float]:
-    """Give the response gaps of turns that began in the measured time.  Pure."""
+def recorded_gaps_ms(records: Sequence[CallRecord], began: datetime | None = None) -> list[float]:
+    """Give the response gaps of turns that began in the measured time (or of all).  Pure."""
     return [
         turn.response_gap_ms
         for record in records
@@ -260,20 +260,20 @@ def recorded_gaps_ms(records: Sequence[CallRecord], began: datetime) -> list[flo
         if turn.response_gap_ms is not None
         and turn.caller_text
         and record.answered_at is not None
-        and record.answered_at + timedelta(seconds=turn.started_s or 0.0) >= began
+        and (
+            began is None or record.answered_at + timedelta(seconds=turn.started_s or 0.0) >= began
+        )
     ]
 
 
-def differences_ms(
-    probes: Sequence[MeasuredCall], records: Sequence[CallRecord], began: datetime
-) -> list[float]:
+def differences_ms(probes: Sequence[MeasuredCall], records: Sequence[CallRecord]) -> list[float]:
     """Compare both sides' response gaps, call by call, where they count the same turns.  Pure."""
     found: list[float] = []
     for probe in probes:
         own = [record for record in records if f":{probe.user}@" in record.caller]
-        gaps = recorded_gaps_ms(own, began)
-        if len(own) == 1 and len(gaps) == len(probe.gaps_ms):
-            found += [said - heard for said, heard in zip(gaps, probe.gaps_ms, strict=True)]
+        gaps = recorded_gaps_ms(own)
+        if len(own) == 1 and len(gaps) == len(probe.all_gaps_ms):
+            found += [said - heard for said, heard in zip(gaps, probe.all_gaps_ms, strict=True)]
     return found
 
 

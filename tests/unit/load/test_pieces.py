@@ -94,11 +94,11 @@ def test_only_turns_of_the_measured_time_count():
 
 def test_both_sides_are_compared_where_they_count_the_same_turns():
     probes = [
-        MeasuredCall(user="load-0", gaps_ms=(110.0, 205.0)),
-        MeasuredCall(user="load-1", gaps_ms=(50.0,)),
+        MeasuredCall(user="load-0", all_gaps_ms=(110.0, 205.0)),
+        MeasuredCall(user="load-1", all_gaps_ms=(50.0,)),
     ]
     records = [record("load-0", 100.0, 200.0), record("load-1", 40.0, 41.0), record("sipp", 9.0)]
-    assert differences_ms(probes, records, NOW) == [-10.0, -5.0]
+    assert differences_ms(probes, records) == [-10.0, -5.0]
 
 
 def test_callers_do_not_speak_in_chorus():

@@ -1,0 +1,148 @@
+"""`gateway load`: a few calls on a gateway of its own, and on one that runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from gateway.__main__ import main
+from gateway.load.model import LoadReport
+from tests.support.gateway_process import GatewayUnderTest
+from tests.support.sipp import is_installed
+
+pytestmark = [
+    pytest.mark.skipif(not is_installed(), reason="needs SIPp: apt install sip-tester"),
+    pytest.mark.timeout(180),
+]
+
+
+def load(out: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], LoadReport]:
+    command = [sys.executable, "-m", "gateway", "load", "--out", str(out), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    report = out / "report.json"
+    assert report.exists(), f"{done.stdout}\n{done.stderr}"
+    return done, LoadReport.model_validate_json(report.read_bytes())
+
+
+def left_over(folder: Path) -> list[str]:
+    """Command lines of processes that belong to a test in this folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (path / "cmdline").read_text().replace("\0", " ")
+            if str(folder) in f"{line}{(path / 'cwd').readlink()}":
+                found.append(line)
+        except OSError:
+            continue
+    return found
+
+
+def test_a_gateway_of_its_own(tmp_path):
+    out = tmp_path / "report"
+    done, report = load(
+        out, "--ramp", "3", "--hold", "10", "--mix", "talk=1,short-call=1", "--probes", "1"
+    )
+    (step,) = report.steps
+    assert step.failed == 0, done.stdout
+    assert step.causes == {}
+    assert step.started >= 4, "a talking call, a measuring one, several short ones"
+    assert step.done == step.started
+    assert step.answer_ms.n == step.started
+    assert step.gap_wire_ms.n >= 1
+    assert step.gap_gateway_ms.n >= step.gap_wire_ms.n
+    # The model's 300 ms are in it, however fast the rest is.
+    assert 300 < step.gap_wire_ms.p50 < 5000
+    assert step.frame_wire_ms.n > 300
+    assert 15 < step.frame_wire_ms.p50 < 25
+    assert step.lost_packets == 0
+    assert step.frame_gateway_ms.n > step.frame_wire_ms.n, "of all calls"
+    assert {"worker", "recognizer", "supervisor"} <= set(step.gateway_cores)
+    assert {"sipp"} <= set(step.load_cores)
+    assert 0 < step.cpu_percent_per_call < 100
+    assert step.memory_mb > 100
+    assert (out / "report.txt").read_text().splitlines()[-1] in done.stdout
+    ElementTree.parse(out / "report.svg")  # noqa: S314 - our own
+    assert left_over(out) == []
+
+
+def test_a_running_gateway_with_short_calls_and_a_look_for_growth(
+    default_gateway: GatewayUnderTest, tmp_path
+):
+    target = f"sip:service@127.0.0.1:{default_gateway.sip_port}"
+    http = f"http://127.0.0.1:{default_gateway.http_port}"
+    done, report = load(
+        tmp_path,
+        *("--target", target, "--http", http, "--mix", "short-call=2,early-cancel=1,options=1"),
+        *("--ramp", "3", "--total", "12", "--probes", "0", "--leaks", "--warm", "1"),
+    )
+    (step,) = report.steps
+    assert step.failed == 0, done.stdout
+    assert step.started >= 10
+    assert step.setup_per_s > 0.2
+    assert "worker" in step.gateway_cores, "found by its HTTP port"
+    counted = {leak.name for leak in report.leaks if leak.process.startswith("worker")}
+    assert {"rss_bytes", "threads", "open_files", "asyncio_tasks", "sip_dialogs"} <= counted
+    grown = [leak for leak in report.leaks if leak.is_growth and leak.name != "rss_bytes"]
+    assert grown == [], done.stdout
+    assert "verdict: " in done.stdout
+
+
+def test_too_many_calls_are_told_by_cause(default_gateway: GatewayUnderTest, tmp_path):
+    target = f"sip:service@127.0.0.1:{default_gateway.sip_port}"
+    done, report = load(
+        tmp_path, "--target", target, "--mix", "hold-resume", "--ramp", "8", "--rate", "8",
+        "--total", "8", "--probes", "0",
+    )  # fmt: skip
+    (step,) = report.steps
+    assert done.returncode == 1
+    assert step.failed == 4
+    assert sum(step.causes.values()) == 4
+    assert any(cause.startswith("503 ") for cause in step.causes), step.causes
+    assert step.bend == ("4 failed",)
+    assert report.best is None
+
+
+def test_told_to_stop_it_ends_all_that_it_started(tmp_path):
+    out = tmp_path / "report"
+    command = [sys.executable, "-m", "gateway", "load", "--out", str(out), "--ramp", "1"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stdout:
+            if line.startswith("step 1/1"):
+                break
+        assert any("gateway run" in line for line in left_over(out))
+        os.kill(process.pid, signal.SIGTERM)
+        process.stdout.read()
+        assert process.wait(60) == 130, process.stderr.read()
+        assert process.stderr.read() == ""
+    end = time.monotonic() + 5
+    while left_over(out) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert left_over(out) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--target", "127.0.0.1"], "not a target"),
+        (["--ramp", "9"], "--workers 3"),
+        (["--mix", "nothing"], "there are barge-in, "),
+        (["--rate", "0"], "--rate must be 0.1 to 1000"),
+        (["--http", "http://127.0.0.1:1"], "goes with --target"),
+        (["--target", "sip:127.0.0.1", "--http", "127.0.0.1:8080"], "must be like http://"),
+        (["--target", "sip:127.0.0.1", "--http", "http://127.0.0.1:1"], "All connection"),
+        (["--api-key-env", "NO_SUCH_KEY"], "NO_SUCH_KEY is not set"),
+        (["--scenarios", "/nowhere"], "no scenarios in /nowhere"),
+    ],
+)
+def test_wrong_arguments_are_told_at_once(arguments, complaint, tmp_path, capsys):
+    assert main(["load", "--out", str(tmp_path), *arguments]) == 1
+    assert complaint in capsys.readouterr().err
