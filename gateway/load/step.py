@@ -169,6 +169,7 @@ async def _measuring(
     arguments = ["-m", "gateway.load.measuring", "--to", site.target.uri, "--calls", str(count)]
     arguments += ["--settle-s", str(times.until_measured), "--seconds", str(times.hold)]
     arguments += ["--stagger-s", str(1 / plan.rate_per_s), "--bind", site.target.local_address]
+    arguments += ["--call-s", str(plan.call_s)]
     log = folder / "measuring.log"
     async with python_process(log, *arguments, is_read=True, is_written=True) as process:
         assert process.stdout is not None  # noqa: S101 (asked for)

@@ -109,16 +109,20 @@ def test_too_many_calls_are_told_by_cause(default_gateway: GatewayUnderTest, tmp
     assert report.best is None
 
 
-def test_told_to_stop_it_ends_all_that_it_started(tmp_path):
+def test_told_to_stop_it_ends_all_that_it_started(default_gateway: GatewayUnderTest, tmp_path):
     out = tmp_path / "report"
-    command = [sys.executable, "-m", "gateway", "load", "--out", str(out), "--ramp", "1"]
+    target = f"sip:service@127.0.0.1:{default_gateway.sip_port}"
+    command = [sys.executable, "-m", "gateway", "load", "--out", str(out), "--target", target]
+    command += ["--ramp", "2", "--probes", "1"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         for line in process.stdout:
             if line.startswith("step 1/1"):
                 break
-        assert any("gateway run" in line for line in left_over(out))
+        assert {"sipp", "measuring"} <= {
+            word for line in left_over(out) for word in ("sipp", "measuring") if word in line
+        }
         os.kill(process.pid, signal.SIGTERM)
         process.stdout.read()
         assert process.wait(60) == 130, process.stderr.read()
