@@ -74,6 +74,10 @@ missing_packages() {
     if [[ $WANTED == dev ]]; then
         command -v sipp >/dev/null || say sip-tester
         command -v baresip >/dev/null || say baresip-core
+        # The tests start these themselves, with their own data: a database and an S3 store.
+        ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || say postgresql
+        command -v swift-proxy-server >/dev/null ||
+            say swift-proxy swift-account swift-container swift-object
     fi
 }
 

@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_load(commands)
     _add_doctor(commands)
+    _add_records(commands)
     _add_replay(commands)
     _add_route_test(commands)
     _add_worker(commands)
@@ -120,6 +121,19 @@ def _add_route_test(
     )
     _add_config(test)
     test.set_defaults(command=_route_test)
+
+
+def _add_records(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    records = commands.add_parser("records", help="look after the records of calls")
+    acts = records.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    reindex = acts.add_parser("reindex", help="write the call database anew from the bundles")
+    _add_config(reindex)
+    reindex.set_defaults(command=_reindex)
+    fetch = acts.add_parser("fetch", help="bring the bundle of a call here from the object store")
+    fetch.add_argument("call_id", metavar="CALL", help="id of the call")
+    fetch.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="default: here")
+    _add_config(fetch)
+    fetch.set_defaults(command=_fetch)
 
 
 def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -210,6 +224,14 @@ def _route_test(args: argparse.Namespace) -> int:
     return _hand_over(
         "gateway.cli.route_test", _config(args), args.to, args.caller, args.trunk, args.header
     )
+
+
+def _reindex(args: argparse.Namespace) -> int:
+    return _hand_over("gateway.cli.records", _config(args))
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    return _hand_over("gateway.cli.records", _config(args), args.call_id, args.to)
 
 
 def _replay(args: argparse.Namespace) -> int:

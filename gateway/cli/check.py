@@ -15,6 +15,7 @@ from gateway.config.toml_file import dotted, read_toml
 from gateway.conversation.function_tool import load_tool
 from gateway.errors import ConfigError, Problem, ToolError
 from gateway.providers import registry
+from gateway.records.redaction import load_redactor
 from gateway.script.loader import load_script
 
 BUILT_IN = "built-in configuration"
@@ -35,6 +36,10 @@ def run(config_path: Path | None) -> int:
     except ConfigError as error:
         problems += error.problems
     problems += agent_problems(config, config_path)
+    try:
+        load_redactor(config.records.redact, Path.cwd())
+    except ConfigError as error:
+        problems += error.problems
     if problems:
         raise ConfigError(problems)
     counts = [

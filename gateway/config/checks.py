@@ -14,16 +14,19 @@ from gateway.config.models import (
     AgentConfig,
     FillerConfig,
     GatewayConfig,
+    RecordsConfig,
     SipConfig,
     TrunkConfig,
 )
 from gateway.config.seats import seats_of
+from gateway.config.store_url import StoreUrl
 
 Fault = tuple[KeyPath, str]
 
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _DOTTED_NUMBERS = re.compile(r"[0-9.]+")
 _SIP_URI = re.compile(r"sips?:[^\s<>\"]+")
+_POSTGRESQL = re.compile(r"postgres(ql)?://")
 _TOOL = re.compile(r"(?:[A-Za-z_][\w.]*|.+\.py):[A-Za-z_]\w*")
 
 
@@ -33,6 +36,7 @@ def check(config: GatewayConfig) -> Iterator[Fault]:
     yield from _port_faults(config)
     yield from _worker_faults(config)
     yield from _http_faults(config)
+    yield from _records_faults(config.records)
     yield from _trunk_faults(config)
     yield from _agent_faults(config)
     yield from _outgoing_faults(config)
@@ -147,6 +151,25 @@ def _key_fault(key: str) -> str:
     if key.startswith("sha256:") and not is_hash(key):
         return 'must be "sha256:" and 64 digits of 0-9a-f, as `gateway key new` prints it'
     return ""
+
+
+def _records_faults(records: RecordsConfig) -> Iterator[Fault]:
+    database = records.database.get_secret_value()
+    if database and not _POSTGRESQL.match(database):
+        yield (
+            ("records", "database"),
+            "must be postgresql://USER:PASSWORD@HOST/NAME, or empty for SQLite in the directory",
+        )
+    if records.store:
+        try:
+            StoreUrl.parse(records.store)
+        except ValueError as error:
+            yield ("records", "store"), str(error)
+    if records.redact and not _TOOL.fullmatch(records.redact):
+        text = 'must be "package.module:function" or "path/to/file.py:function"'
+        yield ("records", "redact"), f'{text}, not "{records.redact}"'
+    if records.keep_days and records.keep_audio_days >= records.keep_days:
+        yield ("records", "keep_audio_days"), "is not shorter than keep_days: leave it out"
 
 
 def _trunk_faults(config: GatewayConfig) -> Iterator[Fault]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import structlog
 
 from gateway.config.models import RecordsConfig
-from gateway.errors import CallNotFound, CommandError
+from gateway.errors import CallNotFound, CommandError, DatabaseTrouble
 from gateway.records import call_table
 from gateway.records.bundles import Bundles
 from gateway.records.call_table import Found
@@ -70,6 +70,10 @@ class CallArchive:
                 group.create_task(self._neighbours.run())
             if config.keep_days or config.keep_audio_days:
                 group.create_task(self._retention.run(config.keep_days, config.keep_audio_days))
+
+    async def catch_up(self) -> None:
+        """Tell the database what it does not know yet.  Raises DatabaseTrouble, OSError."""
+        await self._clerk.catch_up()
 
     # --- reading ---
 
@@ -205,16 +209,17 @@ class CallArchive:
 
     async def _delete_audio(self, call_id: str) -> None:
         async with self._bundles.uploading, self._bundles.changing:
-            await self._database.disk(partial(self._bundles.local.remove_audio, call_id))
             if self._store is not None:
                 await self._store.delete(call_id, (AUDIO_FILE,))
+            await self._database.disk(partial(self._bundles.local.remove_audio, call_id))
         await self._database.write(partial(call_table.audio_is_gone, call_id=call_id))
 
     async def _remove_files(self, call_id: str) -> None:
+        """The store first: when it cannot be reached, nothing is deleted."""
         async with self._bundles.uploading, self._bundles.changing:
-            await self._database.disk(partial(_forget, self._bundles, call_id))
             if self._store is not None:
                 await self._store.delete(call_id, FILES)
+            await self._database.disk(partial(_forget, self._bundles, call_id))
 
     async def _found(self, call_id: str) -> Found:
         found = await self._database.read(partial(call_table.find, call_id=call_id))
@@ -247,9 +252,12 @@ async def open_archive(config: RecordsConfig, metrics: Metrics) -> AsyncIterator
         has_store=store is not None,
         keep_local=config.keep_local,
     )
+    archive = CallArchive(database, bundles, store, metrics)
     try:
-        yield CallArchive(database, bundles, store, metrics)
+        yield archive
     finally:
+        with suppress(DatabaseTrouble, OSError):  # what ended last; else the next start does it
+            await archive.catch_up()
         database.close()
 
 

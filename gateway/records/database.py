@@ -162,6 +162,7 @@ def _set_aside_if_broken(file: Path, engine: Engine, *, is_suspect: bool) -> Non
     """A file that is no database is replaced: the bundles hold all that was in it."""
     look = "quick_check(1)" if is_suspect else "schema_version"  # the former reads all of it
     file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o640)  # not for everybody; what SQLite puts beside it gets the same mode
     try:
         with engine.connect() as db:
             broken = db.scalar(text(f"PRAGMA {look}")) != "ok" and is_suspect

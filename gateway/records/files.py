@@ -28,6 +28,7 @@ def write_call(folder: Path, record: CallRecord) -> None:
     """
     temporary = folder / f".{CALL_FILE}.{os.getpid()}"
     try:
+        temporary.touch(mode=0o640)
         temporary.write_bytes(_record_json(record))
         temporary.replace(folder / CALL_FILE)
     except OSError:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from typing import TYPE_CHECKING, BinaryIO
 
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import S3Store
@@ -17,48 +15,16 @@ from obstore.store import S3Store
 if TYPE_CHECKING:
     from obstore.store import S3Config
 
+from gateway.config.store_url import StoreUrl
 from gateway.errors import ConfigError, Problem, StoreTrouble
 from gateway.records.files import AUDIO_FILE, CALL_FILE, EVENTS_FILE
 from gateway.records.ids import is_call_id, started_at
 
 FILES = (AUDIO_FILE, EVENTS_FILE, CALL_FILE)
 """In the order of their upload: a `call.json` in the store says that the bundle is whole."""
-_OPTIONS = frozenset({"endpoint", "region"})
 _CONNECT_TIMEOUT = timedelta(seconds=5)
 _REQUEST_TIMEOUT = timedelta(seconds=120)
 _CHUNK_BYTES = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class StoreUrl:
-    """`s3://BUCKET/PREFIX?endpoint=URL&region=NAME`."""
-
-    bucket: str
-    prefix: str
-    endpoint: str = ""
-    """Of a store that is not Amazon's; the bucket's name goes into the path then."""
-    region: str = ""
-
-    @classmethod
-    def parse(cls, url: str) -> StoreUrl:
-        """Take a URL apart.
-
-        Raises:
-            ValueError: what is wrong with it.
-        """
-        parts = urlsplit(url)
-        if parts.scheme != "s3" or not parts.hostname:
-            raise ValueError("must be s3://BUCKET/PREFIX?endpoint=https://HOST")
-        if parts.username or parts.password:
-            raise ValueError("keys do not belong here: set AWS_ACCESS_KEY_ID and the like")
-        options = parse_qs(parts.query, keep_blank_values=True)
-        if unknown := sorted(set(options) - _OPTIONS):
-            raise ValueError(f"unknown option {unknown[0]}; known: endpoint, region")
-        endpoint = options.get("endpoint", [""])[0].rstrip("/")
-        if endpoint and urlsplit(endpoint).scheme not in {"http", "https"}:
-            raise ValueError(f'endpoint must begin with http:// or https://, not "{endpoint}"')
-        bucket = parts.netloc
-        return cls(bucket, parts.path.strip("/"), endpoint, options.get("region", [""])[0])
 
 
 class BundleStore:
@@ -113,6 +79,25 @@ class BundleStore:
             found = await self._store.get_async(_key(call_id, name))
         return found.meta["size"], _chunks(found.stream(min_chunk_size=_CHUNK_BYTES))
 
+    async def fetch(self, call_id: str, folder: Path) -> bool:
+        """Bring a bundle into a folder; False when the store has none.
+
+        Raises:
+            StoreTrouble: the store cannot be used.
+            OSError: the folder cannot be written.
+        """
+        is_there = False
+        for name in FILES:
+            try:
+                _, chunks = await self.stream(call_id, name)
+            except FileNotFoundError:
+                continue
+            is_there = True
+            with _new_file(folder / name) as file:
+                async for chunk in chunks:
+                    file.write(chunk)
+        return is_there
+
     async def has(self, call_id: str, name: str) -> bool:
         """Say whether there is such a file.  Raises StoreTrouble."""
         try:
@@ -155,6 +140,11 @@ def _s3_config(where: StoreUrl) -> S3Config:
     elif where.region:
         config["region"] = where.region
     return config
+
+
+def _new_file(path: Path) -> BinaryIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("wb")
 
 
 def _key(call_id: str, name: str) -> str:

@@ -22,7 +22,9 @@ ALLOWED = {
     "providers": {"audio", "threads", "script", "recognizer"},
     "script": {CONTRACTS, "gateway.config.locate"},
     "references": set(),
-    "records": {AUDIO, MODELS, "threads", "telemetry", "references"},
+    "records": {
+        AUDIO, MODELS, "gateway.config.store_url", "threads", "telemetry", "references",
+    },
     "telemetry": {MODELS},
     "config": {"gateway.providers", "gateway.audio.wav"},
     "threads": {AUDIO, "gateway.audio.seam"},
