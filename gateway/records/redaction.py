@@ -25,12 +25,14 @@ MIN_DIGITS = 7
 """Telephone, card and account numbers are longer than prices, dates of the year and times."""
 _KEPT_TEXTS = 2048
 
-_UNIT = (
-    r"(?:\d+|zero|oh|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|"
-    r"fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|"
-    r"seventy|eighty|ninety|hundred|thousand|double|triple)"
+_SPOKEN = (
+    "zero|oh|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|"
+    "fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|"
+    "ninety|hundred|thousand|double|triple"
 )
-_RUN = re.compile(rf"\+?\(?\b{_UNIT}(?:[\s,.()/-]*\b{_UNIT})*(?![a-z])", re.I)
+# One digit at a time: two ways to read a run of digits would take for ever to rule out.
+_UNIT = rf"(?:\d|\b(?:{_SPOKEN})\b)"
+_RUN = re.compile(rf"\+?\(?{_UNIT}(?:[\s,.()/\u2010-\u2015-]*{_UNIT})*", re.I)
 _WORDS = re.compile(r"\d|[a-z]+", re.I)
 
 
@@ -71,8 +73,8 @@ class Redactor:
         """Redact every text of an event at any depth; single keys too, they are typed numbers."""
         kept = {key: with_texts(value, self.text) for key, value in data.items()}
         for key in ("digit", "digits"):
-            if isinstance(kept.get(key), str):
-                kept[key] = "*" * len(kept[key])
+            if isinstance(data.get(key), str):
+                kept[key] = "*" * len(data[key])
         return kept
 
     def turn(self, turn: TurnRecord) -> TurnRecord:
