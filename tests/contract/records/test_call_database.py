@@ -315,7 +315,16 @@ class TestSqliteFile:
         self.listed(tmp_path, 3)
         shutil.move(tmp_path / "copy", tmp_path / SQLITE_FILE)
         shutil.rmtree(tmp_path / ".pending")
-        assert sorted(self.listed(tmp_path, 3)) == sorted([kept, active, later])
+        wanted = {kept, active, later}
+
+        async def is_right(archive) -> bool:
+            return {call.call_id for call in await archive.list_calls(CallQuery())} == wanted
+
+        async def body() -> None:
+            async with serving(directory=tmp_path) as archive:
+                await until(lambda: is_right(archive))
+
+        asyncio.run(body())
 
     def test_others_cannot_read_it(self, tmp_path: Path) -> None:
         make_call(tmp_path)
