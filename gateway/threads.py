@@ -285,6 +285,45 @@ class BlockingEngine:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
+class BackgroundWriter:
+    """One owned thread for writing that nobody waits for: a disk that hangs stops no call."""
+
+    BEHIND_JOBS = 2000
+    """A bundle of 20 s and its events: what comes on top may be left out."""
+
+    def __init__(self, name: str) -> None:
+        self._executor = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._submitted = 0
+        self._done = 0
+        """The thread writes."""
+
+    @property
+    def is_behind(self) -> bool:
+        """True while so much waits to be written that memory is at stake."""
+        return self._submitted - self._done > self.BEHIND_JOBS
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Run a job after all before it.  It must not raise.  Loop thread only."""
+        self._submitted += 1
+        self._executor.submit(self._do, job)
+
+    async def settled(self, timeout_s: float) -> bool:
+        """Wait until all jobs so far were run; False when the disk takes longer than that."""
+        last = asyncio.wrap_future(self._executor.submit(lambda: None))
+        done, _ = await asyncio.wait([last], timeout=timeout_s)
+        return bool(done)
+
+    def close(self) -> None:
+        """Run what waits, and end the thread."""
+        self._executor.shutdown(wait=True)
+
+    def _do(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        finally:
+            self._done += 1
+
+
 def tune_interpreter() -> None:
     """Make CPython behave beside a 20 ms clock: short switch interval, collection only when told.
 

@@ -46,11 +46,13 @@ from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.trunk import TrunkState
 from gateway.telemetry.logging import call_context, configure_logging
 from gateway.telemetry.metrics import Metrics
-from gateway.threads import collect_between_calls, tune_interpreter
+from gateway.threads import BackgroundWriter, collect_between_calls, tune_interpreter
 
 log = structlog.get_logger(__name__)
 
 _RECORDS_RETRY_S = 5.0
+_RECORD_SETTLES_S = 2.0
+"""So long is a call's end not reported while the disk takes its record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +280,8 @@ class Worker:
         self._sessions[line.facts.call_id] = session
         parts.control.publish(m.CallStarted(call=record.summary()))
         ended = await session.run(partial(_runner, service), where)
+        if not await parts.records.settled(_RECORD_SETTLES_S):
+            log.warning("disk_too_slow", call_id=ended.call_id, waited_s=_RECORD_SETTLES_S)
         self._report(ended)
         if line.is_strangers and ended.answered_at is None:
             parts.records.make_refusal(bundle, ended, now_s=asyncio.get_running_loop().time())
@@ -324,10 +328,12 @@ async def serve(setup: Setup, seat: Seat, socket: Path) -> None:
     metrics = Metrics()
     if config.media.echo_cancel and (hint := echo.probe()):
         log.warning("echo_cancelling_off", hint=hint)
+    writer = BackgroundWriter("records")
     records = CallRecords(
         config.records.directory,
         audio=config.records.audio,
         host=host_name(config.records.host),
+        writer=writer,
         redactor=load_redactor(config.records.redact, setup.folder, metrics.redaction_errors.inc),
         on_error=metrics.records_errors.inc,
     )
@@ -341,7 +347,10 @@ async def serve(setup: Setup, seat: Seat, socket: Path) -> None:
         await service.agents.close()
         raise
     parts = _Parts(config, seat, pool, records, metrics, detector, ControlServer(socket))
-    await _serve_until_stopped(parts, service)
+    try:
+        await _serve_until_stopped(parts, service)
+    finally:
+        writer.close()
 
 
 async def _serve_until_stopped(parts: _Parts, service: Service) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
-from gateway.records.files import AUDIO_FILE, EVENTS_FILE, EventLog, write_call
+from gateway.audio.format import LINE
+from gateway.records.files import AUDIO_FILE, EVENTS_FILE, EventLog, event_line, write_call
 from gateway.records.ids import bundle_folder
 from gateway.records.model import CallRecord, TurnRecord
 from gateway.records.redaction import Redactor
@@ -22,19 +24,52 @@ TURN_EVENT = "turn_finished"
 """Kind of the event that carries a whole `TurnRecord`; repair rebuilds the turns from these."""
 
 
+_BATCH_TICKS = 10
+
+
+class Writer(Protocol):
+    """Who runs what touches the disk, in order."""
+
+    @property
+    def is_behind(self) -> bool:
+        """True while so much waits that sound had better be left out."""
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Run a job, now or later."""
+
+    async def settled(self, timeout_s: float) -> bool:
+        """Wait until all jobs so far were run; False when that takes longer."""
+
+
+class WriteAtOnce:
+    """Runs every job on the spot."""
+
+    is_behind = False
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Run it."""
+        job()
+
+    async def settled(self, timeout_s: float) -> bool:
+        """Say that nothing waits."""
+        return True
+
+
 class CallBundle:
     """Writes `call.json`, `events.jsonl` and `audio.wav` of one call.  Loop thread only.
 
+    What touches the disk is left to a `Writer`: a disk that hangs must not stop the loop.
     No method raises `OSError`: the first failure is logged, each is counted, and everything
     that follows is still tried.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (keyword only)
         self,
         directory: Path,
         record: CallRecord,
         *,
         audio: bool = True,
+        writer: Writer | None = None,
         redactor: Redactor | None = None,
         withheld: Iterable[Reason] = (),
         on_error: Callable[[], None] = lambda: None,
@@ -47,6 +82,7 @@ class CallBundle:
             directory: `records.directory`.
             record: what is known at the start.
             audio: keep `audio.wav`.
+            writer: runs what touches the disk; without one that is done at once.
             redactor: every text goes through it before it is written.
             withheld: why nothing is recorded from the start.
             on_change: called with the call's id when `call.json` was written; may raise OSError.
@@ -63,6 +99,11 @@ class CallBundle:
         self._on_error = on_error
         self._on_change = on_change
         self._on_unwritten = on_unwritten
+        self._writer = writer or WriteAtOnce()
+        self._ticks: list[tuple[bytes, bytes] | None] = []
+        """Not yet handed on; None = to be left silent."""
+        self._tick_count = 0
+        self._has_sound = False
         self._events = EventLog(self.folder / EVENTS_FILE)
         self._audio = StereoWavWriter(self.folder / AUDIO_FILE) if audio else None
         self._is_finished = False
@@ -76,19 +117,35 @@ class CallBundle:
     @property
     def audio_s(self) -> float:
         """Audio time of this call: what `write_audio` has taken."""
-        return self._audio.seconds if self._audio is not None else 0.0
+        return self._tick_count * LINE.ptime_ms / 1000
 
     def write_audio(self, received: bytes, sent: bytes) -> None:
         """Append one tick: 160 samples from the caller (left), 160 to the caller (right).
 
-        Writes about once a second (32 KB, under a millisecond on an idle disk).
+        Writes about once a second (32 KB).
         """
-        if self._audio is not None and not self._is_finished:
+        if self._audio is None or self._is_finished:
+            return
+        is_withheld = self._withholding.of_sound
+        self._has_sound = self._has_sound or not is_withheld
+        self._tick_count += 1
+        self._ticks.append(None if is_withheld else (received, sent))
+        if len(self._ticks) >= _BATCH_TICKS:
+            self._hand_on_audio(self._audio)
+
+    def _hand_on_audio(self, audio: StereoWavWriter) -> None:
+        ticks, self._ticks = self._ticks, []
+        if self._writer.is_behind:
+            ticks = [None] * len(ticks)
+        self._writer.submit(partial(self._write_ticks, audio, ticks))
+
+    def _write_ticks(self, audio: StereoWavWriter, ticks: list[tuple[bytes, bytes] | None]) -> None:
+        for tick in ticks:
             with self._trouble("audio"):
-                if self._withholding.of_sound:
-                    self._audio.skip()
+                if tick is None:
+                    audio.skip()
                 else:
-                    self._audio.write(received, sent)
+                    audio.write(*tick)
 
     def pause(self, reason: Reason, audio_s: float) -> None:
         """Record silence and no texts from now on.  Idempotent."""
@@ -111,8 +168,12 @@ class CallBundle:
         self._append(kind, audio_s, self._redactor.data(data) if self._redactor else data)
 
     def _append(self, kind: str, audio_s: float, data: dict[str, Any]) -> None:
+        line = event_line(kind, audio_s, data)
+        self._writer.submit(partial(self._write_line, line))
+
+    def _write_line(self, line: bytes) -> None:
         with self._trouble("events"):
-            self._events.append(kind, audio_s, data)
+            self._events.append(line)
 
     def turn(self, turn: TurnRecord, audio_s: float) -> TurnRecord:
         """Append a finished turn, so that it is not lost with the process.
@@ -132,7 +193,7 @@ class CallBundle:
         if self._is_finished:
             return
         self._record = record
-        self._write()
+        self._writer.submit(partial(self._write, record))
 
     def finish(self, record: CallRecord) -> CallRecord:
         """Close everything and write the final `call.json`.  Idempotent; never awaits.
@@ -141,38 +202,48 @@ class CallBundle:
             record: as `CallRecord.ended` gave it; audio length and errors are filled in.
 
         Returns:
-            What was written.
+            What is written, but for errors that only writing it can bring.
         """
         if self._is_finished:
             return self._record
+        self._is_finished = True
+        if self._audio is not None:
+            self._hand_on_audio(self._audio)
+        facts: dict[str, object] = {"records_errors": self.errors}
+        facts["end_text"] = self._kept_end(record.end_text)
+        if self._has_sound:
+            facts["audio_s"] = round(self.audio_s, 3)
+        self._record = record.model_copy(update=facts)
+        self._writer.submit(self._close)
+        return self._record
+
+    def retry(self) -> bool:
+        """Try again to write a final `call.json` that the disk had refused; True once done.
+
+        For the thread of the writer.
+        """
+        if self._is_finished and not self.is_written:
+            self._write(self._record)
+        return self.is_written
+
+    def _close(self) -> None:
         if self._audio is not None:
             with self._trouble("audio"):
                 self._audio.close()
         self._events.close()
-        facts: dict[str, object] = {"records_errors": self.errors}
-        facts["end_text"] = self._kept_end(record.end_text)
-        if self._audio is not None and self._audio.has_file:
-            facts["audio_s"] = round(self._audio.seconds, 3)
-        self.update(record.model_copy(update=facts))
-        self._is_finished = True
+        self._record = self._record.model_copy(update={"records_errors": self.errors})
+        self._write(self._record)
         if not self.is_written:
             self._on_unwritten(self)
-        return self._record
 
-    def retry(self) -> bool:
-        """Try again to write a final `call.json` that the disk had refused; True once done."""
-        if self._is_finished and not self.is_written:
-            self._write()
-        return self.is_written
-
-    def _write(self) -> None:
+    def _write(self, record: CallRecord) -> None:
         self.is_written = False
         with self._trouble("call"):
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_call(self.folder, self._record)
+            write_call(self.folder, record)
             self.is_written = True
         with self._trouble("index"):
-            self._on_change(self._record.call_id)
+            self._on_change(record.call_id)
 
     def _kept_end(self, text: str) -> str:
         """The bot's reason for hanging up may quote the caller."""

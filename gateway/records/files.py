@@ -54,10 +54,8 @@ class EventLog:
         self._fd = -1
         self._is_torn = False
 
-    def append(self, kind: str, audio_s: float, data: dict[str, Any]) -> None:
-        """Write `{"at": UTC time, "audio_s": ..., "kind": ..., **data}`.  Raises OSError."""
-        head = {"at": datetime.now(UTC), "audio_s": round(audio_s, 3), "kind": kind}
-        line = _json_line(head | {key: data[key] for key in data if key not in head})
+    def append(self, line: bytes) -> None:
+        """Write a line that `event_line` made.  Raises OSError."""
         if self._fd < 0:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._fd = os.open(self._path, flags, 0o640)
@@ -73,6 +71,12 @@ class EventLog:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
+
+
+def event_line(kind: str, audio_s: float, data: dict[str, Any]) -> bytes:
+    """Give `{"at": UTC time, "audio_s": ..., "kind": ..., **data}` as a line."""
+    head = {"at": datetime.now(UTC), "audio_s": round(audio_s, 3), "kind": kind}
+    return _json_line(head | {key: data[key] for key in data if key not in head})
 
 
 def read_events(path: Path) -> Iterator[dict[str, Any]]:

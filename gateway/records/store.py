@@ -9,13 +9,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from gateway.allowance import Allowance
 from gateway.errors import ConfigError, Problem
-from gateway.records.bundle import CallBundle
+from gateway.records.bundle import CallBundle, WriteAtOnce, Writer
 from gateway.records.ids import new_call_id
 from gateway.records.model import CallRecord
 from gateway.records.pending import PendingCalls
@@ -39,6 +40,7 @@ class CallRecords:
         *,
         audio: bool = True,
         host: str = "",
+        writer: Writer | None = None,
         redactor: Redactor | None = None,
         on_error: Callable[[], None] = lambda: None,
     ) -> None:
@@ -48,12 +50,14 @@ class CallRecords:
             directory: where the bundles go.
             audio: keep `audio.wav`.
             host: name of this gateway.
+            writer: see `CallBundle`.
             redactor: see `CallBundle`.
             on_error: called for each part that could not be written.
         """
         self._directory = directory
         self._audio = audio
         self._host = host
+        self._writer = writer or WriteAtOnce()
         self._redactor = redactor
         self._pending = PendingCalls(directory, "index")
         self._on_error = on_error
@@ -93,15 +97,22 @@ class CallRecords:
         started = record.model_copy(update={"worker_pid": os.getpid(), "state": "active"})
         return self._bundle(started, audio=self._audio, withheld=() if is_recorded else ("agent",))
 
-    def retry_unwritten(self) -> int:
-        """Write final records that a full disk had refused; call it every few seconds.
+    def retry_unwritten(self) -> None:
+        """Write final records that a full disk had refused; call it every few seconds."""
+        self._writer.submit(self._retry)
 
-        Returns:
-            How many still wait.
-        """
+    async def settled(self, timeout_s: float) -> bool:
+        """Wait until what was recorded so far is on disk; False when that takes longer."""
+        return await self._writer.settled(timeout_s)
+
+    @property
+    def unwritten(self) -> int:
+        """How many final records wait for the disk."""
+        return len(self._unwritten)
+
+    def _retry(self) -> None:
         while self._unwritten and self._unwritten[0].retry():
             log.info("record_written_late", folder=str(self._unwritten.popleft().folder))
-        return len(self._unwritten)
 
     def record_refusal(
         self, record: CallRecord, *, now_s: float, details: Mapping[str, object] | None = None
@@ -134,10 +145,13 @@ class CallRecords:
 
         Calls that never get their ACK come by the thousand, and each has seconds of audio.
         """
-        shutil.rmtree(bundle.folder, ignore_errors=True)
-        with suppress(OSError):
-            self._pending.put(record.call_id)
+        self._writer.submit(partial(self._remove, bundle.folder, record.call_id))
         self.record_refusal(record, now_s=now_s)
+
+    def _remove(self, folder: Path, call_id: str) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            self._pending.put(call_id)
 
     def _bundle(
         self, record: CallRecord, *, audio: bool, withheld: tuple[Reason, ...] = ()
@@ -146,6 +160,7 @@ class CallRecords:
             self._directory,
             record.model_copy(update={"host": self._host}),
             audio=audio,
+            writer=self._writer,
             redactor=self._redactor,
             withheld=withheld,
             on_change=self._pending.put,
