@@ -198,6 +198,23 @@ install_python_packages() {
         "\"No matching distribution\" for pjsua2-python: there are wheels for x86_64 Linux, CPython 3.11 and 3.12."
 }
 
+# --- programs that only check files ----------------------------------------------------------------
+
+# One program out of a Debian package that is not installed: Prometheus would start a server.
+fetch_program() {
+    local package=$1 program=$2 folder
+    PATH="$PATH:$VENV/bin" command -v "$program" >/dev/null && return
+    [[ $APT == no ]] || ! command -v apt-get >/dev/null && return
+    folder=$(mktemp -d)
+    if (cd "$folder" && apt-get download -q "$package" && dpkg-deb --fsys-tarfile "$package"_*.deb |
+        tar -x -O "./usr/bin/$program" >"$program") >/dev/null 2>&1; then
+        install -m 755 "$folder/$program" "$VENV/bin/$program"
+    else
+        say "      $program could not be had from Debian's $package: what it checks is left out"
+    fi
+    rm -rf "$folder"
+}
+
 [[ $WANTED == runtime || $WANTED == dev ]] || fail "usage: deploy/setup.sh runtime|dev"
 find_python
 install_packages
@@ -205,3 +222,7 @@ install_packages
 require_python
 make_environment
 install_python_packages
+if [[ $WANTED == dev ]]; then
+    fetch_program prometheus promtool
+    fetch_program kubernetes-client kubectl
+fi

@@ -36,77 +36,157 @@ def quantiles(metric: str, *shares: float) -> tuple[tuple[str, str], ...]:
     return tuple((f"histogram_quantile({q}, {rate})", f"p{q * 100:g}") for q in shares)
 
 
-def stage(metric: str, title: str) -> tuple[str, str]:
-    """The p90 of one stage of an answer."""
+def p90(metric: str, title: str) -> tuple[str, str]:
+    """One stage of an answer."""
     return quantiles(metric, 0.9)[0][0], title
 
 
-def rate(metric: str, by: str) -> tuple[tuple[str, str], ...]:
-    """Events per second by a label."""
-    expr = f"sum by ({by}) (rate({metric}{{{PICK}}}[$__rate_interval]))"
-    return ((expr, f"{{{{{by}}}}}"),)
+def rates(metric: str, *labels: str) -> tuple[str, str]:
+    """Events per second by labels."""
+    expr = f"sum by ({', '.join(labels)}) (rate({metric}{{{PICK}}}[$__rate_interval]))"
+    return expr, " ".join(f"{{{{{label}}}}}" for label in labels)
 
+
+def rate(metric: str, title: str) -> tuple[str, str]:
+    """Events per second of all chosen gateways together."""
+    return f"sum(rate({metric}{{{PICK}}}[$__rate_interval]))", title
+
+
+def total(metric: str, title: str = "") -> tuple[str, str]:
+    """A gauge of all chosen gateways together."""
+    return f"sum({metric}{{{PICK}}})", title
+
+
+def number(title: str, unit: str, query: tuple[str, str], limit: float | None = None) -> Panel:
+    """One number, large."""
+    return Panel(title, unit, (query,), 4, "stat", limit=limit)
+
+
+SLOTS, USED = f"gateway_call_slots{{{PICK}}}", f"gateway_call_slots_used{{{PICK}}}"
+TRUNKS = f"max by (instance, trunk) (gateway_trunk_registered{{{PICK}}})"
+RESTARTS = f"sum(increase(gateway_worker_restarts_total{{{PICK}}}[1h])) or vector(0)"
+GAP, CUT = "gateway_response_gap_seconds", "gateway_barge_in_stop_seconds"
+FRAMES = "gateway_outbound_frame_gap_seconds"
 
 ROWS: dict[str, tuple[Panel, ...]] = {
     "Now": (
-        Panel("Slots used", "percentunit", ((f"sum(gateway_call_slots_used{{{PICK}}}) / sum(gateway_call_slots{{{PICK}}})", ""),), 4, "gauge", limit=0.85),
-        Panel("Calls in progress", "none", ((f"sum(gateway_call_slots_used{{{PICK}}})", ""),), 4, "stat"),
-        Panel("Answer after (p90)", "s", quantiles("gateway_response_gap_seconds", 0.9), 4, "stat", limit=1.5),
-        Panel("Trunks not registered", "none", (("count(max by (instance, trunk) (gateway_trunk_registered{" + PICK + "}) == 0) or vector(0)", ""),), 4, "stat", limit=1),
-        Panel("Worker restarts, last hour", "none", ((f"sum(increase(gateway_worker_restarts_total{{{PICK}}}[1h])) or vector(0)", ""),), 4, "stat", limit=1),
-        Panel("Frame gap (p99)", "s", quantiles("gateway_outbound_frame_gap_seconds", 0.99), 4, "stat", "20 ms is right.", limit=0.03),
+        Panel(
+            "Slots used",
+            "percentunit",
+            ((f"sum({USED}) / sum({SLOTS})", ""),),
+            4,
+            "gauge",
+            limit=0.85,
+        ),
+        number("Calls in progress", "none", total("gateway_call_slots_used")),
+        number("Answer after (p90)", "s", p90(GAP, ""), 1.5),
+        number("Trunks not registered", "none", (f"count({TRUNKS} == 0) or vector(0)", ""), 1),
+        number("Worker restarts, last hour", "none", (RESTARTS, ""), 1),
+        number("Frame gap (p99, 20 ms is right)", "s", quantiles(FRAMES, 0.99)[0], 0.03),
     ),
     "What callers notice": (
-        Panel("Answer after", "s", quantiles("gateway_response_gap_seconds", 0.5, 0.9, 0.95), help="Caller's last speech to the bot's first."),
-        Panel("Where the time goes (p90)", "s", (
-            stage("gateway_endpointing_seconds", "deciding that the turn is over"),
-            stage("gateway_stt_final_seconds", "recognition"),
-            stage("gateway_llm_first_token_seconds", "first token"),
-            stage("gateway_llm_first_sentence_seconds", "first sentence"),
-            stage("gateway_tts_first_audio_seconds", "first audio"),
-            stage("gateway_playout_start_seconds", "hand-over to RTP"),
-        ), help="Stages overlap: they do not add up."),
-        Panel("Bot silent after an interruption", "s", quantiles("gateway_barge_in_stop_seconds", 0.5, 0.9, 0.95)),
-        Panel("Interruptions", "ops", rate("gateway_barge_in_total", "cause")),
-        Panel("Turns", "ops", rate("gateway_turns_total", "outcome")),
-        Panel("Taken back, breaths held, fillers", "ops", (
-            (f"sum(rate(gateway_false_starts_total{{{PICK}}}[$__rate_interval]))", "answers taken back"),
-            (f"sum(rate(gateway_held_breaths_total{{{PICK}}}[$__rate_interval]))", "breaths held"),
-            (f"sum(rate(gateway_fillers_total{{{PICK}}}[$__rate_interval]))", "fillers"),
-            (f"sum(rate(gateway_watchdog_total{{{PICK}}}[$__rate_interval]))", "dead lines"),
-        )),
+        Panel(
+            "Answer after",
+            "s",
+            quantiles(GAP, 0.5, 0.9, 0.95),
+            help="Caller's last speech to the bot's first.",
+        ),
+        Panel(
+            "Where the time goes (p90)",
+            "s",
+            (
+                p90("gateway_endpointing_seconds", "deciding that the turn is over"),
+                p90("gateway_stt_final_seconds", "recognition"),
+                p90("gateway_llm_first_token_seconds", "first token"),
+                p90("gateway_llm_first_sentence_seconds", "first sentence"),
+                p90("gateway_tts_first_audio_seconds", "first audio"),
+                p90("gateway_playout_start_seconds", "hand-over to RTP"),
+            ),
+            help="Stages overlap: they do not add up.",
+        ),
+        Panel("Bot silent after an interruption", "s", quantiles(CUT, 0.5, 0.9, 0.95)),
+        Panel("Interruptions", "ops", (rates("gateway_barge_in_total", "cause"),)),
+        Panel("Turns", "ops", (rates("gateway_turns_total", "outcome"),)),
+        Panel(
+            "Taken back, breaths held, fillers",
+            "ops",
+            (
+                rate("gateway_false_starts_total", "answers taken back"),
+                rate("gateway_held_breaths_total", "breaths held"),
+                rate("gateway_fillers_total", "fillers"),
+                rate("gateway_watchdog_total", "dead lines"),
+            ),
+        ),
     ),
     "Calls": (
-        Panel("Slots used by gateway", "percentunit", ((f"sum by (instance) (gateway_call_slots_used{{{PICK}}}) / sum by (instance) (gateway_call_slots{{{PICK}}})", "{{instance}}"),), limit=0.85),
-        Panel("Calls ended, by reason", "ops", rate("gateway_calls_total", "end_reason")),
-        Panel("Calls refused, by rule", "ops", rate("gateway_refused_total", "rule")),
+        Panel(
+            "Slots used by gateway",
+            "percentunit",
+            ((f"sum by (instance) ({USED}) / sum by (instance) ({SLOTS})", "{{instance}}"),),
+            limit=0.85,
+        ),
+        Panel("Calls ended, by reason", "ops", (rates("gateway_calls_total", "end_reason"),)),
+        Panel("Calls refused, by rule", "ops", (rates("gateway_refused_total", "rule"),)),
         Panel("Length of calls", "s", quantiles("gateway_call_duration_seconds", 0.5, 0.9)),
-        Panel("Trunks registered", "none", (("max by (instance, trunk) (gateway_trunk_registered{" + PICK + "})", "{{trunk}} at {{instance}}"),)),
-        Panel("Records not written", "ops", ((f"sum by (instance) (rate(gateway_records_errors_total{{{PICK}}}[$__rate_interval]))", "{{instance}}"),), limit=0.001),
+        Panel("Trunks registered", "none", ((TRUNKS, "{{trunk}} at {{instance}}"),)),
+        Panel(
+            "Records not written",
+            "ops",
+            (rates("gateway_records_errors_total", "instance"),),
+            limit=0.001,
+        ),
     ),
     "Engines": (
-        Panel("Failures", "ops", ((f"sum by (provider, kind) (rate(gateway_provider_errors_total{{{PICK}}}[$__rate_interval]))", "{{provider}} {{kind}}"),), limit=0.05),
-        Panel("Function tools", "ops", ((f"sum by (tool, outcome) (rate(gateway_tool_calls_total{{{PICK}}}[$__rate_interval]))", "{{tool}} {{outcome}}"),)),
-        Panel("Tokens", "ops", (
-            *rate("gateway_llm_tokens_total", "direction"),
-            (f"sum(rate(gateway_llm_tokens_wasted_total{{{PICK}}}[$__rate_interval]))", "wasted"),
-        )),
+        Panel(
+            "Failures",
+            "ops",
+            (rates("gateway_provider_errors_total", "provider", "kind"),),
+            limit=0.05,
+        ),
+        Panel("Function tools", "ops", (rates("gateway_tool_calls_total", "tool", "outcome"),)),
+        Panel(
+            "Tokens",
+            "ops",
+            (
+                rates("gateway_llm_tokens_total", "direction"),
+                rate("gateway_llm_tokens_wasted_total", "wasted"),
+            ),
+        ),
     ),
     "Machine": (
-        Panel("Frame gap", "s", quantiles("gateway_outbound_frame_gap_seconds", 0.5, 0.99), limit=0.03),
-        Panel("Media callback", "s", quantiles("gateway_media_callback_seconds", 0.5, 0.99)),
-        Panel("Caller frames lost", "ops", ((f"sum by (instance, process) (rate(gateway_inlet_dropped_frames_total{{{PICK}}}[$__rate_interval]))", "{{instance}} {{process}}"),), limit=0.2),
-        Panel("CPU per process", "percentunit", ((f"rate(gateway_cpu_seconds{{{PICK}}}[$__rate_interval])", "{{instance}} {{process}}"),)),
-        Panel("Memory per process", "bytes", ((f"gateway_rss_bytes{{{PICK}}}", "{{instance}} {{process}}"),)),
-        Panel("Files, sockets, tasks, dialogs", "none", (
-            (f"sum(gateway_open_files{{{PICK}}})", "files"),
-            (f"sum(gateway_open_sockets{{{PICK}}})", "sockets"),
-            (f"sum(gateway_asyncio_tasks{{{PICK}}})", "tasks"),
-            (f"sum(gateway_threads{{{PICK}}})", "threads"),
-            (f"sum(gateway_sip_dialogs{{{PICK}}})", "SIP dialogs"),
-        )),
+        Panel(
+            "Workers, by state",
+            "none",
+            ((f"sum by (state) (gateway_workers{{{PICK}}})", "{{state}}"),),
+        ),
+        Panel("Frame gap", "s", quantiles(FRAMES, 0.5, 0.99), limit=0.03),
+        Panel(
+            "Caller frames lost",
+            "ops",
+            (rates("gateway_inlet_dropped_frames_total", "instance", "process"),),
+            limit=0.2,
+        ),
+        Panel(
+            "CPU per process", "percentunit", (rates("gateway_cpu_seconds", "instance", "process"),)
+        ),
+        Panel(
+            "Memory per process",
+            "bytes",
+            ((f"gateway_rss_bytes{{{PICK}}}", "{{instance}} {{process}}"),),
+        ),
+        Panel(
+            "Files, sockets, tasks, dialogs",
+            "none",
+            (
+                total("gateway_open_files", "files"),
+                total("gateway_open_sockets", "sockets"),
+                total("gateway_asyncio_tasks", "tasks"),
+                total("gateway_threads", "threads"),
+                total("gateway_sip_dialogs", "SIP dialogs"),
+            ),
+        ),
     ),
-}  # fmt: skip
+}
 
 
 def dashboard() -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import os
 import resource
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
@@ -14,7 +13,8 @@ from pathlib import Path
 from gateway.doctor.deployment import Deployment
 from gateway.doctor.finding import Finding, fail, ok, warn
 from gateway.doctor.network import open_sockets
-from gateway.doctor.plan import worker_plans
+from gateway.doctor.plan import plan_of
+from gateway.process import machine
 
 FILES_PER_CALL, FILES_PER_PROCESS = 12, 100
 """Measured: a warm worker has about 60 descriptors, a call opens 9 (RTP, RTCP, records, pipes)."""
@@ -36,7 +36,8 @@ class MachineFacts:
     """As many as this process may use; a container's quota counts."""
     slots: int
     workers: int
-    recognizes_here: bool
+    recognizers: int
+    """Recognizer processes here; 0 = recognition is elsewhere."""
     available_mb: int = 1 << 20
     """Memory that can be had, the container's limit included."""
     is_running: bool = False
@@ -103,7 +104,7 @@ def judge_files(limit: int, max_calls: int) -> Finding:
 def _judge_cores(facts: MachineFacts) -> Finding:
     text = f"{facts.cores:g} cores for {facts.slots} calls"
     room = facts.cores * CALLS_PER_CORE
-    if facts.recognizes_here and facts.slots > room:
+    if facts.recognizers and facts.slots > room:
         return warn(
             "cores",
             f"{text} with recognition here: enough for about {room:.0f}",
@@ -129,7 +130,7 @@ def _judge_timers(facts: MachineFacts) -> Finding:
 
 def _judge_memory(facts: MachineFacts) -> Finding:
     needed = SUPERVISOR_MB + facts.workers * WORKER_MB
-    needed += RECOGNIZER_MB if facts.recognizes_here else 0
+    needed += facts.recognizers * RECOGNIZER_MB
     if facts.is_running:
         return ok("memory", f"{facts.available_mb} MB more can be had")
     text = f"{facts.available_mb} MB can be had, about {needed} MB are needed"
@@ -151,16 +152,14 @@ def _judge_clock(facts: MachineFacts) -> Finding:
 
 async def _facts(deployment: Deployment) -> MachineFacts:
     config = deployment.config
-    plans = worker_plans(config)
+    plan = plan_of(config)
     before = _cpu_times()
     late_ms = await _lateness_ms()
     return MachineFacts(
         cores=_cores(),
-        slots=len(plans) * config.sip.max_calls,
-        workers=len(plans),
-        recognizes_here=any(
-            agent.stt.get("provider") == "moonshine" for agent in config.agents.values()
-        ),
+        slots=plan.slots,
+        workers=plan.workers,
+        recognizers=plan.recognizers,
         available_mb=_available_mb(),
         is_running=deployment.is_running,
         steal=steal_between(before, _cpu_times()),
@@ -194,7 +193,7 @@ def steal_between(before: Sequence[int], after: Sequence[int]) -> float:
 
 
 def _cores() -> float:
-    cores = float(len(os.sched_getaffinity(0)))
+    cores = float(machine.cores())
     with suppress(OSError, ValueError):
         quota, _, period = Path("/sys/fs/cgroup/cpu.max").read_text().partition(" ")
         if quota != "max":

@@ -12,6 +12,7 @@ from gateway.audio import echo
 from gateway.config.models import GatewayConfig
 from gateway.doctor.deployment import Deployment
 from gateway.doctor.finding import Finding, fail, ok, warn
+from gateway.doctor.plan import plan_of
 from gateway.errors import ProviderUnavailable
 from gateway.providers import registry
 from gateway.providers.vad import silero
@@ -32,7 +33,7 @@ async def check_models(deployment: Deployment) -> AsyncIterator[Finding]:
         yield judge_missing(f"{kind} {provider}", hint, is_needed=True)
     if config.media.echo_cancel:
         yield judge_missing("echo canceller (speexdsp)", echo.probe(), is_needed=False)
-    if str(config.workers.edge) == "kamailio":
+    if plan_of(config).runs_edge:
         missing = "" if shutil.which("kamailio", path=_SYSTEM_PATH) else _KAMAILIO
         yield judge_missing("kamailio", missing, is_needed=True)
 

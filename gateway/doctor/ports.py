@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.doctor.deployment import Deployment
 from gateway.doctor.finding import Finding, fail, ok, skip, warn
 from gateway.doctor.network import PortUse, open_sockets, owners, port_use
-from gateway.doctor.plan import WorkerPlan, worker_plans
+from gateway.doctor.plan import Plan, plan_of
 
 PORTS_PER_CALL = 4
 """RTP and RTCP, twice: those of a call just ended may still be in use."""
@@ -23,7 +23,7 @@ class RtpFacts:
     low: int
     high: int
     slots: int
-    """Calls of all workers together."""
+    """Calls of all workers together, those that end while others begin counted too."""
     ephemeral: tuple[int, int] = (0, 0)
     """Ports that the system hands out to anybody."""
     reserved: tuple[tuple[int, int], ...] = ()
@@ -36,16 +36,20 @@ class RtpFacts:
 async def check_ports(deployment: Deployment) -> AsyncIterator[Finding]:
     """Look at every port that the gateway listens on."""
     sip, http = deployment.config.sip, deployment.config.http
-    is_running = deployment.is_running
-    for name, port in _sip_ports(deployment):
+    is_running, plan = deployment.is_running, plan_of(deployment.config)
+    if not plan.joins:
         for protocol in sip.transports:
-            yield judge_port(name, port_use(protocol, sip.bind, port), is_running=is_running)
+            use = port_use(protocol, sip.bind, sip.port)
+            yield judge_port("sip port", use, is_running=is_running)
+    if deployment.config.workers.edge != "none":
+        uses = [port_use("udp", sip.bind, seat.sip_port) for seat in plan.seats]
+        yield judge_seats(uses, plan.workers, is_running=is_running)
     if ":" in http.bind:
         yield skip("http port", "only IPv4 addresses are looked at")
     else:
         use = port_use("tcp", http.bind, http.port)
         yield judge_port("http port", use, is_running=is_running)
-    for finding in judge_rtp(_rtp_facts(deployment), is_running=is_running):
+    for finding in judge_rtp(_rtp_facts(deployment, plan), is_running=is_running):
         yield finding
 
 
@@ -82,6 +86,27 @@ def _judge_listening(name: str, where: str, use: PortUse) -> Finding:
         f"a gateway runs, but nothing listens on {where}",
         "does it run with this configuration? Look into its log, then restart it",
     )
+
+
+def judge_seats(uses: Sequence[PortUse], workers: int, *, is_running: bool) -> Finding:
+    """Decide over the ports behind an edge: as many as there are workers must be in use."""
+    name, used = "worker ports", [use for use in uses if use.state != "free"]
+    span = f"UDP {uses[0].port}-{uses[-1].port}"
+    if not is_running and used:
+        first = used[0]
+        who = first.owner or "another program"
+        return fail(
+            name,
+            f"{first.port} of {span} is taken by {who}",
+            "stop that program, or choose another sip.port: worker i has sip.port + i",
+        )
+    if is_running and len(used) < workers:
+        return fail(
+            name,
+            f"{len(used)} of {workers} workers listen in {span}",
+            "look for worker_died in the gateway's log",
+        )
+    return ok(name, f"{span}: {len(used)} in use, {workers} workers")
 
 
 def judge_rtp(facts: RtpFacts, *, is_running: bool) -> Iterator[Finding]:
@@ -124,24 +149,14 @@ def _overlap(facts: RtpFacts) -> tuple[int, int] | None:
     return low, high
 
 
-def _sip_ports(deployment: Deployment) -> Iterator[tuple[str, int]]:
-    """Name every SIP port of this host: the edge's, the workers'."""
-    sip = deployment.config.sip
-    yield "sip port", sip.port
-    for plan in worker_plans(deployment.config):
-        if plan.sip_port != sip.port:
-            yield f"sip port of worker {plan.index}", plan.sip_port
-
-
-def _rtp_facts(deployment: Deployment) -> RtpFacts:
+def _rtp_facts(deployment: Deployment, plan: Plan) -> RtpFacts:
     sip = deployment.config.sip
     low, high = sip.rtp_ports
-    plans: list[WorkerPlan] = worker_plans(deployment.config)
     inside = [s for s in open_sockets("udp") if low <= s.port <= high]
     return RtpFacts(
         low,
         high,
-        slots=len(plans) * sip.max_calls,
+        slots=len(plan.seats) * sip.max_calls,
         ephemeral=_pair((_SYSTEM / "ip_local_port_range").read_text()),
         reserved=parse_ranges((_SYSTEM / "ip_local_reserved_ports").read_text()),
         taken=tuple(sorted({s.port for s in inside})),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gateway.doctor.deployment import Deployment
 from gateway.doctor.finding import Finding, fail, ok, warn
-from gateway.doctor.plan import worker_plans
+from gateway.doctor.plan import plan_of
 
 BYTES_PER_CALL_S = 33_000
 """Stereo WAV of 16 bit at 8 kHz is 32,000; events and turns are the rest."""
@@ -47,7 +47,7 @@ class StorageFacts:
 async def check_storage(deployment: Deployment) -> AsyncIterator[Finding]:
     """Write a megabyte where calls are recorded, and look how much room there is."""
     records = deployment.config.records
-    slots = len(worker_plans(deployment.config)) * deployment.config.sip.max_calls
+    slots = plan_of(deployment.config).slots
     for finding in judge_storage(_facts(records.directory, slots, keeps_audio=records.audio)):
         yield finding
 

@@ -75,6 +75,7 @@ class Metrics:
         self.outgoing_refused = self._counter(
             "outgoing_refused", "Calls and transfers that [outgoing] kept in, by rule.", "rule"
         )
+        self.refused.labels("sip.max_calls")  # else the first one is no increase
         self.call_slots = self._gauge("call_slots", "Calls that fit at the same time.")
         self.call_slots_used = self._gauge("call_slots_used", "Calls in progress.")
         self.call_duration = self._histogram(
@@ -170,6 +171,8 @@ class Metrics:
         self.worker_restarts = self._counter(
             "worker_restarts", "Workers started again, by cause: died, stuck, lost.", "cause"
         )
+        for cause in ("died", "stuck", "lost"):  # else the first one is no increase
+            self.worker_restarts.labels(cause)
 
     def _process(self) -> None:
         self.open_sockets = self._gauge("open_sockets", "Sockets of this process.")

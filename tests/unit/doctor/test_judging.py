@@ -28,7 +28,7 @@ from gateway.doctor.machine import (
 )
 from gateway.doctor.models import judge_missing
 from gateway.doctor.network import PortUse, Socket, parse_fib_trie, parse_sockets
-from gateway.doctor.ports import RtpFacts, judge_port, judge_rtp, parse_ranges
+from gateway.doctor.ports import RtpFacts, judge_port, judge_rtp, judge_seats, parse_ranges
 from gateway.doctor.secrets import secrets_of, without_secrets
 from gateway.doctor.storage import StorageFacts, judge_storage
 from gateway.doctor.trunks import (
@@ -97,6 +97,15 @@ def test_a_port_of_a_stranger_says_how_to_find_it():
     finding = judge_port("http port", use, is_running=False)
     assert "ss -lnptu" in finding.cause
     assert "http.port" in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("used", "is_running", "level"),
+    [(0, False, "ok"), (1, False, "fail"), (2, True, "ok"), (4, True, "ok"), (1, True, "fail")],
+)
+def test_ports_of_workers_behind_an_edge(used, is_running, level):
+    uses = [PortUse("udp", "0.0.0.0", 5061 + n, "used" if n < used else "free") for n in range(4)]
+    assert only([judge_seats(uses, 2, is_running=is_running)]).level == level
 
 
 RTP = RtpFacts(20000, 20999, slots=4, ephemeral=(32768, 60999))
@@ -341,7 +350,7 @@ def test_a_missing_library_is_named_with_its_command():
 
 # --- machine ---
 
-MACHINE = MachineFacts(4, 4, 1, recognizes_here=True, late_ms=(0.1,) * 50)
+MACHINE = MachineFacts(4, 4, 1, recognizers=1, late_ms=(0.1,) * 50)
 
 
 @pytest.mark.parametrize(
@@ -349,7 +358,7 @@ MACHINE = MachineFacts(4, 4, 1, recognizes_here=True, late_ms=(0.1,) * 50)
     [
         (MACHINE, "cores", "ok"),
         (replace(MACHINE, slots=80), "cores", "warn"),
-        (replace(MACHINE, slots=80, recognizes_here=False), "cores", "ok"),
+        (replace(MACHINE, slots=80, recognizers=0), "cores", "ok"),
         (MACHINE, "timers", "ok"),
         (replace(MACHINE, late_ms=(0.1,) * 40 + (8.0,) * 10), "timers", "warn"),
         (replace(MACHINE, late_ms=(0.1,) * 40 + (60.0,) * 10), "timers", "fail"),
