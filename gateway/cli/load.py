@@ -90,6 +90,7 @@ def options_of(args: argparse.Namespace) -> LoadOptions:
         call_s=args.call_s,
         probes=args.probes,
         total=args.total,
+        tries=args.tries,
         stop_at_bend=not args.past_bend,
     )
     return LoadOptions(
@@ -121,7 +122,8 @@ def _check_numbers(args: argparse.Namespace) -> None:
         ("call_s", 0.0, 24 * 3600.0),
         ("total", 0, 1_000_000),
         ("probes", 0, 16),
-        ("workers", 1, 200),
+        ("tries", 1, 10),
+        ("workers", 1, 64),
         ("warm", 1.0, 3600.0),
     ):
         if not least <= getattr(args, name) <= most:

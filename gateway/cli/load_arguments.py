@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--call-s", type=float, default=0.0, help="length of a talking call (default: the step)")
     add("--total", type=int, default=0, help="end a step after so many SIPp calls instead")
     add("--probes", type=int, default=2, help="measuring callers among the calls")
+    add("--tries", type=int, default=2, help="measure a step that is only slow so often")
     add("--past-bend", action="store_true", help="go on after the first step that does not hold")
     add("--leaks", action="store_true", help="compare memory and the like before and after")
     add("--warm", type=float, default=30.0, metavar="S", help="calls before that (with --leaks)")

@@ -60,6 +60,8 @@ class StepFigures(_Part):
     """That minus the same before the first call."""
     bend: tuple[str, ...] = ()
     """Why this step does not hold; empty = it does."""
+    first_try: tuple[str, ...] = ()
+    """Why the same step did not hold before, without a failed call: it was measured again."""
 
     @property
     def cpu_percent_per_call(self) -> float | None:

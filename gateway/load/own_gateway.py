@@ -21,7 +21,7 @@ Engine = Literal["llm", "play"]
 """llm: recognition, LLM double, speech, as people use it.  play: no engine at all, the dialplan
 plays a recording; what the caller sends is received, cleaned of echo and recorded."""
 CALLS_PER_WORKER = 4
-_RTP_PORTS_PER_WORKER = 40
+_RTP_PORTS_PER_SEAT = 20
 FIRST_TOKEN_MS, TOKEN_MS = 300, 30
 _GREETING = "Thank you for calling the corner cafe. How can I help you today?"
 
@@ -55,9 +55,10 @@ async def own_gateway(
         StartError: it did not start.
         ProviderUnavailable: libflite is not installed.
     """
-    sip_port, http_port = free_port(), free_port()
+    http_port = free_port()
+    sip_port, rtp_ports = _ports(workers)
     config, log = folder / "gateway.toml", folder / "gateway.log"
-    common = _common(sip_port, http_port, workers)
+    common = _common(sip_port, http_port, rtp_ports, workers)
     if engine == "play":
         plan = await _play_plan(folder)
         config.write_text(common + _dialplan(plan) + "[agents.idle]\n", encoding="utf-8")
@@ -78,9 +79,19 @@ async def own_gateway(
         yield OwnGateway(sip_port, http_port, process.pid, llm.pid)
 
 
-def _common(sip_port: int, http_port: int, workers: int) -> str:
-    first, last = free_udp_ports(_RTP_PORTS_PER_WORKER * workers)
-    several = f'[workers]\ncount = {workers}\nedge = "kamailio"\n' if workers > 1 else ""
+def _ports(workers: int) -> tuple[int, tuple[int, int]]:
+    """Find a SIP port with room for the workers behind it, and their RTP ports."""
+    seats = 2 * workers  # a worker that is being replaced keeps its own for a while
+    while True:
+        sip_first, sip_last = free_udp_ports(seats + 1)
+        rtp = free_udp_ports(_RTP_PORTS_PER_SEAT * seats)
+        if sip_last < rtp[0] or sip_first > rtp[1]:
+            return sip_first, rtp
+
+
+def _common(sip_port: int, http_port: int, rtp_ports: tuple[int, int], workers: int) -> str:
+    first, last = rtp_ports
+    several = f'count = {workers}\nedge = "kamailio"\n' if workers > 1 else ""
     return f"""\
 [sip]
 port = {sip_port}
@@ -92,6 +103,8 @@ directory = "calls"
 [log]
 level = "warning"
 format = "json"
+[workers]
+drain_limit_s = 0.0
 {several}"""
 
 

@@ -41,6 +41,8 @@ class LoadPlan:
     total: int = 0
     """End a step after so many SIPp calls; 0 = after its time."""
     stop_at_bend: bool = True
+    tries: int = 2
+    """A step that is only slow, without a failed call, is measured so often before it counts."""
 
     def hold_s_of(self, calls: int) -> float:
         """Give the measured length of a step: few calls need longer for as many turns."""

@@ -55,6 +55,8 @@ def step_table(steps: Sequence[StepFigures]) -> list[str]:
     for number, step in enumerate(steps):
         if step.bend:
             lines[number + 3] += f"  <- {'; '.join(step.bend)}"
+        if step.first_try:
+            lines[number + 3] += f"  (first try: {'; '.join(step.first_try)})"
     return [line.rstrip() for line in lines]
 
 

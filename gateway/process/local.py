@@ -8,7 +8,7 @@ import random
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from gateway.errors import GatewayError
@@ -89,11 +89,17 @@ def free_udp_ports(count: int) -> tuple[int, int]:
     """First (even) and last of so many free UDP ports, below those that the system hands out."""
     while True:
         first = random.randrange(10_000, 32_000 - count, 2)  # noqa: S311 (no secret)
-        with ExitStack() as stack, suppress(OSError):
-            for port in range(first, first + count):
-                udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-                udp.bind(("127.0.0.1", port))
+        if all(map(_is_free, range(first, first + count))):
             return first, first + count - 1
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        try:
+            udp.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def tail(log: Path) -> str:

@@ -24,7 +24,8 @@ pytestmark = [
 
 
 def load(out: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], LoadReport]:
-    command = [sys.executable, "-m", "gateway", "load", "--out", str(out), *arguments]
+    command = [sys.executable, "-m", "gateway", "load", "--out", str(out), "--tries", "1"]
+    command += arguments
     done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
     report = out / "report.json"
     assert report.exists(), f"{done.stdout}\n{done.stderr}"

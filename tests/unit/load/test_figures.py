@@ -160,6 +160,7 @@ def test_the_table_has_a_line_per_step_and_takes_missing_figures():
     lines = step_table([StepFigures(calls=1), step(2, bend=("slow",))])
     assert len(lines) == 5
     assert lines[-1].endswith("<- slow")
+    assert step_table([step(first_try=("late",))])[-1].endswith("(first try: late)")
     assert "-/-" in lines[3]
 
 
