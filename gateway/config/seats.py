@@ -35,6 +35,14 @@ def automatic_count(cores: int, memory_bytes: int) -> int:
     return max(1, min(cores * WORKERS_PER_CORE, memory_bytes // WORKER_BYTES, MAX_WORKERS))
 
 
+def most_workers(config: GatewayConfig) -> int:
+    """Give how many workers the ports suffice for, at least one."""
+    count = 1
+    while count < MAX_WORKERS and _fits(config, count + 1):
+        count += 1
+    return count
+
+
 def automatic_recognizers(cores: int, workers: int) -> int:
     """Give what `workers.recognizers = "auto"` means: one per core, none without a worker."""
     return max(1, min(cores, workers))
@@ -53,6 +61,17 @@ def seats_of(config: GatewayConfig, count: int) -> tuple[Seat, ...]:
         Seat(number, sip.port + number, share)
         for number, share in enumerate(rtp_shares(sip.rtp_ports, 2 * count, sip.max_calls), 1)
     )
+
+
+def _fits(config: GatewayConfig, count: int) -> bool:
+    last_port = config.sip.port + 2 * count
+    low, high = config.sip.rtp_ports
+    if last_port > 65535 or config.sip.port < low <= last_port or low <= last_port <= high:
+        return False
+    try:
+        return bool(seats_of(config, count))
+    except ValueError:
+        return False
 
 
 def rtp_shares(ports: tuple[int, int], shares: int, calls: int) -> tuple[tuple[int, int], ...]:

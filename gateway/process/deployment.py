@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gateway.config.models import GatewayConfig
-from gateway.config.seats import Seat, automatic_count, seats_of
+from gateway.config.seats import Seat, automatic_count, most_workers, seats_of
 from gateway.errors import CommandError, ConfigError
 from gateway.process import machine
 from gateway.process import messages as m
@@ -23,6 +23,7 @@ from gateway.process.seating import address_of
 from gateway.process.setup import Setup, read_setup
 from gateway.process.worker_process import Launch
 from gateway.providers.stt.moonshine import SOCKET_VARIABLE
+from gateway.recognizer.process import RecognizerProcess
 from gateway.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -40,14 +41,18 @@ class Deployment:
     """The present configuration and the workers that run with it.  Loop thread only."""
 
     def __init__(
-        self, setup: Setup, folder: Path, recognizers: Sequence[Path], metrics: Metrics
+        self,
+        setup: Setup,
+        folder: Path,
+        recognizers: Sequence[RecognizerProcess],
+        metrics: Metrics,
     ) -> None:
         """Prepare the fleet; `fleet.run` starts it.
 
         Args:
             setup: as checked.
             folder: private to this user; for sockets and the kept texts of the configuration.
-            recognizers: sockets of the recognizer processes; none = not needed.
+            recognizers: which the workers share; none = not needed.
             metrics: the supervisor's.
         """
         self._folder = folder
@@ -66,6 +71,15 @@ class Deployment:
             launcher=self._launch,
             drain_limit_s=lambda: self.setup.config.workers.drain_limit_s,
         )
+
+    def processes(self) -> Mapping[str, int]:
+        """Name and id of every process of this gateway."""
+        found = {"supervisor": os.getpid()}
+        found |= {worker.name: worker.pid for worker in self.fleet.workers if worker.pid}
+        for number, recognizer in enumerate(self._recognizers):
+            if recognizer.pid:
+                found[f"recognizer-{number}"] = recognizer.pid
+        return found
 
     def drain(self) -> None:
         """Take no more calls and end with the last one.  Idempotent."""
@@ -181,8 +195,8 @@ def worker_count(config: GatewayConfig) -> int:
         return 1
     if isinstance(workers.count, int):
         return workers.count
-    fits = len(range(1, (config.sip.rtp_ports[1] - config.sip.rtp_ports[0]) // 32 + 1))
-    return max(1, min(automatic_count(machine.cores(), machine.memory_bytes()), fits))
+    wanted = automatic_count(machine.cores(), machine.memory_bytes())
+    return min(wanted, most_workers(config))
 
 
 def needs_recognizer(config: GatewayConfig) -> bool:
@@ -193,8 +207,10 @@ def needs_recognizer(config: GatewayConfig) -> bool:
     )
 
 
-def _recognizer_of(seat: Seat, sockets: Sequence[Path]) -> Mapping[str, str]:
-    return {SOCKET_VARIABLE: str(sockets[seat.number % len(sockets)])} if sockets else {}
+def _recognizer_of(seat: Seat, recognizers: Sequence[RecognizerProcess]) -> Mapping[str, str]:
+    if not recognizers:
+        return {}
+    return {SOCKET_VARIABLE: str(recognizers[seat.number % len(recognizers)].socket)}
 
 
 def _differences(old: Setup, new: Setup) -> tuple[str, ...]:

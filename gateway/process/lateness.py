@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 _STEP_S = 0.1
+_STEPS = 25
+"""What is remembered: more than the time between two heartbeats."""
 
 
 class LoopLateness:
     """Sleeps briefly, over and over, and notes how much longer it took."""
 
     def __init__(self) -> None:
-        self._worst_s = 0.0
+        self._late_s: deque[float] = deque(maxlen=_STEPS)
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -19,9 +22,9 @@ class LoopLateness:
         while True:
             due_s = loop.time() + _STEP_S
             await asyncio.sleep(_STEP_S)
-            self._worst_s = max(self._worst_s, loop.time() - due_s)
+            self._late_s.append(loop.time() - due_s)
 
-    def take(self) -> float:
-        """Give the worst since the last time this was asked, in seconds."""
-        worst_s, self._worst_s = self._worst_s, 0.0
-        return worst_s
+    @property
+    def worst_s(self) -> float:
+        """The longest that anybody was held up lately, in seconds."""
+        return max(self._late_s, default=0.0)

@@ -207,7 +207,7 @@ class WorkerStatus(Reply):
     draining: bool = False
     pid: int = 0
     loop_late_s: float = 0.0
-    """The longest that the event loop held anybody up since this was last asked."""
+    """The longest that the event loop held anybody up in the last seconds."""
     clock_late_s: float = 0.0
     """How long the media clock is overdue."""
 

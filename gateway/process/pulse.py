@@ -24,7 +24,7 @@ class Beat:
 
     answered: bool
     loop_late_s: float = 0.0
-    """The longest that the worker's event loop held anybody up since the last answer."""
+    """The longest that the worker's event loop held anybody up lately."""
     clock_late_s: float = 0.0
     """How long ago the media clock last ticked, beyond one tick."""
 

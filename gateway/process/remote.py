@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -42,6 +43,7 @@ from gateway.records.archive import CallArchive
 from gateway.records.model import CallRecord, CallSummary
 from gateway.records.query import CallQuery, StoredAudio
 from gateway.telemetry.metrics import Metrics, merge_texts
+from gateway.telemetry.process import read_memory
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -89,6 +91,9 @@ class Operations(Protocol):
 
     def drain(self) -> None:
         """Take no more calls and end with the last one."""
+
+    def processes(self) -> Mapping[str, int]:
+        """Name and id of every process of this gateway."""
 
     async def reload(self) -> tuple[str, ...]:
         """Serve new calls by the files now on disk; gives what is different."""
@@ -151,6 +156,7 @@ class RemoteGateway:
         for state in _STATES:
             self._metrics.workers.labels(state).set(states[state])
         self._metrics.observe_process()
+        self._observe_memory()
         texts = {"supervisor": self._metrics.text()}
         texts |= {
             link.name: got.text for link, got in await self._ask_all(GetMetrics(), MetricsText)
@@ -160,6 +166,12 @@ class RemoteGateway:
     async def audio(self, call_id: str) -> Path | StoredAudio:
         """Give `audio.wav`, from disk or store."""
         return await self._archive.audio(call_id)
+
+    def _observe_memory(self) -> None:
+        self._metrics.memory_bytes.clear()
+        for name, pid in self._operations.processes().items():
+            with suppress(OSError):  # it has just ended
+                self._metrics.memory_bytes.labels(name).set(read_memory(pid))
 
     # --- calls ---
 

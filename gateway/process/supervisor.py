@@ -49,9 +49,8 @@ async def serve(setup: Setup) -> None:
         archive = await stack.enter_async_context(open_archive(config.records, metrics))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="voice-gateway-")))
         recognizers = _recognizers(config, folder)
-        sockets = [recognizer.socket for recognizer in recognizers]
         os.environ[LEDGER_ENV] = str(folder / "outgoing.json")
-        deployment = Deployment(setup, folder, sockets, metrics)
+        deployment = Deployment(setup, folder, recognizers, metrics)
         fleet = deployment.fleet
         app = create_app(RemoteGateway(archive, metrics, fleet, deployment), config.http)
         can_recognize = asyncio.Event()

@@ -306,14 +306,18 @@ class Worker:
         return m.WorkerStatus(
             ready=not reason, reason=reason, slots=slots, slots_used=used,
             draining=draining, pid=os.getpid(),
-            loop_late_s=self.lateness.take(), clock_late_s=self._endpoint.clock_late_s(),
+            loop_late_s=self.lateness.worst_s, clock_late_s=self._endpoint.clock_late_s(),
         )  # fmt: skip
 
     def _metrics_text(self) -> str:
         metrics = self._parts.metrics
         metrics.observe_process()
+        used = self._endpoint.active_calls()
         metrics.call_slots.set(self._parts.config.sip.max_calls)
-        metrics.call_slots_used.set(self._endpoint.active_calls())
+        metrics.call_slots_used.set(used)
+        metrics.observe_calls(used)
+        metrics.loop_late.set(self.lateness.worst_s)
+        metrics.clock_late.set(self._endpoint.clock_late_s())
         metrics.sip_dialogs.set(self._endpoint.dialogs())
         return metrics.text()
 
@@ -381,6 +385,7 @@ async def _serve_calls(
             group.create_task(worker.lateness.run()),
         ]
         tune_interpreter()
+        parts.metrics.mark_idle()
         await parts.control.is_listening.wait()
         sip = parts.config.sip
         parts.control.publish(

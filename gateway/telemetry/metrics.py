@@ -44,6 +44,7 @@ class Metrics:
     """The metrics of one process, in a registry of their own.  Labels are bounded sets only."""
 
     def __init__(self) -> None:
+        self._idle_bytes = 0
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry(auto_describe=True)
         self._calls()
@@ -66,6 +67,19 @@ class Metrics:
         self.rss_bytes.set(usage.rss_bytes)
         self.cpu_seconds.set(usage.cpu_s)
         self.asyncio_tasks.set(len(asyncio.all_tasks()))
+
+    def mark_idle(self) -> None:
+        """Remember what memory is used before the first call."""
+        self._idle_bytes = read_usage().rss_bytes
+        self.rss_idle_bytes.set(self._idle_bytes)
+
+    def observe_calls(self, used: int) -> None:
+        """Say what memory each call in progress takes; for `used` calls.
+
+        What is left when calls have ended (heaps that have grown) counts for those that follow.
+        """
+        more = max(0, read_usage().rss_bytes - self._idle_bytes) if used else 0
+        self.rss_per_call_bytes.set(more / max(1, used))
 
     def _calls(self) -> None:
         self.calls = self._counter(
@@ -168,6 +182,9 @@ class Metrics:
 
     def _workers(self) -> None:
         self.workers = self._gauge("workers", "Worker processes, by state.", "state")
+        self.memory_bytes = self._gauge(
+            "memory_bytes", "Memory of a process; of shared pages its part (PSS).", "of"
+        )
         self.worker_restarts = self._counter(
             "worker_restarts", "Workers started again, by cause: died, stuck, lost.", "cause"
         )
@@ -180,6 +197,14 @@ class Metrics:
         self.asyncio_tasks = self._gauge("asyncio_tasks", "Tasks of the event loop.")
         self.threads = self._gauge("threads", "Threads of this process.")
         self.rss_bytes = self._gauge("rss_bytes", "Resident memory of this process.")
+        self.rss_idle_bytes = self._gauge("rss_idle_bytes", "Of it before the first call.")
+        self.rss_per_call_bytes = self._gauge(
+            "rss_per_call_bytes", "Of it, what came with calls, for each in progress."
+        )
+        self.loop_late = self._gauge(
+            "loop_late_seconds", "How long the event loop held anybody up, worst of 2.5 s."
+        )
+        self.clock_late = self._gauge("clock_late_seconds", "How long the media clock is overdue.")
         self.cpu_seconds = self._gauge("cpu_seconds", "CPU time used since the start.")
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:

@@ -38,6 +38,20 @@ def read_usage(pid: int | None = None) -> ProcessUsage:
     )
 
 
+def read_memory(pid: int) -> int:
+    """Give a process's memory in bytes; a page that several share counts in parts (PSS).
+
+    Takes a few milliseconds.
+
+    Raises:
+        OSError: no such process, or not ours to look at.
+    """
+    for line in (Path("/proc") / str(pid) / "smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
 def is_process_alive(pid: int) -> bool:
     """Say whether a process runs; one that ended but was not waited for does not."""
     try:

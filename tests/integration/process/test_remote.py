@@ -1,6 +1,7 @@
 """From an HTTP request through the control socket into a worker and back, calls on disk beside."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -107,6 +108,9 @@ class Workers:
 class Operations:
     """Does nothing."""
 
+    def processes(self) -> dict[str, int]:
+        return {"supervisor": os.getpid(), "worker-9": 2**22 + 1}
+
     def drain(self) -> None:
         pass
 
@@ -204,6 +208,7 @@ def test_commands_reach_the_worker_and_errors_come_back(tmp_path: Path) -> None:
             text = (await client.get("/metrics")).text
             assert 'gateway_call_slots_used{process="worker-0"} 1.0' in text
             assert 'gateway_rss_bytes{process="supervisor"}' in text
+            assert 'gateway_memory_bytes{process="supervisor",of="supervisor"}' in text
 
     asyncio.run(body())
     assert worker.told == [

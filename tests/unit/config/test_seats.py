@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.config.checks import check
 from gateway.config.models import GatewayConfig
-from gateway.config.seats import automatic_count, rtp_shares, seats_of
+from gateway.config.seats import automatic_count, most_workers, rtp_shares, seats_of
 
 GB = 1_000_000_000
 
@@ -52,6 +52,20 @@ def test_shares_are_equal_and_do_not_touch(low: int, size: int, shares: int, cal
 )
 def test_automatic_count(cores: int, memory: int, count: int) -> None:
     assert automatic_count(cores, memory) == count
+
+
+@pytest.mark.parametrize(
+    ("sip", "most"),
+    [
+        ({}, 31),
+        ({"rtp_ports": (20000, 20100)}, 3),
+        ({"rtp_ports": (5070, 9000)}, 4),
+        ({"port": 65530}, 2),
+        ({"port": 65535}, 1),
+    ],
+)
+def test_most_workers(sip: dict[str, object], most: int) -> None:
+    assert most_workers(config("auto", **sip)) == most
 
 
 @pytest.mark.parametrize(
