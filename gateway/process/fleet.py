@@ -182,7 +182,7 @@ class Fleet:
             if not worker.is_ready.is_set() and not self._has_started:
                 raise WorkerStartError(worker.exit_code or 1)
             delay_s = place.back_off.after(loop.time() - started_s)
-            self._count("lost" if worker.is_lost.is_set() else "died")
+            self._count("died")
             log.error("worker_died", worker=worker.name, exit_code=worker.exit_code,
                       restart_in_s=delay_s)  # fmt: skip
             await asyncio.sleep(delay_s)
@@ -195,6 +195,7 @@ class Fleet:
         worker = WorkerProcess(seat, self._launcher(seat), self._on_change)
         self._workers.append(worker)
         self._group.create_task(self._live(worker))
+        self._note_change()
         return worker
 
     async def _live(self, worker: WorkerProcess) -> None:
@@ -240,6 +241,7 @@ class Fleet:
         if worker.has_ended.is_set() or self.is_draining.is_set():
             return
         if worker.is_lost.is_set() and worker.state != "draining":
+            self._count("lost")
             worker.set_state("draining")
             self._group.create_task(worker.end())
         elif worker.state == "stuck" and self._may_replace_now():

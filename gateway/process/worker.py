@@ -194,6 +194,7 @@ class Worker:
                 await fresh.agents.close()
                 raise
             old, self._service = self._service, fresh
+            self._endpoint.change_outgoing(fresh.config.outgoing)
             self._group.create_task(old.close_when_idle())
             log.info("configuration_changed", agents=list(fresh.agents.by_name))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,7 @@ class Launch:
     stuck_after_s: float
     environ: Mapping[str, str]
     """Added to ours."""
+    program: Sequence[str] = (sys.executable, "-m", "gateway", "worker")
 
 
 OnChange = Callable[["WorkerProcess"], None]
@@ -215,7 +216,7 @@ class WorkerProcess:
     @asynccontextmanager
     async def _started(self) -> AsyncIterator[asyncio.subprocess.Process]:
         seat, launch = self.seat, self._launch
-        command = [sys.executable, "-m", "gateway", "worker", "--index", str(seat.number)]
+        command = [*launch.program, "--index", str(seat.number)]
         command += ["--socket", str(launch.socket), "--setup", str(launch.setup)]
         command += ["--sip-port", str(seat.sip_port)]
         command += ["--rtp-ports", *map(str, seat.rtp_ports)]

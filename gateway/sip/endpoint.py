@@ -187,6 +187,10 @@ class SipEndpoint:
         self._lines.add(line)
         return line
 
+    def change_outgoing(self, outgoing: OutgoingConfig) -> None:
+        """Judge by another `[outgoing]` from now on."""
+        self._outgoing.change(outgoing)
+
     def release(self, line: SipLine) -> None:
         """Forget a call that is over; its slot is free."""
         self._lines.discard(line)

@@ -84,12 +84,17 @@ class OutgoingGuard:
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take `[outgoing]`, and who is told of a refusal: (rule, target)."""
-        self._config = config
-        self._destinations = Destinations(config.allow, {t.name: t.server for t in trunks})
+        self._servers = {trunk.name: trunk.server for trunk in trunks}
+        self.change(config)
         self._on_refused = on_refused
         path = os.environ.get(LEDGER_ENV)
         self._ledger = ledger or SharedLedger(Path(path) if path else None)
         self._now_s = now_s
+
+    def change(self, config: OutgoingConfig) -> None:
+        """Judge by this from now on, what calls in progress ask for too."""
+        self._config = config
+        self._destinations = Destinations(config.allow, self._servers)
 
     def begin_call(self, call_id: str, target: str, trunk: str) -> None:
         """Allow one call and count it.  Raises OutgoingRefused, which names the rule."""

@@ -27,7 +27,13 @@ def config() -> dict[str, Any]:
     return {
         "sip": {"port": free_ports(2 * COUNT + 1), "rtp_ports": free_rtp_ports(160)},
         "workers": {"count": COUNT, "edge": "kamailio", "stuck_after_s": 2.0},
-        "agents": {"desk": {"greeting": GREETING, "stt": {"provider": "moonshine"}}},
+        "agents": {
+            "desk": {
+                "greeting": GREETING,
+                "stt": {"provider": "moonshine"},
+                "silence": {"reprompt_after_s": 60},  # callers wait for processes here
+            }
+        },
     }
 
 

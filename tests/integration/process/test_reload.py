@@ -1,0 +1,144 @@
+"""One worker without an edge: reload, a stop that drains, a worker that is stuck."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.live_gateway import LiveGateway, begun_gateway, eventually, live_gateway
+from tests.support.outside import calling, normal_call
+
+GREETING = "Good morning, this is the front desk. How can I help?"
+EVENING = "A very good evening to you."
+SILENCE = {"reprompt_after_s": 60}  # callers wait for processes here
+CONFIG: dict[str, Any] = {
+    "agents": {"desk": {"greeting": GREETING, "silence": SILENCE}},
+    "workers": {"stuck_after_s": 1.0, "drain_limit_s": 60},
+}
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
+    with live_gateway(tmp_path_factory.mktemp("reload"), CONFIG) as running:
+        yield running
+
+
+@pytest.fixture
+def config(gateway: LiveGateway) -> Iterator[Path]:
+    """The configuration file; as it was afterwards."""
+    path = gateway.gateway.config_path
+    good = path.read_text()
+    yield path
+    path.write_text(good)
+    assert gateway.ask("POST", "/v1/reload").status_code == 200
+
+
+def is_ready(gateway: LiveGateway) -> bool:
+    return gateway.ask("GET", "/readyz").status_code == 200
+
+
+def test_new_calls_use_the_new_and_old_calls_the_old(gateway: LiveGateway, config: Path) -> None:
+    evening = config.read_text().replace(GREETING, EVENING)
+
+    async def scenario() -> None:
+        worker = gateway.worker_pid
+        async with calling(gateway.uri()) as old:
+            await old.bot_is_done()
+            await asyncio.to_thread(config.write_text, evening)
+            taken = await gateway.ask_beside("POST", "/v1/reload")
+            assert (taken.status_code, taken.json()) == (200, {"changed": ["agents.desk.greeting"]})
+            fresh = await gateway.finished(await normal_call(gateway.uri()))
+            assert fresh["turns"][0]["bot_text_generated"] == EVENING
+            said_ns = await old.say("When do you open tomorrow?")
+            await old.bot_is_done(since_ns=said_ns)  # its engines are still there
+        kept = await gateway.finished(old.sip_call_id)
+        assert kept["turns"][0]["bot_text_heard"] == GREETING
+        assert kept["end_reason"] == "caller_hung_up"
+        assert gateway.worker_pid == worker
+
+    asyncio.run(scenario())
+
+
+def test_a_bad_file_changes_nothing_and_says_so(gateway: LiveGateway, config: Path) -> None:
+    good = config.read_text()
+    line = 1 + next(n for n, text in enumerate(good.splitlines()) if "desk" in text)
+    config.write_text(good.replace("greeting", "greting"))
+    refused = gateway.ask("POST", "/v1/reload")
+    assert refused.status_code == 422
+    told = refused.json()["error"]["message"]
+    assert f"gateway.toml:{line}: agents.desk.greting" in told
+    before = len(gateway.logged("configuration_refused"))
+    gateway.process.send_signal(signal.SIGHUP)
+
+    async def scenario() -> None:
+        await eventually(
+            lambda: len(gateway.logged("configuration_refused")) > before, 10, "a log line"
+        )
+        assert told in gateway.logged("configuration_refused")[-1]["problems"]
+        # What a worker is started with is what was checked, not what is on disk by now.
+        os.kill(gateway.worker_pid, signal.SIGKILL)
+        await eventually(lambda: not is_ready(gateway), 5, "its end to be noticed")
+        await eventually(lambda: is_ready(gateway), 30, "a new worker")
+        record = await gateway.finished(await normal_call(gateway.uri()))
+        assert record["turns"][0]["bot_text_generated"] == GREETING
+
+    asyncio.run(scenario())
+
+
+def test_what_needs_a_restart_is_named(gateway: LiveGateway, config: Path) -> None:
+    good = config.read_text()
+    changed = good.replace(f"port = {gateway.sip_port}", "port = 5099").replace(GREETING, EVENING)
+    config.write_text(changed.replace(f"port = {gateway.http_port}", "port = 8099"))
+    refused = gateway.ask("POST", "/v1/reload")
+    assert refused.status_code == 409
+    assert "nothing was changed: http.port, sip.port" in refused.json()["error"]["message"]
+    assert gateway.ask("POST", "/v1/replace").status_code == 409
+
+
+def test_a_stuck_worker_is_not_ready_and_ended(gateway: LiveGateway) -> None:
+    async def scenario() -> None:
+        stuck = gateway.worker_pid
+        async with calling(gateway.uri()) as phone:
+            await phone.bot_speaks()
+            os.kill(stuck, signal.SIGSTOP)
+            await eventually(lambda: not is_ready(gateway), 10, "readiness to tell")
+            os.kill(stuck, signal.SIGCONT)
+            await eventually(lambda: is_ready(gateway), 10, "it to be trusted again")
+            assert gateway.worker_pid == stuck
+            os.kill(stuck, signal.SIGSTOP)
+            record = await gateway.finished(phone.sip_call_id, 20)
+            assert record["end_reason"] == "worker_lost"
+        await eventually(lambda: is_ready(gateway), 30, "a new worker")
+        assert gateway.worker_pid not in (0, stuck)
+
+    asyncio.run(scenario())
+
+
+def test_sigterm_lets_calls_end_and_a_second_one_does_not(tmp_path: Path) -> None:
+    gateway = begun_gateway(tmp_path, CONFIG)
+
+    async def scenario() -> None:
+        await asyncio.to_thread(gateway.gateway.wait_ready)
+        async with calling(gateway.uri()) as phone:
+            await phone.bot_is_done()
+            gateway.process.terminate()
+            await eventually(lambda: not is_ready(gateway), 5, "readiness to tell")
+            said_ns = await phone.say("When do you open tomorrow?")
+            await phone.bot_is_done(since_ns=said_ns)
+            assert not phone.call.ended.is_set()
+            gateway.process.terminate()
+            await phone.ended()
+            assert phone.call.requests == ["BYE"]
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        code = gateway.gateway.stop()
+    assert code == 0
+    assert [record["end_reason"] for record in gateway.records()] == ["shutdown"]
