@@ -103,6 +103,8 @@ directory = "calls"
 [log]
 level = "warning"
 format = "json"
+[outgoing]
+allow = ["sip:operator@127.0.0.1:5099"]
 [workers]
 drain_limit_s = 0.0
 {several}"""
