@@ -14,7 +14,12 @@ _STAMP = "%Y%m%d-%H%M%S"
 
 def new_call_id(now: datetime) -> str:
     """Make an id such as `20261120-132233-9f03ab7c` (UTC date, UTC time, 32 random bits)."""
-    return f"{now.astimezone(UTC):{_STAMP}}-{secrets.token_hex(4)}"
+    return f"{id_prefix(now)}-{secrets.token_hex(4)}"
+
+
+def id_prefix(at: datetime) -> str:
+    """Give what the ids begin with that are made at this second; earlier ones are less."""
+    return f"{at.astimezone(UTC):{_STAMP}}"
 
 
 def host_name(configured: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -12,6 +13,10 @@ from gateway.records.ids import is_call_id
 from gateway.records.model import CallSummary
 
 MAX_LISTED = 1000
+Moment = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(1970, 1, 2, tzinfo=UTC), le=datetime(9000, 1, 1, tzinfo=UTC)),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +37,9 @@ class CallQuery(BaseModel):
     called: str | None = Field(None, max_length=256)
     agent: str | None = Field(None, max_length=128)
     host: str | None = Field(None, max_length=256)
-    since: AwareDatetime | None = None
+    since: Moment | None = None
     """Started then or later."""
-    until: AwareDatetime | None = None
+    until: Moment | None = None
     """Started before."""
     cursor: str | None = None
     """The last call of the page before."""
