@@ -353,13 +353,8 @@ def test_pages_filters_and_deletion(ask: Ask, gateway: Gateway) -> None:
         page = (await client.get("/v1/calls?limit=1&state=finished&since=2026-11-20T00:00Z")).json()
         assert page["next"] == CALL
         assert (await client.get("/v1/calls")).json()["next"] is None
-        for bad in (
-            "state=lost",
-            "since=yesterday",
-            "since=2026-11-20T00:00",
-            "until=0001-01-01T00:00Z",
-            "colour=red",
-        ):
+        no_times = ("since=yesterday", "since=2026-11-20T00:00", "until=0001-01-01T00:00Z")
+        for bad in ("state=lost", "colour=red", *no_times):
             assert (await client.get(f"/v1/calls?{bad}")).status_code == 422
         gateway.told.clear()
         assert (await client.post(f"{V1}/recording", json={"paused": True})).status_code == 204
