@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
         options = options_of(args)
         screen = Screen(sys.stdout)
         report = asyncio.run(_until_told_to_stop(options, screen))
-        _publish(report, options.out, screen)
+        _save(report, options.out)
+        _show(report, options.out, screen)
     except BaseExceptionGroup as errors:
         known = [error for error in leaves(errors) if isinstance(error, GatewayError)]
         if not known:
@@ -61,7 +62,7 @@ async def _until_told_to_stop(options: LoadOptions, screen: Screen) -> LoadRepor
     assert task is not None  # noqa: S101 (asyncio.run)
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, task.cancel)
-    return await run_load(options, screen)
+    return await run_load(options, screen, lambda report: _save(report, options.out))
 
 
 def options_of(args: argparse.Namespace) -> LoadOptions:
@@ -172,12 +173,15 @@ def _write_speech(folder: Path) -> int:
     return 0
 
 
-def _publish(report: LoadReport, out: Path, screen: Screen) -> None:
+def _save(report: LoadReport, out: Path) -> None:
     lines = list(report_lines(report))
     (out / "report.json").write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
     (out / "report.svg").write_text(draw(report), encoding="utf-8")
     (out / "report.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _show(report: LoadReport, out: Path, screen: Screen) -> None:
     screen.line()
-    screen.lines(lines)
+    screen.lines(list(report_lines(report)))
     screen.line()
     screen.line(f"report: {out}/report.txt, report.svg, report.json")

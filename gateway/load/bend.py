@@ -19,6 +19,8 @@ def bend_of(first: StepFigures, step: StepFigures) -> list[str]:
     found = []
     if step.failed:
         found.append(f"{step.failed} failed")
+    if step.engine_failures:
+        found.append(f"{step.engine_failures} engine failures")
     for name, gap, base in (
         ("wire", step.gap_wire_ms, first.gap_wire_ms),
         ("gateway", step.gap_gateway_ms, first.gap_gateway_ms),

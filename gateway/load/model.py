@@ -44,6 +44,9 @@ class StepFigures(_Part):
     """Time between two packets, as the measuring callers received them."""
     frame_gateway_ms: Spread = Spread()
     """The same of all calls, as the gateway sent them (from a histogram)."""
+    engine_failures: int = 0
+    """Of recognizer, language model or synthesizer, by the gateway's metrics: the call goes on, but
+    the caller has heard an apology."""
     lost_packets: int = 0
     """Of those sent to the measuring callers."""
     caller_late_p99_ms: float | None = None

@@ -20,6 +20,8 @@ class Metrics:
     """Process -> name without prefix -> value (samples without further labels)."""
     buckets: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
     """Histogram without prefix -> upper bound -> samples up to it, of all processes."""
+    counters: Mapping[str, float] = field(default_factory=dict)
+    """Counter without prefix and `_total` -> value over all processes and labels."""
 
     def total(self, name: str) -> float:
         """Add one figure up over all processes."""
@@ -34,6 +36,7 @@ def parse_metrics(text: str) -> Metrics:
     """
     gauges: dict[str, dict[str, float]] = defaultdict(dict)
     buckets: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
+    counters: dict[str, float] = defaultdict(float)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             name = sample.name.removeprefix(_PREFIX)
@@ -41,9 +44,12 @@ def parse_metrics(text: str) -> Metrics:
             if "le" in sample.labels:
                 bound = float(sample.labels["le"])
                 buckets[name.removesuffix("_bucket")][bound] += sample.value
+            elif name.endswith("_total"):
+                counters[name.removesuffix("_total")] += sample.value
             elif set(sample.labels) <= {"process"}:
                 gauges[process][name] = sample.value
-    return Metrics(dict(gauges), {name: dict(found) for name, found in buckets.items()})
+    histograms = {name: dict(found) for name, found in buckets.items()}
+    return Metrics(dict(gauges), histograms, dict(counters))
 
 
 def buckets_between(before: Metrics, after: Metrics, name: str) -> dict[float, float]:

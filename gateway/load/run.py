@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -51,8 +51,16 @@ class LoadOptions:
     """Calls before the first look at rest (only with `leaks`)."""
 
 
-async def run_load(options: LoadOptions, screen: Screen) -> LoadReport:
+Save = Callable[[LoadReport], None]
+
+
+async def run_load(options: LoadOptions, screen: Screen, save: Save) -> LoadReport:
     """Carry a load test out.
+
+    Args:
+        options: what to do.
+        screen: shows how it goes.
+        save: is given the report after every step, so that an interrupted test has one.
 
     Raises:
         GatewayError: it could not be carried out.
@@ -66,7 +74,7 @@ async def run_load(options: LoadOptions, screen: Screen) -> LoadReport:
     machine = this_machine()
     async with _site(options, work, screen) as site:
         test = _Test(options, site, work, media, screen)
-        return await test.run(machine)
+        return await test.run(machine, save)
 
 
 class _Test:
@@ -82,7 +90,8 @@ class _Test:
         self._screen = screen
         self._runs = 0
 
-    async def run(self, machine: Machine) -> LoadReport:
+    async def run(self, machine: Machine, save: Save) -> LoadReport:
+        """Go through all steps."""
         options, plan = self._options, self._options.plan
         if options.leaks:
             await self._warm_up()
@@ -90,13 +99,26 @@ class _Test:
         memory = (await self._site.look()).memory_bytes()
         self._site.memory.clear()
         steps: list[StepFigures] = []
+        report = self._report(machine, steps)
         for number, calls in enumerate(plan.steps, 1):
             name = f"step {number}/{len(plan.steps)}: {calls} calls"
             steps.append(await self._judged(calls, name, memory, steps[0] if steps else None))
+            report = self._report(machine, steps)
+            save(report)
             if steps[-1].bend and plan.stop_at_bend:
                 break
-        leaks = leaks_between(rest, await self._site.rest()) if options.leaks else None
-        slope = slope_per_hour(self._site.memory) if options.leaks else None
+        if not options.leaks:
+            return report
+        slope = slope_per_hour(self._site.memory)
+        update = {
+            "leaks": tuple(leaks_between(rest, await self._site.rest())),
+            "leak_calls": sum(step.started for step in steps),
+            "memory_mb_per_hour": None if slope is None else round(slope / 1e6, 2),
+        }
+        return report.model_copy(update=update)
+
+    def _report(self, machine: Machine, steps: Sequence[StepFigures]) -> LoadReport:
+        options, plan = self._options, self._options.plan
         target = options.target
         return LoadReport(
             command=options.command,
@@ -106,9 +128,6 @@ class _Test:
             rate_per_s=plan.rate_per_s,
             machine=machine,
             steps=tuple(steps),
-            leaks=None if leaks is None else tuple(leaks),
-            leak_calls=sum(step.started for step in steps),
-            memory_mb_per_hour=None if slope is None else round(slope / 1e6, 2),
         )
 
     async def _judged(

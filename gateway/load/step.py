@@ -242,6 +242,7 @@ def _figures(calls: int, seen: _Seen) -> StepFigures:
         agreement_ms=spread_of(differences_ms(seen.probes, seen.records)),
         frame_wire_ms=spread_of([gap for call in seen.probes for gap in call.frame_gaps_ms]),
         frame_gateway_ms=_frame_gaps(seen.before, seen.after),
+        engine_failures=_engine_failures(seen.before, seen.after),
         lost_packets=sum(call.lost_packets for call in seen.probes),
         caller_late_p99_ms=max(late) if late else None,
         gateway_cores=gateway_cores(seen.before, seen.after),
@@ -283,3 +284,10 @@ def _frame_gaps(before: Look, after: Look) -> Spread:
         return Spread()
     buckets = buckets_between(before.metrics, after.metrics, "outbound_frame_gap_seconds")
     return spread_of_buckets({bound * 1000: count for bound, count in buckets.items()})
+
+
+def _engine_failures(before: Look, after: Look) -> int:
+    if before.metrics is None or after.metrics is None:
+        return 0
+    old = before.metrics.counters.get("provider_errors", 0.0)
+    return max(0, round(after.metrics.counters.get("provider_errors", 0.0) - old))

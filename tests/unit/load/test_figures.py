@@ -85,6 +85,7 @@ def test_metrics_by_process_and_histograms_over_all():
         "outbound_frame_gap_seconds_sum": 1.0,
     }
     assert before.total("cpu_seconds") == 3.5
+    assert before.counters == {"calls": 3.0}
     name = "outbound_frame_gap_seconds"
     assert buckets_between(before, after, name) == {0.02: 5.0, INF: 10.0}
     assert buckets_between(after, before, name) == {}, "a worker that was replaced"
@@ -100,6 +101,7 @@ def test_metrics_by_process_and_histograms_over_all():
         ({"frame": 30.0}, 0),
         ({"frame": 30.1}, 1),
         ({"failed": 1}, 1),
+        ({"engine_failures": 1}, 1),
         ({"p90": 2000.0, "frame": 80.0, "failed": 2}, 3),
     ],
 )
