@@ -272,7 +272,7 @@ def differences_ms(probes: Sequence[MeasuredCall], records: Sequence[CallRecord]
     """Compare both sides' response gaps, call by call, where they count the same turns.  Pure."""
     found: list[float] = []
     for probe in probes:
-        own = [record for record in records if f":{probe.user}@" in record.caller]
+        own = [record for record in records if record.caller == probe.user]
         gaps = recorded_gaps_ms(own)
         if len(own) == 1 and len(gaps) == len(probe.all_gaps_ms):
             found += [said - heard for said, heard in zip(gaps, probe.all_gaps_ms, strict=True)]

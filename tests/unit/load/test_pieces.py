@@ -79,7 +79,7 @@ def record(user, *gaps, answered=NOW):
     return CallRecord(
         call_id="1",
         direction="in",
-        caller=f"sip:{user}@127.0.0.1",
+        caller=user,
         started_at=answered,
         answered_at=answered,
         turns=tuple(turns),
