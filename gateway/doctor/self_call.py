@@ -18,6 +18,7 @@ from gateway.config.models import GatewayConfig
 from gateway.doctor.deployment import ANY_ADDRESS, Deployment
 from gateway.doctor.finding import Finding, fail, ok, skip, warn
 from gateway.doctor.network import address_towards, resolve
+from gateway.doctor.plan import plan_of
 from gateway.probe.sip_messages import SipSyntaxError, address_of
 from gateway.process.children import end_child
 
@@ -213,6 +214,8 @@ async def _target(deployment: Deployment) -> Target | None:
     config = deployment.config
     if deployment.call_to:
         return await _outside_target(config, deployment.call_to)
+    if edge := plan_of(config).joins:  # nobody but the edge may call our workers
+        return await _outside_target(config, f"sip:doctor@{edge}")
     host = ANY_ADDRESS.get(config.sip.bind, config.sip.bind)
     user = f"doctor-{os.getpid()}"
     if config.sip.users:
