@@ -36,6 +36,8 @@ _LOSS_PER_WORD = 2.0
 Measured: recorded and synthetic numbers of seven digits or more lose 0 (p50) to 4 (p95); "wait a
 second", "no" and the like by synthetic voices 1.9 to 14 and more, and hold one digit or two."""
 _MOST_LOSS = 8.0
+_LEAST_MEAN = -2.5
+"""Per token: below it, one letter for a whole sentence only wins because it is short."""
 
 
 @dataclass(slots=True)
@@ -71,15 +73,17 @@ class Grammar:
         """Take one of `tokens_after`, never END."""
         return node.children.get(token) or self.root.children[token]
 
-    def suits(self, text: str, loss: float) -> bool:
+    def suits(self, text: str, loss: float, mean: float) -> bool:
         """Tell whether this is what was said, rather than something else than was asked for.
 
         Args:
             text: the best of this grammar.
             loss: natural-log odds of what the recognizer writes freely against it.
+            mean: its own log-probability per token.
         """
         told = len(_TELLING[self.name].findall(text))
-        return told > 0 and loss <= min(_LOSS_PER_WORD * told, _MOST_LOSS)
+        is_close = loss <= min(_LOSS_PER_WORD * told, _MOST_LOSS)
+        return told > 0 and is_close and mean >= _LEAST_MEAN
 
 
 def digits(vocabulary: Vocabulary) -> Grammar:

@@ -18,7 +18,7 @@ import soxr
 
 from gateway.errors import ProviderUnavailable
 from gateway.recognizer.beam import Hypothesis, best_of, extend
-from gateway.recognizer.grammar import GRAMMARS, Grammar, GrammarName, Node
+from gateway.recognizer.grammar import GRAMMARS, Grammar, GrammarName
 from gateway.recognizer.onnx import session
 from gateway.recognizer.tokens import BEGIN, END, Vocabulary
 
@@ -50,7 +50,6 @@ the second by that much ("leave the message" instead of "leave a message")."""
 _BEAM = 4
 """Hypotheses of a dictation.  Wrong digits of 30 recorded numbers with pauses: 21 % (1), 3.9 (2),
 2.4 (4), 2.4 (8); the more, the longer it takes."""
-_NOWHERE = Node()
 
 _Float32 = npt.NDArray[np.float32]
 
@@ -61,7 +60,8 @@ class Decoding:
 
     text: str
     log_prob: float | None
-    """Mean natural log-probability per token, None for a segment too short to decode."""
+    """Mean natural log-probability per token of free text, whether or not a dictation is preferred;
+    None for a segment too short to decode."""
     choice: str | None = None
     """The expected phrase it was, if surely one of them."""
     tokens: tuple[int, ...] = ()
@@ -131,12 +131,13 @@ class MoonshineModel:
             return None
         tokens, log_prob = decoded
         choice = self._choose(states, choices, log_prob) if choices else None
-        said = Hypothesis(_NOWHERE, tuple(tokens), log_prob)
+        dictated = None
         if grammar is not None:
-            dictated = self._dictated(states, self._grammars[grammar], limit, should_stop)
-            said = self._rather(self._grammars[grammar], dictated, said)
-        mean = said.log_prob / (len(said.tokens) + 1)
-        return Decoding(self._vocabulary.text(said.tokens), mean, choice, tuple(tokens))
+            dictated = self._dictated(states, self._grammars[grammar], limit, log_prob, should_stop)
+        mean = log_prob / (len(tokens) + 1)  # of free text, also where a dictation is preferred:
+        # it tells whether anybody spoke at all
+        said = tokens if dictated is None else dictated
+        return Decoding(self._vocabulary.text(said), mean, choice, tuple(tokens))
 
     def score(self, pcm: bytes, phrases: Sequence[str]) -> list[float]:
         """Natural log-probability of each phrase being all that is said in the segment."""
@@ -184,9 +185,26 @@ class MoonshineModel:
         states: _Float32,
         grammar: Grammar,
         limit: int,
+        free_log_prob: float,
+        should_stop: Callable[[], bool],
+    ) -> tuple[int, ...] | None:
+        """Give what was dictated; None when it was something else, or when stopped."""
+        found = self._search(states, grammar, limit, should_stop)
+        if found is None:
+            return None
+        text = self._vocabulary.text(found.tokens)
+        mean = found.log_prob / (len(found.tokens) + 1)
+        is_it = grammar.suits(text, free_log_prob - found.log_prob, mean)
+        return found.tokens if is_it else None
+
+    def _search(
+        self,
+        states: _Float32,
+        grammar: Grammar,
+        limit: int,
         should_stop: Callable[[], bool],
     ) -> Hypothesis | None:
-        """Search for what of the grammar was said; None when stopped or nothing ended in time."""
+        """Find the likeliest of the grammar; None when stopped or nothing ended in time."""
         past = _empty_past(1)
         searched = [Hypothesis(grammar.root)]
         finished: list[Hypothesis] = []
@@ -203,14 +221,6 @@ class MoonshineModel:
                 return best
             past = _rows(past, step.rows)
         return best_of([*finished, *searched])
-
-    def _rather(
-        self, grammar: Grammar, dictated: Hypothesis | None, free: Hypothesis
-    ) -> Hypothesis:
-        if dictated is None:
-            return free
-        text = self._vocabulary.text(dictated.tokens)
-        return dictated if grammar.suits(text, free.log_prob - dictated.log_prob) else free
 
     def _step(
         self, tokens: npt.NDArray[np.int64], states: _Float32, past: dict[str, _Float32]

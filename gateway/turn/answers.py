@@ -30,6 +30,8 @@ _LETTER_SOUNDS = frozenset(
     double why zee zed eye ex eff as""".split()  # noqa: SIM905
 )
 """As what a recognizer hears single letters."""
+_LETTERS_ALONE = frozenset({"yes", "why"})
+"""What "S" and "Y" are heard as; a caller who says "yes" to that question goes on, too."""
 _OTHER_WORDS = frozenset(
     """yes no nope sure okay hello sorry pardon what why wait stop help cancel operator none never
     unknown skip repeat goodbye""".split()  # noqa: SIM905
@@ -114,6 +116,8 @@ def _look_at_spelling(text: str, words: list[str]) -> Answer:
         return "expected" if spelled in said and len(spelled) > 2 else "dictating"
     heard_as_letters = sum(len(word) == 1 or word in _LETTER_SOUNDS for word in words)
     is_talk = len(words) >= 4 and heard_as_letters < len(words) / 2
+    if len(words) == 1 and words[0] in _LETTERS_ALONE:
+        return "dictating"
     return "other" if is_talk or not _OTHER_WORDS.isdisjoint(words) else "dictating"
 
 

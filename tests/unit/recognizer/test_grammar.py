@@ -98,4 +98,9 @@ def test_only_words_of_the_grammar_are_found_and_scores_are_sums(width, seed):
     ],
 )
 def test_a_dictation_is_preferred_unless_free_text_is_far_likelier(name, text, loss, suits):
-    assert grammar(name).suits(text, loss) is suits
+    assert grammar(name).suits(text, loss, -0.5) is suits
+
+
+def test_a_letter_for_a_sentence_is_not_preferred():
+    assert grammar("letters").suits("B E C K", 3.0, -1.4)
+    assert not grammar("letters").suits("I", 1.0, -4.9)

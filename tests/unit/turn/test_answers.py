@@ -48,6 +48,8 @@ def test_digits_are_counted_spoken_or_written(text, count):
         ("No, I would rather have tea.", "yes_no", None, "other"),
         ("B R O.", "spelling", None, "dictating"),
         ("B.", "spelling", None, "dictating"),
+        ("Yes.", "spelling", None, "dictating"),
+        ("Why?", "spelling", None, "dictating"),
         ("Be are oh double you.", "spelling", None, "dictating"),
         ("No.", "spelling", None, "other"),
         ("Brown. B-R-O-W.", "spelling", None, "dictating"),
