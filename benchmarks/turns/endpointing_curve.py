@@ -32,6 +32,7 @@ from gateway.conversation.wire import THRESHOLD
 from gateway.errors import ProviderUnavailable
 from gateway.providers.stt.moonshine import looks_phantom
 from gateway.providers.vad.silero import SileroModel, SpeechProbability
+from gateway.recognizer.grammar import GrammarName
 from gateway.recognizer.moonshine import MoonshineModel, model_folder
 from gateway.recognizer.smart_turn import SmartTurnModel, model_file
 from gateway.turn.completeness import Wanted
@@ -139,8 +140,9 @@ class Sound:
 class Decoder:
     """Moonshine with a memory."""
 
-    def __init__(self, cache: Path | None) -> None:
+    def __init__(self, cache: Path | None, grammar: GrammarName | None = None) -> None:
         self.memory: Memory[str] = Memory(cache)
+        self._grammar = grammar
 
     @functools.cached_property
     def _model(self) -> MoonshineModel:
@@ -151,7 +153,7 @@ class Decoder:
         key = (recording.name, begins, ends)
         if key not in self.memory:
             pcm = recording.pcm(begins, ends)
-            decoding = self._model.decode(pcm)
+            decoding = self._model.decode(pcm, grammar=self._grammar)
             assert decoding is not None
             is_phantom = looks_phantom(decoding.text, decoding.log_prob, pcm)
             self.memory[key] = "" if is_phantom else decoding.text
