@@ -27,6 +27,8 @@ COMMANDS = ("Wait.", "Stop.", "No, listen.", "Hold on.")
 BACKCHANNELS = ("Uh-huh.", "Mm-hmm.", "Okay.", "Right.", "Yeah.")
 _RATE = 8000
 _MARGIN = 1600  # 200 ms of the recording's own silence stay at both ends
+_DIGIT_MARGIN = 480
+"""The recordings' own silence would make the pauses longer than they are said to be."""
 _FRAME = 160
 _LEVEL_DBFS = -20.0
 
@@ -132,12 +134,12 @@ def at_level(samples: Samples, dbfs: float, *, speech: bool = True) -> Samples:
     return np.clip(samples * gain, -32768, 32767).astype(np.int16)
 
 
-def trimmed(samples: Samples) -> Samples:
-    """Cut the silence around the speech; 200 ms of it stay."""
+def trimmed(samples: Samples, margin: int = _MARGIN) -> Samples:
+    """Cut the silence around the speech; so many samples of it stay."""
     loud = loud_instants([Audio(0, samples)]) // 125_000
     if not len(loud):
         return samples
-    return samples[max(int(loud[0]) - _MARGIN, 0) : int(loud[-1]) + _MARGIN]
+    return samples[max(int(loud[0]) - margin, 0) : int(loud[-1]) + margin]
 
 
 def speech_rms(samples: Samples) -> float:
@@ -157,7 +159,8 @@ def _number(digits: dict[str, list[str]], chance: random.Random) -> Utterance:
                 _silence(chance.uniform(0.3, 1.2) if group else chance.uniform(0.05, 0.25))
             )
         recording = chance.choice(digits[digit])
-        parts.append(at_level(voices.read_wav(DATA / recording), _LEVEL_DBFS))
+        samples = at_level(voices.read_wav(DATA / recording), _LEVEL_DBFS)
+        parts.append(trimmed(samples, _DIGIT_MARGIN))
     samples = np.concatenate(parts)
     speaker = Path(recording).stem.split("_")[1]
     return Utterance(f"{speaker}: {number}", samples, samples, number)
