@@ -66,6 +66,8 @@ venv_package() {
 
 has_library() { PATH="$PATH:/sbin:/usr/sbin" ldconfig -p 2>/dev/null | grep -F "$1" >/dev/null; }
 
+has_program() { PATH="$PATH:/sbin:/usr/sbin" command -v "$1" >/dev/null; }
+
 missing_packages() {
     venv_package
     has_library libflite_cmu_us_rms.so.1 || say libflite1
@@ -78,6 +80,7 @@ missing_packages() {
         ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || say postgresql
         command -v swift-proxy-server >/dev/null ||
             say swift-proxy swift-account swift-container swift-object
+        has_program kamailio || say kamailio kamailio-tls-modules
     fi
 }
 

@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_load(commands)
     _add_doctor(commands)
     _add_records(commands)
+    _add_edge(commands)
     _add_replay(commands)
     _add_route_test(commands)
     _add_worker(commands)
@@ -134,6 +135,17 @@ def _add_records(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     fetch.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="default: here")
     _add_config(fetch)
     fetch.set_defaults(command=_fetch)
+
+
+def _add_edge(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    edge = commands.add_parser("edge", help="write and check the files of the Kamailio in front")
+    actions = edge.add_subparsers(title="actions", metavar="ACTION", required=True)
+    render = actions.add_parser("render", help="write them into a folder and have them checked")
+    render.add_argument(
+        "--into", type=Path, metavar="FOLDER", help="where to (default: edge.directory)"
+    )
+    _add_config(render)
+    render.set_defaults(command=_edge_render)
 
 
 def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -214,6 +226,10 @@ def _key_new(_args: argparse.Namespace) -> int:
 def _doctor(args: argparse.Namespace) -> int:
     args.config = _config(args)
     return _hand_over("gateway.cli.doctor", args)
+
+
+def _edge_render(args: argparse.Namespace) -> int:
+    return _hand_over("gateway.cli.edge", _config(args), args.into)
 
 
 def _providers(_args: argparse.Namespace) -> int:

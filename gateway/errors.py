@@ -11,6 +11,7 @@ GatewayError
   ToolError(tool)                             told to the model, never to the caller
   CommandError(status, reason)                the gateway cannot do what it was told; HTTP status
     DatabaseTrouble  StoreTrouble             503; calls go on without them
+  EdgeError(problem)                          Kamailio is missing, does not start or answer
   TurnStateError                              our bug, never caught
 """
 
@@ -81,6 +82,10 @@ class TransferFailed(SipError):
 
 class OutgoingRefused(SipError):
     """`[outgoing]` does not let this call or transfer go out; 403 never, 429 not now."""
+
+
+class EdgeError(GatewayError):
+    """Kamailio in front of the workers is missing, refuses its files, or does not answer."""
 
 
 class MediaError(GatewayError):

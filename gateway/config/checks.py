@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, ip_address, ip_network
 
 from gateway.api_keys import is_hash
 from gateway.config.destinations import Destinations, pattern_fault
+from gateway.config.edge_checks import edge_faults
 from gateway.config.faults import did_you_mean
 from gateway.config.locate import KeyPath
 from gateway.config.models import (
@@ -38,6 +39,7 @@ def check(config: GatewayConfig) -> Iterator[Fault]:
     yield from _http_faults(config)
     yield from _records_faults(config.records)
     yield from _trunk_faults(config)
+    yield from edge_faults(config)
     yield from _agent_faults(config)
     yield from _outgoing_faults(config)
 

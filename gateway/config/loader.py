@@ -17,7 +17,7 @@ from gateway.config.engines import checked_engines
 from gateway.config.faults import faults_of
 from gateway.config.files import ConfigFiles
 from gateway.config.locate import KeyPath
-from gateway.config.models import GatewayConfig
+from gateway.config.models import EdgeConfig, GatewayConfig
 from gateway.config.plan_checks import Source, assemble
 from gateway.config.toml_file import TomlFile, read_toml
 from gateway.errors import ConfigError, Problem
@@ -171,6 +171,7 @@ def _finished(
     config: GatewayConfig, folder: Path, files: ConfigFiles
 ) -> tuple[GatewayConfig, list[Fault]]:
     """Resolve paths and check what ties values together."""
+    config = config.model_copy(update={"edge": _edge_paths(config.edge, folder)})
     faults = list(check(config))
     agents = {}
     for name, agent in config.agents.items():
@@ -191,6 +192,13 @@ def _finished(
         if not files.is_folder(directory):
             faults.append((("dialplan", "directory"), f"no such folder: {_shown(directory)}"))
     return config.model_copy(update=update), faults
+
+
+def _edge_paths(edge: EdgeConfig, folder: Path) -> EdgeConfig:
+    keys = ("directory", "tls_certificate", "tls_key", "tls_ca")
+    paths = {key: getattr(edge, key) for key in keys}
+    found = {key: folder / path.expanduser() for key, path in paths.items() if path is not None}
+    return edge.model_copy(update=found)
 
 
 def _tool_path(tool: str, folder: Path) -> str:

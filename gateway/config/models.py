@@ -121,6 +121,46 @@ class WorkersConfig(Table):
     so four times as long is ended."""
 
 
+class EdgeConfig(Table):
+    """`[edge]`: Kamailio in front of the workers, when `workers.edge = "kamailio"`."""
+
+    run: bool = True
+    """Start Kamailio and keep it running; false = somebody else runs what is in `directory`."""
+    directory: Path | None = None
+    """Where its files are rendered (they hold secrets: mode 0700); none = a private temporary
+    folder.  Needed with run = false, and to keep calls over a restart of the gateway."""
+    join: str = ""
+    """Address (host or host:port) of an edge on another host: this one runs workers only."""
+    hosts: tuple[str, ...] = ()
+    """Further hosts whose workers take calls from this edge, such as "10.0.0.2", or "10.0.0.2*8"
+    where that host has 8 workers (default: as many as here)."""
+    tls_port: Port = 5061
+    tls_certificate: Path | None = None
+    """PEM file with the chain; with it, calls are taken over TLS (1.2 and later) too."""
+    tls_key: Path | None = None
+    tls_ca: Path = Path("/etc/ssl/certs/ca-certificates.crt")
+    """PEM file that certificates of trunks with transport = "tls" are checked with."""
+    processes: Annotated[int, Field(ge=1, le=64)] = 4
+    """SIP processes of Kamailio for each transport."""
+    probe_s: Annotated[int, Field(ge=1, le=60)] = 2
+    """Seconds between two OPTIONS to each worker; one that misses two gets no calls."""
+    first_answer_ms: Annotated[int, Field(ge=500, le=10000)] = 2000
+    """A worker that has not answered an INVITE at all by then: the next one is tried."""
+    lost_after_s: Annotated[float, Field(ge=2, le=300)] = 10.0
+    """The calls of a worker on another host that does not answer for so long are ended."""
+    calls_per_s: Annotated[int, Field(ge=1)] = 100
+    """New calls from everybody; more get 503 with Retry-After."""
+    stranger_requests_per_s: Annotated[int, Field(ge=1)] = 10
+    """From one address that is neither allowed nor a trunk; more, and it is banned."""
+    strangers_requests_per_s: Annotated[int, Field(ge=1)] = 100
+    """From all such addresses together; more are dropped."""
+    ban_s: Annotated[int, Field(ge=1)] = 300
+    queue_s: Annotated[int, Field(ge=0, le=240)] = 0
+    """So long a caller waits for a slot (182 Queued) when all are taken; 0 = refused at once."""
+    queue_length: Annotated[int, Field(ge=1)] = 50
+    """So many may wait."""
+
+
 class MediaConfig(Table):
     """`[media]`: the audio of every call."""
 
@@ -174,7 +214,8 @@ class TrunkConfig(Table):
     """Digest user where it differs from `user`."""
     password: SecretStr = SecretStr("")
     register_: Annotated[bool, Field(alias="register")] = True
-    transport: Literal["udp", "tcp"] = "udp"
+    transport: Literal["udp", "tcp", "tls"] = "udp"
+    """tls needs `workers.edge = "kamailio"`."""
     expires_s: Annotated[int, Field(ge=30)] = 300
     retry_min_s: Annotated[float, Field(gt=0)] = 2.0
     retry_max_s: Annotated[float, Field(gt=0)] = 120.0
@@ -319,6 +360,7 @@ class GatewayConfig(Table):
     outgoing: OutgoingConfig = OutgoingConfig()
     http: HttpConfig = HttpConfig()
     workers: WorkersConfig = WorkersConfig()
+    edge: EdgeConfig = EdgeConfig()
     records: RecordsConfig = RecordsConfig()
     media: MediaConfig = MediaConfig()
     log: LogConfig = LogConfig()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+import ssl
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,7 +33,7 @@ class SipPeer:
     port: int
     address: str
     """IPv4 address of `host`."""
-    transport: Literal["udp", "tcp"] = "udp"
+    transport: Literal["udp", "tcp", "tls"] = "udp"
     user: str = ""
     credentials: Credentials | None = None
 
@@ -71,7 +72,7 @@ async def _ask(peer: SipPeer, method: str, uri: str, extra: Headers = ()) -> Mes
         return None
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            if peer.transport == "tcp":
+            if peer.transport != "udp":
                 return await _ask_tcp(peer, method, uri, extra)
             async with open_sip_socket(own) as sip:
                 request = _request(peer, method, uri, f"{own}:{sip.address[1]}", extra)
@@ -81,7 +82,13 @@ async def _ask(peer: SipPeer, method: str, uri: str, extra: Headers = ()) -> Mes
 
 
 async def _ask_tcp(peer: SipPeer, method: str, uri: str, extra: Headers) -> Message:
-    reader, writer = await asyncio.open_connection(peer.address, peer.port)
+    is_tls = peer.transport == "tls"
+    reader, writer = await asyncio.open_connection(
+        peer.address,
+        peer.port,
+        ssl=ssl.create_default_context() if is_tls else None,
+        server_hostname=peer.host if is_tls else None,
+    )
     try:
         host, port = writer.get_extra_info("sockname")[:2]
         writer.write(_request(peer, method, uri, f"{host}:{port}", extra).serialise())

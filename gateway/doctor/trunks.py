@@ -155,7 +155,7 @@ async def _peer(trunk: TrunkConfig) -> SipPeer | None:
     login = Credentials(trunk.auth_user or trunk.user, trunk.password.get_secret_value())
     return SipPeer(
         host,
-        int(port or 5060),
+        int(port or (5061 if trunk.transport == "tls" else 5060)),
         addresses[0],
         trunk.transport,
         trunk.user,

@@ -9,11 +9,13 @@ from typing import Any
 from gateway.config.models import GatewayConfig
 from gateway.config.toml_file import dotted
 
-_ALWAYS = ("http", "log", "records", "edge", "workers")
+_ALWAYS = ("http", "log", "records", "workers")
 _ANYTIME = ("workers.drain_limit_s", "workers.stuck_after_s")
-_EDGE_SIP = ("bind", "port", "public_address", "rtp_ports", "transports", "allow_sources", "users",
-             "realm", "max_calls", "log_messages")  # fmt: skip
-"""The edge was started with these, or shares were cut by them."""
+_EDGE_SIP = ("bind", "port", "public_address", "rtp_ports", "transports", "max_calls",
+             "log_messages")  # fmt: skip
+"""Sockets and shares of ports belong to these."""
+_EDGE = ("run", "directory", "join")
+"""Of `[edge]`, what it was started with."""
 _CALL_SIP = ("ring_timeout_s", "no_media_timeout_s", "max_hold_s", "max_call_s")
 """Each call is begun with these; all others belong to the worker's SIP endpoint."""
 
@@ -42,7 +44,9 @@ def _needs_restart(key: str, *, has_edge: bool) -> bool:
     if table == "sip":
         name = rest.partition(".")[0]
         return name in _EDGE_SIP if has_edge else name not in _CALL_SIP
-    return table in _ALWAYS or table == "trunks"
+    if table == "edge":
+        return not has_edge or rest in _EDGE
+    return table in _ALWAYS or (table == "trunks" and not has_edge)
 
 
 def _differing(old: object, new: object, loc: tuple[str, ...] = ()) -> Iterator[str]:

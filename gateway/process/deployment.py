@@ -14,7 +14,8 @@ import structlog
 
 from gateway.config.models import GatewayConfig
 from gateway.config.seats import Seat, automatic_count, most_workers, seats_of
-from gateway.errors import CommandError, ConfigError
+from gateway.edge.edge import Edge
+from gateway.errors import CommandError, ConfigError, EdgeError
 from gateway.process import machine
 from gateway.process import messages as m
 from gateway.process.changes import changes
@@ -60,6 +61,8 @@ class Deployment:
         self._launches = 0
         self._generation = 0
         self._changing = asyncio.Lock()
+        self.edge: Edge | None = None
+        """Told of a new configuration before the workers are."""
         self.setup = setup
         self._file = self._keep(setup)
         count = worker_count(setup.config)
@@ -153,6 +156,7 @@ class Deployment:
     async def _take_over(self, fresh: Setup) -> None:
         old, old_file = self.setup, self._file
         self._file = self._keep(fresh)
+        await self._tell_the_edge(fresh.config)
         self.setup = fresh
         try:
             if self.fleet.can_replace:
@@ -161,8 +165,17 @@ class Deployment:
                 await self._tell_the_worker()
         except BaseException:
             self.setup, self._file = old, old_file
+            await self._tell_the_edge(old.config)
             raise
         old_file.unlink(missing_ok=True)
+
+    async def _tell_the_edge(self, config: GatewayConfig) -> None:
+        if self.edge is None:
+            return
+        try:
+            await self.edge.reconfigure(config)
+        except EdgeError as error:
+            raise CommandError(422, f"{error}; nothing was changed") from error
 
     async def _tell_the_worker(self) -> None:
         client = next((worker.client for worker in self.fleet.workers if worker.client), None)

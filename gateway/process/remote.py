@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from pydantic import BaseModel
 
 from gateway.config.models import Eagerness
+from gateway.edge.edge import Edge
 from gateway.errors import CallNotFound, CommandError, GatewayError, NoCallSlot
 from gateway.http.port import DrainBody, Readiness, ReloadBody, ReplaceBody
 from gateway.process.control_client import ControlClient
@@ -106,12 +107,18 @@ class RemoteGateway:
     """Satisfies `GatewayPort` by asking the workers."""
 
     def __init__(
-        self, archive: CallArchive, metrics: Metrics, workers: Workers, operations: Operations
+        self,
+        archive: CallArchive,
+        metrics: Metrics,
+        workers: Workers,
+        operations: Operations,
+        edge: Edge | None = None,
     ) -> None:
         self._archive = archive
         self._metrics = metrics
         self._workers = workers
         self._operations = operations
+        self._edge = edge
 
     # --- what can be seen ---
 
@@ -121,6 +128,10 @@ class RemoteGateway:
         used = sum(status.slots_used for _, status in asked)
         taking = [status for link, status in asked if link.state == "up" and not status.draining]
         slots = sum(status.slots for status in taking)
+        if self._edge and not self._edge.is_up.is_set():
+            return Readiness(
+                ready=False, reason="the edge does not run", slots=slots, slots_used=used
+            )
         if any(status.ready for status in taking):
             return Readiness(ready=True, slots=slots, slots_used=used)
         reason = taking[0].reason if taking else self._why_none_takes_calls()
@@ -142,6 +153,8 @@ class RemoteGateway:
 
     async def trunks(self) -> Sequence[TrunkStatus]:
         """Give the state of every trunk; registered wins where workers differ."""
+        if self._edge:
+            return self._edge.trunks()
         trunks: dict[str, TrunkStatus] = {}
         self._linked()
         for _, found in await self._ask_all(GetTrunks(), TrunkList):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from gateway.config.models import GatewayConfig
 from gateway.config.seats import Seat
-
-_EVERYWHERE = "0.0.0.0"  # noqa: S104 - the operator's choice, compared here only
+from gateway.sip.edge_peer import local_signalling_address
 
 
 def seated(config: GatewayConfig, seat: Seat) -> GatewayConfig:
@@ -17,8 +16,7 @@ def seated(config: GatewayConfig, seat: Seat) -> GatewayConfig:
     ports: dict[str, object] = {"port": seat.sip_port, "rtp_ports": seat.rtp_ports}
     if config.workers.edge == "none":
         return config.model_copy(update={"sip": config.sip.model_copy(update=ports)})
-    own = () if config.sip.bind == _EVERYWHERE else (f"{config.sip.bind}/32",)
-    behind: dict[str, object] = {"allow_sources": ("127.0.0.0/8", *own), "users": {}}
+    behind: dict[str, object] = {"allow_sources": (), "users": {}}
     trunks = tuple(trunk.model_copy(update={"register_": False}) for trunk in config.trunks)
     sip = config.sip.model_copy(update=ports | behind)
     return config.model_copy(update={"sip": sip, "trunks": trunks})
@@ -26,4 +24,4 @@ def seated(config: GatewayConfig, seat: Seat) -> GatewayConfig:
 
 def address_of(config: GatewayConfig) -> str:
     """Give the address that this host's workers are reached at from this host."""
-    return "127.0.0.1" if config.sip.bind == _EVERYWHERE else config.sip.bind
+    return local_signalling_address(config.sip.bind)

@@ -14,12 +14,14 @@ import structlog
 
 from gateway.config.models import GatewayConfig
 from gateway.config.seats import automatic_recognizers
+from gateway.edge.edge import Edge
 from gateway.errors import CommandError, ConfigError, GatewayError, leaves
 from gateway.http.api import create_app
 from gateway.http.server import bind_http
 from gateway.http.server import serve as serve_http
 from gateway.process import machine
 from gateway.process.deployment import Deployment, needs_recognizer, worker_count
+from gateway.process.edge_link import open_edge
 from gateway.process.fleet import Fleet, WorkerStartError
 from gateway.process.remote import RemoteGateway
 from gateway.process.setup import Setup, read_setup
@@ -52,7 +54,10 @@ async def serve(setup: Setup) -> None:
         os.environ[LEDGER_ENV] = str(folder / "outgoing.json")
         deployment = Deployment(setup, folder, recognizers, metrics)
         fleet = deployment.fleet
-        app = create_app(RemoteGateway(archive, metrics, fleet, deployment), config.http)
+        edge = open_edge(config, folder, fleet, worker_count(config), metrics)
+        deployment.edge = edge
+        gateway = RemoteGateway(archive, metrics, fleet, deployment, edge)
+        app = create_app(gateway, config.http)
         can_recognize = asyncio.Event()
         group = await stack.enter_async_context(asyncio.TaskGroup())
         _listen_to_signals(deployment, group)
@@ -60,8 +65,10 @@ async def serve(setup: Setup) -> None:
             group.create_task(_run_recognizers(recognizers, can_recognize)),
             group.create_task(archive.run(config.records)),
             group.create_task(serve_http(app, config.http, listener)),
-            group.create_task(_announce(fleet, config)),
+            group.create_task(_announce(fleet, edge, config)),
         ]
+        if edge:
+            helpers.append(group.create_task(edge.keep()))
         await first_of(can_recognize, fleet.is_draining)
         await fleet.run()
         log.info("stopping")
@@ -135,8 +142,10 @@ async def _run_recognizers(
             group.create_task(run(recognizer))
 
 
-async def _announce(fleet: Fleet, config: GatewayConfig) -> None:
+async def _announce(fleet: Fleet, edge: Edge | None, config: GatewayConfig) -> None:
     await fleet.is_ready.wait()
+    if edge:
+        await edge.is_up.wait()
     sip, http = config.sip, config.http
     log.info("ready", sip=f"sip:{sip.bind}:{sip.port}", http=f"http://{http.bind}:{http.port}",
              workers=len(fleet.workers))  # fmt: skip

@@ -42,6 +42,7 @@ from gateway.records.redaction import load_redactor
 from gateway.records.store import CallRecords
 from gateway.sip.admission import Refuse
 from gateway.sip.call import SipLine
+from gateway.sip.edge_peer import EdgePeer
 from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.trunk import TrunkState
 from gateway.telemetry.logging import call_context, configure_logging
@@ -62,6 +63,7 @@ class _Parts:
     config: GatewayConfig
     """As it was at the start: what belongs to the endpoint does not change."""
     seat: Seat
+    edge: EdgePeer | None
     pool: EnginePool
     records: CallRecords
     metrics: Metrics
@@ -356,6 +358,9 @@ async def serve(setup: Setup, seat: Seat, socket: Path) -> None:
         await _serve_until_stopped(parts, service)
     finally:
         writer.close()
+    edge = EdgePeer.of(setup.config)
+    parts = _Parts(config, seat, edge, pool, records, metrics, detector, ControlServer(socket))
+    await _serve_until_stopped(parts, service)
 
 
 async def _serve_until_stopped(parts: _Parts, service: Service) -> None:
@@ -375,7 +380,9 @@ async def _serve_calls(
     parts: _Parts, worker: Worker, group: asyncio.TaskGroup, stop: asyncio.Event
 ) -> None:
     config = parts.config
-    async with SipEndpoint(config.sip, config.trunks, config.outgoing, worker) as endpoint:
+    async with SipEndpoint(
+        config.sip, config.trunks, config.outgoing, worker, parts.edge
+    ) as endpoint:
         worker.endpoint = endpoint
         tasks = [
             group.create_task(endpoint.run()),

@@ -82,6 +82,8 @@ class AdmissionPolicy:
         if not request.is_initial and request.method in _OFFERING:
             # The library would answer 500; the call goes on as it was (RFC 3261 section 14.2).
             return self._media(request) or Admit()
+        if request.method == "OPTIONS" and self.is_draining():
+            return self._room() or Admit()  # the probe of an edge: it sends no more calls
         if request.method != "INVITE":
             return Admit()
         who = self._authenticate(request, source, now_s)

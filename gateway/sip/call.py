@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from gateway.conversation.line import Answered, CallFacts, Digit, Held, HungUp, LineEvent, Resumed
 from gateway.errors import CallRejected, SipError, TransferFailed
 from gateway.sip import pj
+from gateway.sip.edge_peer import FINAL_HEADER
 from gateway.sip.input_delay import InputDelay
 from gateway.sip.media_port import CallMediaPort
 from gateway.sip.native import transactions_of
@@ -21,6 +22,7 @@ _LAST_BYE_MS = 1000
 """For the BYE of a call that never had an ACK: two transmissions, most likely to nobody."""
 _TRANSFER_TIMEOUT_S = 60.0
 _DIGIT_MS = 160
+_BUSY = 486
 _BUFFERED_FRAME_MS = 10.0
 """The library's G.711 and G.722 cut packets into frames of this length."""
 _LISTENING = (pj.PJMEDIA_DIR_DECODING, pj.PJMEDIA_DIR_ENCODING_DECODING)
@@ -158,6 +160,8 @@ class SipLine:
         how.statusCode = status if status >= 300 else 0
         how.reason = reason
         is_lost = self._is_waiting_for_ack and not self.is_confirmed
+        if status == _BUSY:
+            how.txOption.headers.append(_final_header())
         try:
             with transactions_of(_LAST_BYE_MS) if is_lost else nullcontext():
                 self._leg.hangup(how)
@@ -358,6 +362,13 @@ class Leg(pj.Call):
         tsx = prm.e.body.tsxState.tsx
         if tsx.method == "REFER" and tsx.statusCode >= 300:
             self._line.on_transfer_status(tsx.statusCode, tsx.statusText, is_final=True)
+
+
+def _final_header() -> pj.SipHeader:
+    """Tell an edge that the dialplan wants this: another worker would say the same."""
+    header = pj.SipHeader()
+    header.hName, header.hValue = FINAL_HEADER, "yes"
+    return header
 
 
 def _read_statistics(leg: Leg) -> RtpStatistics | None:

@@ -6,8 +6,10 @@ import asyncio
 import ipaddress
 import itertools
 import os
+import socket
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol
@@ -23,7 +25,9 @@ from gateway.sip import pj
 from gateway.sip.admission import AdmissionPolicy, Admit, Decision, Ignore, Network, Refuse
 from gateway.sip.call import Leg, SipLine
 from gateway.sip.digest import DigestRealm
+from gateway.sip.edge_peer import EdgePeer, Origin
 from gateway.sip.library import (
+    EVERYWHERE,
     LibraryLog,
     account_settings,
     library_settings,
@@ -80,9 +84,21 @@ class SipEndpoint:
         trunks: Iterable[TrunkConfig],
         outgoing: OutgoingConfig,
         sink: CallSink,
+        edge: EdgePeer | None = None,
     ) -> None:
+        """Prepare; nothing listens yet.
+
+        Args:
+            config: with this worker's own ports.
+            trunks: registered with from here, unless an edge does so.
+            outgoing: who may be called.
+            sink: who takes calls and news.
+            edge: where all calls come from and go to.
+        """
         trunks = tuple(trunks)
         self._config = config
+        self._edge = edge
+        self._edge_addresses: tuple[str, ...] = (edge.host,) if edge and edge.is_local else ()
         self._sink = sink
         self._loop = asyncio.get_running_loop()
         self._lib = pj.Endpoint()
@@ -92,7 +108,9 @@ class SipEndpoint:
         """host:port that others reach us at."""
         self._free_ports: list[CallMediaPort] = []
         self._ports: list[CallMediaPort] = []
-        self._trunks = {t.name: Trunk(t, self._loop, sink.on_trunk) for t in trunks}
+        self._trunks = {
+            t.name: Trunk(t, self._loop, sink.on_trunk, registers=edge is None) for t in trunks
+        }
         self._outgoing = OutgoingGuard(outgoing, trunks, sink.on_outgoing_refused)
         self._accounts: dict[str, _Account] = {}
         self._filter: RequestFilter | None = None
@@ -135,8 +153,11 @@ class SipEndpoint:
     async def run(self) -> None:
         """Pump the library's events until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for trunk in self._trunks.values():
-                group.create_task(trunk.keep_addresses())
+            if self._edge is None:
+                for trunk in self._trunks.values():
+                    group.create_task(trunk.keep_addresses())
+            elif not self._edge.is_local:
+                group.create_task(self._keep_edge_addresses(self._edge))
             for number in itertools.count():
                 self._pump_once()
                 if number % _PUMPS_PER_LOOK == 0:
@@ -226,15 +247,18 @@ class SipEndpoint:
         self._lib.libInit(library_settings(self._config, self._log))
         limit_transactions()
         kinds = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP}
-        for name in self._config.transports:
-            number = self._lib.transportCreate(kinds[name], transport_settings(self._config))
+        # Behind an edge UDP only: it knows workers by their ports.
+        for name in ("udp",) if self._edge else self._config.transports:
+            settings = transport_settings(self._config, self._edge)
+            number = self._lib.transportCreate(kinds[name], settings)
             self._address = self._lib.transportGetInfo(number).localName
         set_codecs(self._lib, self._config.codecs)
         self._lib.libStart()
         self._lib.audDevManager().setNullDev()
         self._filter = RequestFilter(self._judge)
-        if "udp" in self._config.transports:
-            self._filter.self_test(self._config.bind, self._config.port, self._pump_once)
+        if self._edge or "udp" in self._config.transports:
+            address = (self._edge.bind or EVERYWHERE) if self._edge else self._config.bind
+            self._filter.self_test(address, self._config.port, self._pump_once)
         self._ports = [CallMediaPort(f"slot{i}") for i in range(self._config.max_calls)]
         self._free_ports = list(self._ports)
         self._open_accounts()
@@ -248,11 +272,12 @@ class SipEndpoint:
         self._lib.libDestroy()
 
     def _open_accounts(self) -> None:
-        local = account_settings(self._config)
+        local = account_settings(self._config, self._edge)
         local.idUri = f"sip:voice-gateway@{self._address}"
         self._accounts[""] = _Account(self, "", local)
         for name, trunk in self._trunks.items():
-            account = _Account(self, name, trunk.account_settings(account_settings(self._config)))
+            settings = trunk.account_settings(account_settings(self._config, self._edge))
+            account = _Account(self, name, settings)
             self._accounts[name] = account
             trunk.attach(account)
 
@@ -287,6 +312,7 @@ class SipEndpoint:
         except ValueError:
             return Ignore()
         is_call = request.is_initial and request.method == "INVITE"
+        origin = self._origin(request, source, port)
         decision = self._policy.decide(request, source, _wall_s())
         if isinstance(decision, Admit) and is_call:
             decision = self._too_fast() or decision
@@ -294,10 +320,9 @@ class SipEndpoint:
             self._admitted = decision
         elif isinstance(decision, Refuse) and not decision.is_challenge:
             if is_call:
-                facts = self._facts(request, f"{source}:{port}", "")
-                self._refused_messages.append((facts, decision))
+                self._refused_messages.append((self._facts(request, origin), decision))
             else:
-                self._sink.on_turned_away(decision.rule, request.method, source)
+                self._sink.on_turned_away(decision.rule, request.method, origin.address)
         return decision
 
     def _too_fast(self) -> Refuse | None:
@@ -320,15 +345,15 @@ class SipEndpoint:
     def on_incoming(self, call_number: int, trunk_name: str, rdata: pj.SipRxData) -> None:
         """Make a line of an admitted INVITE.  Called by the library's account callback."""
         request = parse_request(rdata.wholeMsg)
-        trunk = trunk_name or self._trunk_of(rdata.srcAddress.rpartition(":")[0])
+        source, _, port = rdata.srcAddress.rpartition(":")
+        origin = self._origin(request, source, int(port))
+        if self._edge is None:
+            origin = replace(origin, trunk=trunk_name or self._trunk_of(source))
         account = self._accounts[trunk_name]
         if not self._free_ports:  # cannot be: the filter counts the same slots
             raise NoCallSlot(503, "no media port free")
         line = SipLine(
-            self._facts(request, rdata.srcAddress, trunk),
-            self._free_ports.pop(),
-            self._loop,
-            self._outgoing,
+            self._facts(request, origin), self._free_ports.pop(), self._loop, self._outgoing
         )
         if self._admitted.is_stranger:
             line.is_strangers, line.ack_timeout_s = True, self._config.strangers.ack_timeout_s
@@ -346,14 +371,30 @@ class SipEndpoint:
         if trunk_name in self._trunks:
             self._trunks[trunk_name].on_registration(status, reason, expires_s)
 
-    def _facts(self, request: SipRequest, source: str, trunk: str) -> CallFacts:
+    def _origin(self, request: SipRequest, source: str, port: int) -> Origin:
+        if self._edge is None:
+            return Origin(source, port)
+        origin = self._edge.origin(request, source, port, self._edge_addresses)
+        return origin if origin.trunk in self._trunks else replace(origin, trunk="")
+
+    async def _keep_edge_addresses(self, edge: EdgePeer) -> None:
+        while True:
+            try:
+                found = await self._loop.getaddrinfo(edge.host, edge.port, family=socket.AF_INET)
+            except OSError as error:
+                log.warning("edge_lookup_failed", edge=edge.host, error=str(error))
+            else:
+                self._edge_addresses = tuple({str(entry[4][0]) for entry in found})
+            await asyncio.sleep(60 if self._edge_addresses else 2)
+
+    def _facts(self, request: SipRequest, origin: Origin) -> CallFacts:
         return CallFacts(
             call_id=self._sink.new_call_id(),
             direction="in",
             called=uri_user(request.uri),
             caller=uri_user(request.header("from")),
-            trunk=trunk,
-            source=source,
+            trunk=origin.trunk,
+            source=str(origin),
             sip_call_id=request.header("call-id"),
             headers=request.first_headers(),
         )
@@ -374,10 +415,12 @@ class SipEndpoint:
 
     def _make_policy(self) -> AdmissionPolicy:
         config = self._config
-        networks = [ipaddress.ip_network(text, strict=False) for text in config.allow_sources]
-        if not networks and ipaddress.ip_address(config.bind).is_loopback and not config.users:
-            networks = [ipaddress.ip_network("127.0.0.0/8")]
         users = {name: secret.get_secret_value() for name, secret in config.users.items()}
+        networks = [ipaddress.ip_network(text, strict=False) for text in config.allow_sources]
+        if self._edge:  # it has judged already
+            networks, users = [], {}
+        elif not networks and ipaddress.ip_address(config.bind).is_loopback and not config.users:
+            networks = [ipaddress.ip_network("127.0.0.0/8")]
         return AdmissionPolicy(
             networks=tuple(networks),
             trunk_networks=self._trunk_networks,
@@ -399,6 +442,8 @@ class SipEndpoint:
         ]
 
     def _trunk_networks(self) -> list[Network]:
+        if self._edge:
+            return [ipaddress.ip_network(address) for address in self._edge_addresses]
         return [network for trunk in self._trunks.values() for network in trunk.networks]
 
 

@@ -9,9 +9,10 @@ from gateway import __version__
 from gateway.audio.format import LINE
 from gateway.config.models import SipConfig
 from gateway.sip import pj
+from gateway.sip.edge_peer import EdgePeer
 
 _CODECS = {"PCMU": "PCMU/8000/1", "PCMA": "PCMA/8000/1", "G722": "G722/16000/1"}
-_EVERYWHERE = "0.0.0.0"  # noqa: S104 (the operator's choice, compared here only)
+EVERYWHERE = "0.0.0.0"  # noqa: S104 (the operator's choice, compared here only)
 
 
 def library_settings(config: SipConfig, log: LibraryLog) -> pj.EpConfig:
@@ -35,17 +36,20 @@ def library_settings(config: SipConfig, log: LibraryLog) -> pj.EpConfig:
     return settings
 
 
-def transport_settings(config: SipConfig) -> pj.TransportConfig:
-    """One SIP port on the bind address."""
+def transport_settings(config: SipConfig, edge: EdgePeer | None = None) -> pj.TransportConfig:
+    """One SIP port on the bind address, or where the edge is, which hides it from all others."""
     settings = pj.TransportConfig()
     settings.port = config.port
+    if edge:
+        settings.boundAddress = edge.bind
+        return settings
     settings.boundAddress = _bound(config)
     settings.publicAddress = config.public_address
     return settings
 
 
-def account_settings(config: SipConfig) -> pj.AccountConfig:
-    """RTP ports, session timers; identity and registration are the caller's business."""
+def account_settings(config: SipConfig, edge: EdgePeer | None = None) -> pj.AccountConfig:
+    """RTP, session timers, the way out; identity and registration are the caller's business."""
     settings = pj.AccountConfig()
     rtp = settings.mediaConfig.transportConfig
     low, high = config.rtp_ports
@@ -56,6 +60,11 @@ def account_settings(config: SipConfig) -> pj.AccountConfig:
     settings.callConfig.timerMinSESec = config.session_min_s
     settings.callConfig.timerSessExpiresSec = config.session_expires_s
     settings.natConfig.iceEnabled = False
+    # By SDES (RFC 4568), when the other side offers it; its keys are as safe as the signalling.
+    settings.mediaConfig.srtpUse = pj.PJMEDIA_SRTP_OPTIONAL
+    settings.mediaConfig.srtpSecureSignaling = 0
+    if edge:
+        settings.sipConfig.proxies.append(edge.uri)
     return settings
 
 
@@ -86,4 +95,4 @@ class LibraryLog(pj.LogWriter):
 
 
 def _bound(config: SipConfig) -> str:
-    return "" if config.bind == _EVERYWHERE else config.bind
+    return "" if config.bind == EVERYWHERE else config.bind

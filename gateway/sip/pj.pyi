@@ -14,6 +14,7 @@ PJSUA_INVALID_ID: int
 PJSUA_DTMF_METHOD_RFC2833: int
 PJSUA_DTMF_METHOD_SIP_INFO: int
 PJSUA_SIP_TIMER_OPTIONAL: int
+PJMEDIA_SRTP_OPTIONAL: int
 PJSIP_INV_STATE_CONFIRMED: int
 PJSIP_INV_STATE_DISCONNECTED: int
 PJSIP_TRANSPORT_UDP: int
@@ -97,9 +98,17 @@ class CallSetting:
     audioCount: int
     videoCount: int
 
+class SipHeader:
+    hName: str
+    hValue: str
+
+class SipTxOption:
+    headers: list[SipHeader]
+
 class CallOpParam:
     statusCode: int
     reason: str
+    txOption: SipTxOption
     opt: CallSetting
     def __init__(self, useDefaultCallSetting: bool = ...) -> None: ...
 
@@ -177,6 +186,8 @@ class TransportConfig:
 
 class AccountMediaConfig:
     transportConfig: TransportConfig
+    srtpUse: int
+    srtpSecureSignaling: int
     lockCodecEnabled: bool
 
 class AccountCallConfig:
@@ -200,6 +211,7 @@ class AuthCredInfo:
 
 class AccountSipConfig:
     authCreds: list[AuthCredInfo]
+    proxies: list[str]
 
 class AccountConfig:
     idUri: str

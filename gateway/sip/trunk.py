@@ -48,8 +48,12 @@ class Trunk:
         config: TrunkConfig,
         loop: asyncio.AbstractEventLoop,
         on_state: Callable[[TrunkState], None],
+        *,
+        registers: bool = True,
     ) -> None:
         self.config = config
+        self._registers = registers
+        """False: an edge does it."""
         self._loop = loop
         self._on_state = on_state
         self._retry: asyncio.TimerHandle | None = None
@@ -61,11 +65,12 @@ class Trunk:
     @property
     def wants_registration(self) -> bool:
         """True when the trunk has an account and is to register it."""
-        return bool(self.config.user) and self.config.register_
+        return self._registers and bool(self.config.user) and self.config.register_
 
     def uri(self, user: str) -> str:
         """SIP URI of `user` at this trunk."""
-        suffix = ";transport=tcp" if self.config.transport == "tcp" else ""
+        kind = self.config.transport
+        suffix = "" if kind == "udp" else f";transport={kind}"
         return f"sip:{user}@{self.config.server}{suffix}"
 
     def account_settings(self, local: pj.AccountConfig) -> pj.AccountConfig:

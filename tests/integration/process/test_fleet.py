@@ -34,6 +34,8 @@ def config() -> dict[str, Any]:
                 "silence": {"reprompt_after_s": 60},  # callers wait for processes here
             }
         },
+        "edge": {"join": "127.0.0.1:9"},
+        "agents": {"desk": {"greeting": GREETING, "stt": {"provider": "moonshine"}}},
     }
 
 

@@ -11,7 +11,7 @@ AGENTS = {"a": {"greeting": "Hello."}, "b": {}}
 BASE: dict[str, Any] = {"agents": AGENTS, "sip": {"users": {"bob": "secret"}}}
 
 
-def config(edge: str, **over: Any) -> GatewayConfig:
+def config(edge: str, /, **over: Any) -> GatewayConfig:
     return GatewayConfig.model_validate({"workers": {"edge": edge}, **BASE, **over})
 
 
@@ -28,9 +28,11 @@ def config(edge: str, **over: Any) -> GatewayConfig:
         ({"sip": {**BASE["sip"], "port": 7}}, "sip.port", "sip.port", "sip.port"),
         ({"sip": {**BASE["sip"], "max_call_s": 7}}, "sip.max_call_s", "", ""),
         ({"sip": {**BASE["sip"], "codecs": ["PCMU"]}}, "sip.codecs", "sip.codecs", ""),
-        ({"sip": {"users": {"bob": "other"}}}, "sip.users.bob", "sip.users.bob", "sip.users.bob"),
-        ({"sip": {}}, "sip.users.bob", "sip.users.bob", "sip.users.bob"),
-        ({"trunks": [{"name": "t", "server": "x"}]}, "trunks", "trunks", "trunks"),
+        ({"sip": {"users": {"bob": "other"}}}, "sip.users.bob", "sip.users.bob", ""),
+        ({"sip": {}}, "sip.users.bob", "sip.users.bob", ""),
+        ({"trunks": [{"name": "t", "server": "x"}]}, "trunks", "trunks", ""),
+        ({"edge": {"queue_s": 7}}, "edge.queue_s", "edge.queue_s", ""),
+        ({"edge": {"run": False}}, "edge.run", "edge.run", "edge.run"),
     ],
 )
 def test_table(over: dict[str, Any], keys: str, without_edge: str, with_edge: str) -> None:

@@ -1,0 +1,216 @@
+"""The edge as the supervisor sees it: kept running, told of workers, asked about trunks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from gateway.config.models import GatewayConfig
+from gateway.edge import folder as files
+from gateway.edge.control import Control
+from gateway.edge.listing import Lost, Seen, calls, destinations
+from gateway.edge.program import check_files, keep_running
+from gateway.edge.render import CONTROL, RESTART_FOR, SOURCES, USERS, render, sources_list
+from gateway.edge.surroundings import surroundings
+from gateway.edge.targets import Target, changes, gone, remote_targets
+from gateway.edge.trunks import EdgeTrunks
+from gateway.errors import EdgeError
+from gateway.process.messages import TrunkStatus
+
+log = structlog.get_logger(__name__)
+
+_LOOK_S, _LOOK_SOON_S = 1.0, 0.1
+_SETTLE_S = 0.1
+"""Between two changes of the list: Kamailio frees the list before last at each."""
+
+
+class Edge:
+    """Kamailio in front of the workers.  Loop thread only."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        folder: Path,
+        own_workers: int,
+        on_trunk: Callable[[TrunkStatus], None] = lambda _: None,
+    ) -> None:
+        """Prepare; nothing runs yet.
+
+        Args:
+            config: as loaded.
+            folder: where its files go, when the configuration names none.
+            own_workers: how many this host has.
+            on_trunk: told when a registration has changed.
+        """
+        self._config = config
+        self._folder = config.edge.directory or folder
+        self._own_workers = own_workers
+        self._control = Control(self._folder / CONTROL)
+        self._trunks = EdgeTrunks(self._control, on_trunk)
+        self._local: tuple[Target, ...] = ()
+        self._remote = remote_targets(config, own_workers)
+        self._applied: tuple[Target, ...] = ()
+        """What the running Kamailio knows."""
+        self._lost = Lost(config.edge.lost_after_s)
+        self._changing = asyncio.Lock()
+        self._restart = asyncio.Event()
+        self.is_up = asyncio.Event()
+        """Kamailio runs and answers."""
+
+    async def keep(self) -> None:
+        """Render, check, start and watch Kamailio until cancelled.
+
+        Raises:
+            EdgeError: it is not installed, refuses its files, or did not even start once.
+        """
+        files.prepare(self._folder)
+        again_s = await self._trunks.look_up(self._config)
+        self._render()
+        await check_files(self._folder)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_trunk_addresses(again_s))
+            group.create_task(self._watch())
+            if self._config.edge.run:
+                group.create_task(keep_running(self._folder, self._restart, self.is_up))
+            else:
+                log.info("edge_expected", files=str(self._folder))
+
+    # --- what the supervisor says and asks ---
+
+    async def show_workers(self, workers: Iterable[Target]) -> None:
+        """Take over the workers of this host; never raises."""
+        self._local = tuple(workers)
+        try:
+            await self._apply()
+        except EdgeError as error:  # it is told again when it is back
+            log.warning("edge_not_told", problem=str(error))
+
+    async def reconfigure(self, config: GatewayConfig) -> None:
+        """Take over a changed configuration; calls in progress go on.
+
+        Raises:
+            EdgeError: Kamailio refuses the new files; nothing has changed.
+        """
+        old, remote = self._config, self._remote
+        lives = {target.address: target.life for target in remote}
+        self._config = config
+        self._remote = tuple(
+            replace(target, life=lives.get(target.address, target.life))
+            for target in remote_targets(config, self._own_workers)
+        )
+        try:
+            await self._trunks.look_up(config)
+            await self._check_beside()
+        except EdgeError:
+            self._config, self._remote = old, remote
+            raise
+        changed = self._render()
+        if changed & set(RESTART_FOR):
+            self._restart.set()  # it then reads all the others too
+            return
+        await self._apply()
+        if SOURCES in changed:
+            await self._control.call("permissions.addressReload")
+        if USERS in changed:
+            await self._control.call("htable.reload", "users")
+        await self._trunks.change(old, config)
+
+    def trunks(self) -> Sequence[TrunkStatus]:
+        """Give the state of every trunk."""
+        return self._trunks.states(self._config)
+
+    # --- the running Kamailio ---
+
+    async def _watch(self) -> None:
+        """Look at it once a second: does it answer, which workers do, what do trunks say?"""
+        while True:
+            try:
+                listing = await self._control.call("dispatcher.list")
+                if not self.is_up.is_set():
+                    await self._take_up()
+                else:
+                    await self._look_at(destinations(listing))
+            except EdgeError as error:
+                if self.is_up.is_set():
+                    log.warning("edge_silent", problem=str(error))
+                self.is_up.clear()
+            await asyncio.sleep(_LOOK_S if self.is_up.is_set() else _LOOK_SOON_S)
+
+    async def _take_up(self) -> None:
+        """Have a Kamailio that has just started begin with what is right now."""
+        async with self._changing:
+            self._render()
+            await self._control.call("dispatcher.reload")
+            self._applied = self._targets
+            self._lost.forget()
+            self.is_up.set()
+        log.info("edge_up", workers=len(self._applied))
+
+    async def _look_at(self, seen: Sequence[Seen]) -> None:
+        remote = {target.address for target in self._remote}
+        now_s = asyncio.get_running_loop().time()
+        lost = self._lost.look([s for s in seen if s.address in remote], now_s)
+        if lost:
+            log.warning("edge_lost_workers", workers=lost)
+            self._remote = tuple(t.reborn() if t.address in lost else t for t in self._remote)
+            await self._apply()
+        await self._trunks.look(self._config)
+
+    async def _apply(self) -> None:
+        """Bring files and the running Kamailio up to date; end the calls of dead workers."""
+        async with self._changing:
+            wanted = self._targets
+            if not self.is_up.is_set():  # it is told when it is
+                return
+            self._render()
+            dead = gone(self._applied, wanted)
+            for command in changes(self._applied, wanted):
+                await self._control.call(command.method, *command.parameters)
+                if command.method != "dispatcher.set_state":
+                    await asyncio.sleep(_SETTLE_S)
+            self._applied = wanted
+        for address in dead:
+            await self._end_calls(address)
+
+    async def _end_calls(self, address: str) -> None:
+        """Send BYE to whoever talks to a worker that is no more."""
+        found = calls(await self._control.call("dlg.profile_list", "worker", address))
+        for call in found:
+            with suppress(EdgeError):  # over in the meantime
+                await self._control.call("dlg.end_dlg", call.entry, call.number)
+        if found:
+            log.info("edge_ended_calls", worker=address, calls=len(found))
+
+    # --- files ---
+
+    @property
+    def _targets(self) -> tuple[Target, ...]:
+        return (*self._local, *self._remote)
+
+    def _render(self) -> set[str]:
+        return files.write(self._folder, self._files(self._folder))
+
+    def _files(self, folder: Path) -> Mapping[str, str]:
+        around = surroundings(folder, self._trunks.addresses, files.mask_key(self._folder))
+        return render(self._config, self._targets, around)
+
+    async def _check_beside(self) -> None:
+        """Check new files in a folder of their own."""
+        trial = self._folder / "trial"
+        files.prepare(trial)
+        files.write(trial, self._files(trial))
+        await check_files(trial)
+
+    async def _keep_trunk_addresses(self, again_s: float) -> None:
+        while True:
+            await asyncio.sleep(again_s)
+            again_s = await self._trunks.look_up(self._config)
+            text = sources_list(self._config, self._trunks.addresses)
+            if files.write(self._folder, {SOURCES: text}):
+                with suppress(EdgeError):  # it reads the file when it starts
+                    await self._control.call("permissions.addressReload")

@@ -1,0 +1,211 @@
+"""gateway.toml -> the files that Kamailio reads.  Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.config.models import GatewayConfig, TrunkConfig
+from gateway.edge import dbtext
+from gateway.edge.targets import Target, workers_list
+from gateway.sip.edge_peer import local_signalling_address
+
+MAIN, SETTINGS, TLS = "kamailio.cfg", "settings.cfg", "tls.cfg"
+WORKERS, SOURCES = "workers.list", "sources.list"
+USERS, ACCOUNTS = "db/users", "db/uacreg"
+CONTROL = "control.sock"
+RESTART_FOR = (MAIN, SETTINGS, TLS)
+"""A change of the others is taken over by the running Kamailio."""
+_ANYWHERE = "0.0.0.0"  # noqa: S104 (the operator's choice, compared here only)
+_FRIENDS, _TRUNKS = 1, 2
+"""Groups in `sources.list`."""
+_RETRY_S = 15
+"""Kamailio tries failed registrations again at a fixed pace."""
+_TRIES_PER_S = 2
+_SCANNERS = (
+    "friendly-scanner", "sipvicious", "sipsak", "sipcli", "sip-scan", "sundayddr", "pplsip",
+    "vaxsip", "iwar", "siparmyknife", "smap",
+)  # fmt: skip
+"""Parts of User-Agent that no telephone sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the configuration does not say."""
+
+    folder: Path
+    """Where the files will be."""
+    own_addresses: Sequence[str]
+    """IPv4 addresses of this machine."""
+    trunk_addresses: Mapping[str, Sequence[str]]
+    """Trunk -> addresses of its server, as looked up."""
+    mask_key: str
+    """Hides the workers' addresses; the same key reads what it has hidden."""
+    template: str
+    """Text of `kamailio.cfg`."""
+
+
+def render(
+    config: GatewayConfig, targets: Sequence[Target], around: Surroundings
+) -> dict[str, str]:
+    """Write every file: name below the folder -> text.  They hold secrets."""
+    files = {
+        MAIN: around.template,
+        SETTINGS: "".join(f"{line}\n" for line in _settings(config, around)),
+        WORKERS: workers_list(targets),
+        SOURCES: sources_list(config, around.trunk_addresses),
+        USERS: _users(config),
+        ACCOUNTS: _accounts(config, around),
+        "db/version": _versions(),
+    }
+    if config.edge.tls_certificate or _dials_tls(config):
+        files[TLS] = _tls(config)
+    return files
+
+
+def sources_list(config: GatewayConfig, trunk_addresses: Mapping[str, Sequence[str]]) -> str:
+    """Write `sources.list`: who may call without a password."""
+    sip = config.sip
+    networks = list(sip.allow_sources)
+    if not networks and ipaddress.ip_address(sip.bind).is_loopback and not sip.users:
+        networks = ["127.0.0.0/8"]
+    lines = []
+    for text in networks:
+        network = ipaddress.ip_network(text, strict=False)
+        lines.append(f"{_FRIENDS} {network.network_address} {network.prefixlen}")
+    for trunk in config.trunks:
+        lines += [f"{_TRUNKS} {a} 32 0 {trunk.name}" for a in trunk_addresses.get(trunk.name, ())]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def registering(config: GatewayConfig) -> list[TrunkConfig]:
+    """List the trunks that are to be registered with."""
+    return [trunk for trunk in config.trunks if trunk.user and trunk.register_]
+
+
+def contact_address(config: GatewayConfig, own_addresses: Sequence[str]) -> str:
+    """Where trunks reach the edge: `host:port`."""
+    sip = config.sip
+    return f"{sip.public_address or _own(sip.bind, own_addresses)}:{sip.port}"
+
+
+def _own(bind: str, own_addresses: Sequence[str]) -> str:
+    return bind if bind != _ANYWHERE else next(iter(own_addresses), "127.0.0.1")
+
+
+def _settings(config: GatewayConfig, around: Surroundings) -> Iterator[str]:
+    sip, edge = config.sip, config.edge
+    yield "# Rendered from gateway.toml: changes made here are lost."
+    if sip.users:
+        yield "#!define WITH_USERS"
+    if edge.queue_s:
+        yield "#!define WITH_QUEUE"
+    if edge.tls_certificate or _dials_tls(config):
+        yield "#!define WITH_TLS"
+    texts = {
+        "EDGE_DIR": around.folder,
+        "MASK_KEY": around.mask_key,
+        "CONTACT": contact_address(config, around.own_addresses),
+        "SCANNERS": "|".join(_SCANNERS),
+        "BAN_S": edge.ban_s,
+        "RETRY_AFTER": sip.retry_after_s,
+    }
+    yield from (f'#!substdef "!{name}!{value}!g"' for name, value in texts.items())
+    numbers = {
+        "PROBE_S": edge.probe_s,
+        "MAX_CALL_S": round(sip.max_call_s) + 60,
+        "FIRST_ANSWER_MS": edge.first_answer_ms,
+        "ANSWER_MS": round(sip.ring_timeout_s * 1000) + 5000,
+        "CALLS_PER_S": edge.calls_per_s,
+        "STRANGER_REQUESTS_PER_2S": 2 * edge.stranger_requests_per_s,
+        "STRANGERS_PER_S": edge.strangers_requests_per_s,
+        "QUEUE_TRIES": edge.queue_s * _TRIES_PER_S,
+        "QUEUE_LENGTH": edge.queue_length,
+        "RETRY_S": _RETRY_S,
+    }
+    yield from (f"#!define {name} {value}" for name, value in numbers.items())
+    yield f'#!define REALM "{sip.realm}"'
+    yield f"children={edge.processes}"
+    yield f"tcp_children={edge.processes}"
+    yield from _listen(config, around.own_addresses)
+
+
+def _listen(config: GatewayConfig, own_addresses: Sequence[str]) -> Iterator[str]:
+    """Public sockets, and one on the loopback where the workers of this host are."""
+    sip, edge = config.sip, config.edge
+    inside = local_signalling_address(sip.bind)
+    outside = list(own_addresses) if sip.bind == _ANYWHERE else [sip.bind]
+    outside = [address for address in outside if address != inside]
+    if sip.bind == inside:
+        outside, inside = [inside], ""
+    kinds = [("udp", sip.port)]
+    if "tcp" in sip.transports or edge.tls_certificate or _dials_tls(config):
+        kinds.append(("tcp", sip.port))
+    else:
+        yield "disable_tcp=yes"
+    if edge.tls_certificate or _dials_tls(config):
+        kinds.append(("tls", edge.tls_port))
+    for address in outside:
+        for kind, port in kinds:
+            public = f" advertise {sip.public_address}:{port}" if sip.public_address else ""
+            yield f"listen={kind}:{address}:{port}{public}"
+    if inside:
+        yield f"listen=udp:{inside}:{sip.port}"
+
+
+def _dials_tls(config: GatewayConfig) -> bool:
+    return any(trunk.transport == "tls" for trunk in config.trunks)
+
+
+def _tls(config: GatewayConfig) -> str:
+    edge = config.edge
+    lines = ["[server:default]", "method = TLSv1.2+", "verify_certificate = no"]
+    if edge.tls_certificate:
+        lines += [f"certificate = {edge.tls_certificate}", f"private_key = {edge.tls_key}"]
+    lines += ["", "[client:default]", "method = TLSv1.2+"]
+    lines += ["verify_certificate = yes", "require_certificate = yes", f"ca_list = {edge.tls_ca}"]
+    return "\n".join(lines) + "\n"
+
+
+def _users(config: GatewayConfig) -> str:
+    """Write digest users; what is kept is H(A1) of RFC 7616 section 3.4.2, not the password."""
+    columns = (
+        "id(int,auto)", "key_name(string)", "key_type(int)", "value_type(int)",
+        "key_value(string)", "expires(int)",
+    )  # fmt: skip
+    rows = []
+    for number, (name, secret) in enumerate(config.sip.users.items(), 1):
+        text = f"{name}:{config.sip.realm}:{secret.get_secret_value()}"
+        digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+        rows.append((number, name, 0, 0, digest, 0))
+    return dbtext.table(columns, rows)
+
+
+def _accounts(config: GatewayConfig, around: Surroundings) -> str:
+    """Write the registrations; the name of a trunk is the user of its Contact."""
+    text = ("l_uuid", "l_username", "l_domain", "r_username", "r_domain", "realm",
+            "auth_username", "auth_password", "auth_ha1", "auth_proxy")  # fmt: skip
+    columns = ["id(int,auto)", *(f"{name}(string)" for name in text)]
+    columns += ["expires(int)", "flags(int)", "reg_delay(int)"]
+    columns += ["contact_addr(string)", "socket(string)"]
+    host = contact_address(config, around.own_addresses).partition(":")[0]
+    rows = []
+    for number, trunk in enumerate(registering(config), 1):
+        suffix = "" if trunk.transport == "udp" else f";transport={trunk.transport}"
+        rows.append(
+            (
+                number, trunk.name, trunk.user, host, trunk.user, trunk.server, "",
+                trunk.auth_user or trunk.user, trunk.password.get_secret_value(), "",
+                f"sip:{trunk.server}{suffix}", trunk.expires_s, 0, 0, "", "",
+            )
+        )  # fmt: skip
+    return dbtext.table(columns, rows)
+
+
+def _versions() -> str:
+    """Write the versions of the tables that the modules of Kamailio 5.6 look for."""
+    columns = ("id(int,auto)", "table_name(string)", "table_version(int)")
+    return dbtext.table(columns, [(1, "version", 1), (2, "uacreg", 5), (3, "htable", 2)])

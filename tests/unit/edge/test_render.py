@@ -1,0 +1,117 @@
+"""Files for Kamailio: what gateway.toml says, and nothing that could break their syntax."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.config.models import GatewayConfig
+from gateway.edge import dbtext
+from gateway.edge.render import Surroundings, contact_address, render
+from gateway.edge.targets import Target
+
+AROUND = Surroundings(
+    Path("/run/edge"), ("10.0.0.1", "127.0.0.1"), {"carrier": ("192.0.2.7", "192.0.2.8")},
+    "key", "template",
+)  # fmt: skip
+TRUNK = {"name": "carrier", "server": "sip.example:5070", "user": "al:ice", "password": r"p\:w"}
+
+
+def files(**tables):
+    tables["workers"] = {"edge": "kamailio"}
+    return render(GatewayConfig.model_validate(tables), [Target("127.0.0.1", 5061, 4)], AROUND)
+
+
+def listening(**tables):
+    return re.findall(r"^listen=(.*)$", files(**tables)["settings.cfg"], re.MULTILINE)
+
+
+def test_loopback():
+    assert listening() == ["udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"]
+
+
+def test_every_interface_and_the_loopback_for_the_workers():
+    assert listening(sip={"bind": "0.0.0.0"}) == [
+        "udp:10.0.0.1:5060",
+        "tcp:10.0.0.1:5060",
+        "udp:127.0.0.1:5060",
+    ]
+
+
+def test_behind_nat_workers_are_still_spoken_to_from_the_loopback():
+    found = listening(sip={"bind": "10.0.0.1", "public_address": "203.0.113.5"})
+    assert found == [
+        "udp:10.0.0.1:5060 advertise 203.0.113.5:5060",
+        "tcp:10.0.0.1:5060 advertise 203.0.113.5:5060",
+        "udp:127.0.0.1:5060",
+    ]
+
+
+def test_tls():
+    edge = {"tls_certificate": "/c.pem", "tls_key": "/k.pem"}
+    made = files(edge=edge, sip={"transports": ["udp"]})
+    assert "listen=tls:127.0.0.1:5061" in made["settings.cfg"]
+    assert "#!define WITH_TLS" in made["settings.cfg"]
+    assert "certificate = /c.pem" in made["tls.cfg"]
+    assert "TLSv1.2+" in made["tls.cfg"]
+    assert "tls.cfg" not in files()
+
+
+def test_without_tcp():
+    assert "disable_tcp=yes" in files(sip={"transports": ["udp"]})["settings.cfg"]
+
+
+@pytest.mark.parametrize(
+    ("sip", "address"),
+    [
+        ({"bind": "127.0.0.1"}, "127.0.0.1:5060"),
+        ({"bind": "0.0.0.0", "port": 5080}, "10.0.0.1:5080"),
+        ({"bind": "0.0.0.0", "public_address": "gw.example"}, "gw.example:5060"),
+    ],
+)
+def test_where_trunks_reach_us(sip, address):
+    config = GatewayConfig.model_validate({"sip": sip})
+    assert contact_address(config, AROUND.own_addresses) == address
+
+
+def test_sources():
+    made = files(sip={"allow_sources": ["10.1.0.0/16"]}, trunks=[TRUNK])
+    assert made["sources.list"].splitlines() == [
+        "1 10.1.0.0 16",
+        "2 192.0.2.7 32 0 carrier",
+        "2 192.0.2.8 32 0 carrier",
+    ]
+    assert files()["sources.list"] == "1 127.0.0.0 8\n"
+    assert files(sip={"users": {"a": "b"}})["sources.list"] == ""
+    assert files(sip={"bind": "0.0.0.0"})["sources.list"] == ""
+
+
+def test_users_are_kept_as_digests():
+    made = files(sip={"users": {"ali:ce": "secret"}, "realm": "here"})
+    digest = hashlib.md5(b"ali:ce:here:secret", usedforsecurity=False).hexdigest()
+    assert made["db/users"].splitlines()[1] == rf"1:ali\:ce:0:0:{digest}:0"
+    assert all("secret" not in text for text in made.values())
+    assert "WITH_USERS" in made["settings.cfg"]
+    assert "WITH_USERS" not in files()["settings.cfg"]
+
+
+def test_registrations():
+    row = files(trunks=[TRUNK | {"transport": "tcp", "expires_s": 60}])["db/uacreg"].splitlines()[1]
+    assert row == (
+        r"1:carrier:al\:ice:10.0.0.1:al\:ice:sip.example\:5070::al\:ice:p\\\:w:"
+        r":sip\:sip.example\:5070;transport=tcp:60:0:0::"
+    ).replace("10.0.0.1", "127.0.0.1")
+    assert len(files(trunks=[TRUNK | {"register": False}])["db/uacreg"].splitlines()) == 1
+
+
+def test_only_the_registrations_hold_a_password():
+    made = files(trunks=[TRUNK])
+    assert [name for name, text in made.items() if r"p\\\:w" in text or r"p\:w" in text] == [
+        "db/uacreg"
+    ]
+
+
+def test_db_text_escapes():
+    text = dbtext.table(["a(string)", "b(int)"], [("x:y\\z\n\t\r", 5)])
+    assert text == "a(string) b(int)\n" + r"x\:y\\z\n\t\r:5" + "\n"
