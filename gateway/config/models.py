@@ -138,8 +138,9 @@ class EdgeConfig(Table):
     tls_certificate: Path | None = None
     """PEM file with the chain; with it, calls are taken over TLS (1.2 and later) too."""
     tls_key: Path | None = None
-    tls_ca: Path = Path("/etc/ssl/certs/ca-certificates.crt")
-    """PEM file that certificates of trunks with transport = "tls" are checked with."""
+    tls_ca: Path = Path("/etc/ssl/certs")
+    """Folder (as `c_rehash` makes it) or PEM file that certificates of trunks with
+    transport = "tls" are checked with."""
     processes: Annotated[int, Field(ge=1, le=64)] = 4
     """SIP processes of Kamailio for each transport."""
     probe_s: Annotated[int, Field(ge=1, le=60)] = 2

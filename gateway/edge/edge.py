@@ -13,7 +13,7 @@ import structlog
 from gateway.config.models import GatewayConfig
 from gateway.edge import folder as files
 from gateway.edge.control import Control
-from gateway.edge.listing import Lost, Seen, calls, destinations
+from gateway.edge.listing import Lost, calls, destinations
 from gateway.edge.program import check_files, keep_running
 from gateway.edge.render import CONTROL, RESTART_FOR, SOURCES, USERS, render, sources_list
 from gateway.edge.surroundings import surroundings
@@ -130,11 +130,11 @@ class Edge:
         """Look at it once a second: does it answer, which workers do, what do trunks say?"""
         while True:
             try:
-                listing = await self._control.call("dispatcher.list")
+                await self._control.call("core.uptime")
                 if not self.is_up.is_set():
                     await self._take_up()
                 else:
-                    await self._look_at(destinations(listing))
+                    await self._look()
             except EdgeError as error:
                 if self.is_up.is_set():
                     log.warning("edge_silent", problem=str(error))
@@ -145,16 +145,21 @@ class Edge:
         """Have a Kamailio that has just started begin with what is right now."""
         async with self._changing:
             self._render()
-            await self._control.call("dispatcher.reload")
             self._applied = self._targets
+            if self._applied:  # an empty list would be refused
+                await self._control.call("dispatcher.reload")
             self._lost.forget()
             self.is_up.set()
         log.info("edge_up", workers=len(self._applied))
 
-    async def _look_at(self, seen: Sequence[Seen]) -> None:
-        remote = {target.address for target in self._remote}
-        now_s = asyncio.get_running_loop().time()
-        lost = self._lost.look([s for s in seen if s.address in remote], now_s)
+    async def _look(self) -> None:
+        """Notice workers of other hosts that are lost, and news of trunks."""
+        lost: list[str] = []
+        if self._remote:
+            seen = destinations(await self._control.call("dispatcher.list"))
+            remote = {target.address for target in self._remote}
+            now_s = asyncio.get_running_loop().time()
+            lost = self._lost.look([s for s in seen if s.address in remote], now_s)
         if lost:
             log.warning("edge_lost_workers", workers=lost)
             self._remote = tuple(t.reborn() if t.address in lost else t for t in self._remote)

@@ -23,6 +23,8 @@ INSTALL = "apt-get install --no-install-recommends kamailio kamailio-tls-modules
 _SHARED_MB, _PRIVATE_MB = 64, 8
 _STOP_S = 5.0
 _CHECK_S = 30.0
+_MOST_FAULTS = 4
+"""What it says after the first is of little help."""
 _RESTART_MIN_S, _RESTART_MAX_S = 0.5, 15.0
 _HEALTHY_S = 30.0
 """One that lived so long was well: the next start is tried at once again."""
@@ -32,6 +34,7 @@ _LEVELS = {"BUG": "error", "CRITICAL": "error", "ALERT": "error", "ERROR": "erro
            "WARNING": "warning", "NOTICE": "info", "INFO": "info"}  # fmt: skip
 _HARMLESS = re.compile(
     r"cannot find load for|old destination address not found|reparse_on_dns_failover is enabled"
+    r"|receive_fd\(\): EOF"
     r"|Setting the (probing )?state failed"
 )
 """Said of calls and workers that are gone already."""
@@ -77,7 +80,7 @@ def complaint(said: str, folder: Path) -> str:
     """Put in one text what `kamailio -c` found wrong."""
     lines = [match.groups() for line in said.splitlines() if (match := _LINE.match(line))]
     wrong = [text for level, text in lines if _LEVELS.get(level) == "error"]
-    found = "\n  ".join(dict.fromkeys(wrong)) or said.strip()[-500:]
+    found = "\n  ".join(list(dict.fromkeys(wrong))[:_MOST_FAULTS]) or said.strip()[-500:]
     hint = ""
     if "could not find module" in found or "could not open module" in found:
         hint = f"\nA module is missing: {INSTALL}"
@@ -142,6 +145,7 @@ async def _running(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         process_group=0,
+        umask=0o077,
     )  # fmt: skip
     try:
         async with asyncio.TaskGroup() as group:

@@ -165,8 +165,11 @@ def _tls(config: GatewayConfig) -> str:
     lines = ["[server:default]", "method = TLSv1.2+", "verify_certificate = no"]
     if edge.tls_certificate:
         lines += [f"certificate = {edge.tls_certificate}", f"private_key = {edge.tls_key}"]
-    lines += ["", "[client:default]", "method = TLSv1.2+"]
-    lines += ["verify_certificate = yes", "require_certificate = yes", f"ca_list = {edge.tls_ca}"]
+    if _dials_tls(config):
+        # A list of all authorities is loaded into each process; of a folder, what is needed.
+        kind = "ca_list" if edge.tls_ca.suffix else "ca_path"
+        lines += ["", "[client:default]", "method = TLSv1.2+", "verify_certificate = yes"]
+        lines += ["require_certificate = yes", f"{kind} = {edge.tls_ca}"]
     return "\n".join(lines) + "\n"
 
 
@@ -188,9 +191,9 @@ def _accounts(config: GatewayConfig, around: Surroundings) -> str:
     """Write the registrations; the name of a trunk is the user of its Contact."""
     text = ("l_uuid", "l_username", "l_domain", "r_username", "r_domain", "realm",
             "auth_username", "auth_password", "auth_ha1", "auth_proxy")  # fmt: skip
-    columns = ["id(int,auto)", *(f"{name}(string)" for name in text)]
+    columns = ["id(int,auto)", *(f"{name}(string,null)" for name in text)]
     columns += ["expires(int)", "flags(int)", "reg_delay(int)"]
-    columns += ["contact_addr(string)", "socket(string)"]
+    columns += ["contact_addr(string,null)", "socket(string,null)"]
     host = contact_address(config, around.own_addresses).partition(":")[0]
     rows = []
     for number, trunk in enumerate(registering(config), 1):

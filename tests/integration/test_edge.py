@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import EdgeError
+from gateway.errors import EdgeError, leaves
 from gateway.probe.sip_messages import Credentials
 from gateway.probe.transactions import open_sip_socket
 from tests.support.edge import edge_config, needs_kamailio, running_edge, target
@@ -399,7 +399,7 @@ def test_nothing_secret_can_be_read_by_others(folder: Path) -> None:
 
 
 def test_files_that_kamailio_refuses(folder: Path) -> None:
-    config = edge_config(edge={"tls_certificate": Path("/nowhere.pem"), "tls_key": Path("/no.pem")})
+    config = edge_config(sip={"users": {"a": "b"}})
     config = config.model_copy(update={"sip": config.sip.model_copy(update={"realm": 'a"b'})})
 
     async def scenario() -> None:
@@ -408,7 +408,7 @@ def test_files_that_kamailio_refuses(folder: Path) -> None:
 
     with pytest.raises(ExceptionGroup) as caught:
         asyncio.run(scenario())
-    error = caught.value.exceptions[0]
+    (error,) = leaves(caught.value)
     assert isinstance(error, EdgeError)
     assert "Kamailio refuses" in str(error)
-    assert "settings.cfg" in str(error)
+    assert "parse error" in str(error)

@@ -55,7 +55,17 @@ def test_tls():
     assert "#!define WITH_TLS" in made["settings.cfg"]
     assert "certificate = /c.pem" in made["tls.cfg"]
     assert "TLSv1.2+" in made["tls.cfg"]
+    assert "client" not in made["tls.cfg"]
     assert "tls.cfg" not in files()
+
+
+@pytest.mark.parametrize(("ca", "line"), [("/c/certs", "ca_path"), ("/c/own.pem", "ca_list")])
+def test_tls_to_a_trunk(ca, line):
+    made = files(edge={"tls_ca": ca}, trunks=[TRUNK | {"transport": "tls"}])
+    assert f"{line} = {ca}" in made["tls.cfg"]
+    assert "verify_certificate = yes" in made["tls.cfg"]
+    assert "transport=tls" in made["db/uacreg"]
+    assert "listen=tls:" in made["settings.cfg"]
 
 
 def test_without_tcp():
