@@ -353,14 +353,12 @@ async def serve(setup: Setup, seat: Seat, socket: Path) -> None:
     except BaseException:
         await service.agents.close()
         raise
-    parts = _Parts(config, seat, pool, records, metrics, detector, ControlServer(socket))
+    edge = EdgePeer.of(setup.config)
+    parts = _Parts(config, seat, edge, pool, records, metrics, detector, ControlServer(socket))
     try:
         await _serve_until_stopped(parts, service)
     finally:
         writer.close()
-    edge = EdgePeer.of(setup.config)
-    parts = _Parts(config, seat, edge, pool, records, metrics, detector, ControlServer(socket))
-    await _serve_until_stopped(parts, service)
 
 
 async def _serve_until_stopped(parts: _Parts, service: Service) -> None:

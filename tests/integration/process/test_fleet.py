@@ -35,7 +35,6 @@ def config() -> dict[str, Any]:
             }
         },
         "edge": {"join": "127.0.0.1:9"},
-        "agents": {"desk": {"greeting": GREETING, "stt": {"provider": "moonshine"}}},
     }
 
 
