@@ -67,3 +67,4 @@ soak: setup       ## an hour of calls, then 2,000 short ones: has anything grown
 		--call-s 90 --hold $(SOAK_S) --out load-report/soak $(ARGS)
 	@$(BIN)/gateway load --leaks --warm 60 --tries 1 --ramp 4 --rate 2 --mix short-call --probes 0 \
 		--total $(SOAK_CALLS) --out load-report/short-calls $(ARGS)
+	@EDGE_HOSTS_SCALE=10 $(BIN)/pytest -rP tests/integration/test_edge_hosts.py

@@ -46,7 +46,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, carrier: Carrier) -> Itera
         "sip": {"port": free_port(), "rtp_ports": free_rtp_ports(160)},
         "workers": {"count": WORKERS, "edge": "kamailio"},
         "edge": {"probe_s": 1, "processes": 2},
-        "outgoing": {"allow": ["*"]},
+        "outgoing": {"allow": ["+49*"]},
         "trunks": [trunk],
         "dialplan": {"directory": str(folder / "plans")},
         "agents": {"desk": {"greeting": "Good morning.", "llm": QUIET}},

@@ -11,10 +11,14 @@ from gateway.probe.dialog import Dialog, Headers
 from gateway.probe.sip_messages import Credentials, Message, address_of, authorization, respond
 from gateway.probe.transactions import Address, ClientTransaction, SipSocket, open_sip_socket
 
-_SDP = (
-    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-    "m=audio 40000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
-)
+
+def _sdp(host: str) -> bytes:
+    return (
+        f"v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n"
+        "m=audio 40000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
+    ).encode()
+
+
 _AS_SDP: Headers = (("Content-Type", "application/sdp"),)
 
 
@@ -68,7 +72,7 @@ class Worker:
         elif self.status == 200:
             contact = ("Contact", f"<sip:worker@{self.sip.address[0]}:{self.port}>")
             extra = (contact, *_AS_SDP, *self.headers)
-            self._answer(request, source, 200, extra, _SDP.encode())
+            self._answer(request, source, 200, extra, _sdp(self.sip.address[0]))
         else:
             self._answer(request, source, self.status, self.headers)
 
@@ -125,7 +129,7 @@ class Caller:
         return final
 
     async def _try(self, extra: Headers) -> Message:
-        request = self.dialog.request("INVITE", (*_AS_SDP, *extra), _SDP.encode())
+        request = self.dialog.request("INVITE", (*_AS_SDP, *extra), _sdp(self.sip.address[0]))
         self._invite = self.sip.request(request, self.edge)
         async for response in self._invite.responses():
             self.provisional.append(response.status)
