@@ -147,18 +147,17 @@ async def _running(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
         process_group=0,
         umask=0o077,
     )  # fmt: skip
-    try:
-        async with asyncio.TaskGroup() as group:
-            reader = group.create_task(_pass_on(process.stderr))
-            try:
-                yield process
-            finally:
-                if not await end_child(process, _STOP_S):
-                    log.warning("edge_killed", reason="it did not end by itself")
-                reader.cancel()
-    finally:
-        with suppress(ProcessLookupError):  # children that outlived it would keep its ports
-            os.killpg(process.pid, signal.SIGKILL)
+    async with asyncio.TaskGroup() as group:
+        reader = group.create_task(_pass_on(process.stderr))
+        try:
+            yield process
+        finally:
+            if not await end_child(process, _STOP_S):
+                log.warning("edge_killed", reason="it did not end by itself")
+            with suppress(ProcessLookupError):  # children that outlived it would keep its ports
+                os.killpg(process.pid, signal.SIGKILL)
+            await asyncio.wait([reader], timeout=_STOP_S)
+            reader.cancel()
 
 
 def _tied_to_us() -> list[str]:

@@ -381,13 +381,13 @@ def test_tls(folder: Path, tmp_path: Path) -> None:
 def test_nothing_secret_can_be_read_by_others(folder: Path) -> None:
     config = edge_config(
         sip={"users": {"alice": "wonder"}},
-        trunks=[{"name": "t", "server": "127.0.0.1:9", "user": "u", "password": "trunk-secret"}],
+        trunks=[{"name": "t", "server": "127.0.0.1:9", "user": "u", "password": "trunk-pass"}],
     )
 
     def look(pid: int) -> None:
         modes = {p: stat.S_IMODE(p.stat().st_mode) for p in (folder, *folder.rglob("*"))}
         assert all(not mode & 0o077 for mode in modes.values()), modes
-        assert b"secret" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert b"trunk-pass" not in Path(f"/proc/{pid}/cmdline").read_bytes()
         texts = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
         assert b"wonder" not in b"".join(texts)
 
