@@ -31,7 +31,7 @@ def plan_of(config: GatewayConfig) -> Plan:
     """Work it out from the configuration and, where that says auto, this machine."""
     workers = worker_count(config)
     recognizes = any(agent.stt.get("provider") == "moonshine" for agent in config.agents.values())
-    edge = getattr(config, "edge", None)
+    edge = config.edge
     wanted = config.workers.recognizers
     recognizers = automatic_recognizers(machine.cores(), workers) if wanted == "auto" else wanted
     return Plan(
@@ -39,6 +39,6 @@ def plan_of(config: GatewayConfig) -> Plan:
         workers * config.sip.max_calls,
         recognizers if recognizes else 0,
         seats_of(config, workers),
-        runs_edge=config.workers.edge == "kamailio" and bool(getattr(edge, "run", True)),
-        joins=str(getattr(edge, "join", "")),
+        runs_edge=config.workers.edge == "kamailio" and edge.run and not edge.join,
+        joins=edge.join,
     )

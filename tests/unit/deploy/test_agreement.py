@@ -20,8 +20,6 @@ SECRETS = {
 }
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 
-HAS_EDGE = pytest.mark.skipif("edge" not in GatewayConfig.model_fields, reason="no [edge] yet")
-
 
 def manifests():
     for path in sorted((DEPLOY / "kubernetes").glob("*.yaml")):
@@ -34,7 +32,6 @@ def pods():
     return [(m["metadata"]["name"], m["spec"]["template"]["spec"]) for m in found]
 
 
-@HAS_EDGE
 @pytest.mark.parametrize("name", ["gateway.toml", "kubernetes/worker.toml", "kubernetes/edge.toml"])
 def test_configurations_load(name):
     config = load_config(DEPLOY / name, SECRETS)
@@ -85,7 +82,6 @@ def test_pods_drain_are_probed_and_have_no_rights():
         assert "cpu" not in container["resources"]["limits"]
 
 
-@HAS_EDGE
 def test_the_autoscaler_stays_within_the_nodes_that_the_edge_knows():
     config = load_config(DEPLOY / "kubernetes" / "edge.toml", SECRETS)
     workers = load_config(DEPLOY / "kubernetes" / "worker.toml", SECRETS)
