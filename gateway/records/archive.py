@@ -91,7 +91,8 @@ class CallArchive:
         """
         if query.has_bad_cursor:
             raise CommandError(422, "cursor: must be the `next` of the page before")
-        await self._clerk.catch_up()
+        with suppress(DatabaseTrouble, OSError):  # a full disk can still be read
+            await self._clerk.catch_up()
         found = await self._database.read(partial(call_table.search, query=query))
         calls = {call.call_id: call for call in found}
         for call in live:

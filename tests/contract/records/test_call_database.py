@@ -2,10 +2,13 @@
 
 import asyncio
 import itertools
+import os
 import shutil
 import sqlite3
 import stat
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -27,6 +30,7 @@ from gateway.records.model import CallRecord
 from gateway.records.neighbours import LOST_AFTER, Neighbours
 from gateway.records.pending import PendingCalls
 from gateway.records.query import CallQuery
+from gateway.records.store import CallRecords
 from gateway.records.tables import metadata, row_of
 from gateway.telemetry.metrics import Metrics
 from tests.support.archive import START, make_call, serving, until
@@ -330,6 +334,51 @@ class TestSqliteFile:
         make_call(tmp_path)
         self.listed(tmp_path, 1)
         assert stat.S_IMODE((tmp_path / SQLITE_FILE).stat().st_mode) & 0o007 == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a small disk can only be mounted by root")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_can_be_read_and_has_missed_nothing_once_there_is_room(
+    small_disk: Path,
+) -> None:
+    metrics = Metrics()
+
+    async def body() -> None:
+        async with serving(metrics, directory=small_disk) as archive:
+            before = make_call(small_disk)
+            await until(lambda: _has(archive, 1))
+            late = CallRecords(small_disk)
+            record = (await archive.get(before)).model_copy(update={"call_id": late.new_call_id()})
+            bundle = late.open(record)
+            filler = small_disk / "filler"
+            with filler.open("wb", buffering=0) as file, suppress(OSError):
+                while True:
+                    file.write(bytes(4096))
+            bundle.finish(record)
+            assert not bundle.is_written
+            calls = await archive.list_calls(CallQuery())
+            assert before in {call.call_id for call in calls}
+            await until(lambda: _errors(metrics) > 0)
+            filler.unlink()
+            late.retry_unwritten()
+            assert bundle.is_written
+            await until(lambda: _is_over(archive, record.call_id))
+
+    asyncio.run(body())
+
+
+async def _is_over(archive, call_id: str) -> bool:
+    calls = await archive.list_calls(CallQuery(state="finished"))
+    return call_id in {call.call_id for call in calls}
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(postgresql: PostgreSQL) -> None:
