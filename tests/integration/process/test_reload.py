@@ -93,8 +93,10 @@ def test_a_bad_file_changes_nothing_and_says_so(gateway: LiveGateway, config: Pa
 
 def test_what_needs_a_restart_is_named(gateway: LiveGateway, config: Path) -> None:
     good = config.read_text()
-    changed = good.replace(f"port = {gateway.sip_port}", "port = 5099").replace(GREETING, EVENING)
-    config.write_text(changed.replace(f"port = {gateway.http_port}", "port = 8099"))
+    ports = {gateway.sip_port: 5099, gateway.http_port: 8099}
+    for old, new in ports.items():
+        good = good.replace(f'"port" = {old}', f'"port" = {new}')
+    config.write_text(good.replace(GREETING, EVENING))
     refused = gateway.ask("POST", "/v1/reload")
     assert refused.status_code == 409
     assert "nothing was changed: http.port, sip.port" in refused.json()["error"]["message"]
