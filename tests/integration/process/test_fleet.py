@@ -26,7 +26,12 @@ def config() -> dict[str, Any]:
     """Workers behind an edge that nobody runs: the tests call them by their own ports."""
     return {
         "sip": {"port": free_ports(2 * COUNT + 1), "rtp_ports": free_rtp_ports(160)},
-        "workers": {"count": COUNT, "edge": "kamailio", "stuck_after_s": 2.0},
+        "workers": {
+            "count": COUNT,
+            "edge": "kamailio",
+            "stuck_after_s": 2.0,
+            "drain_limit_s": 60.0,
+        },
         "agents": {
             "desk": {
                 "greeting": GREETING,
