@@ -155,9 +155,8 @@ class Deployment:
 
     async def _take_over(self, fresh: Setup) -> None:
         old, old_file = self.setup, self._file
-        self._file = self._keep(fresh)
         await self._tell_the_edge(fresh.config)
-        self.setup = fresh
+        self.setup, self._file = fresh, self._keep(fresh)
         try:
             if self.fleet.can_replace:
                 await self.fleet.roll()
@@ -166,8 +165,8 @@ class Deployment:
         except BaseException:
             self.setup, self._file = old, old_file
             await self._tell_the_edge(old.config)
+            await self.fleet.roll_back()
             raise
-        old_file.unlink(missing_ok=True)
 
     async def _tell_the_edge(self, config: GatewayConfig) -> None:
         if self.edge is None:

@@ -80,6 +80,8 @@ class Fleet:
         self._changes = self._changes_told = 0
         self._tasks: asyncio.TaskGroup | None = None
         self._rolling = asyncio.Lock()
+        self._rolled: list[_Place] = []
+        """Replaced by the latest `roll`."""
         self._has_started = False
         self.is_draining = asyncio.Event()
         self.is_ready = asyncio.Event()
@@ -157,9 +159,22 @@ class Fleet:
         if not self.can_replace:
             raise CommandError(409, "one worker without an edge cannot be replaced under calls")
         async with self._rolling:
+            self._rolled = []
             for place in self._places:
                 await self._replace(place)
+                self._rolled.append(place)
         return len(self._places)
+
+    async def roll_back(self) -> None:
+        """Replace again, as workers are started now, those that a failed `roll` had replaced.
+
+        Raises:
+            CommandError: one did not start; it goes on as it is.
+        """
+        async with self._rolling:
+            rolled, self._rolled = self._rolled, []
+            for place in rolled:
+                await self._replace(place)
 
     # --- inside ---
 

@@ -268,7 +268,7 @@ class RemoteGateway:
 
     def _why_none_takes_calls(self) -> str:
         stuck = [link.name for link in self._workers.workers if link.state == "stuck"]
-        return f"{', '.join(stuck)} does not answer" if stuck else self._workers.absence
+        return f"stuck: {', '.join(stuck)}" if stuck else self._workers.absence
 
     async def _ask_all(self, command: Command, reply: type[R]) -> list[tuple[Link, R]]:
         """Give the replies of all who answer."""

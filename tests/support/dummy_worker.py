@@ -31,8 +31,6 @@ class DummyWorker:
     async def do(self, command: m.Command) -> BaseModel:
         match command:
             case m.GetStatus():
-                if self.ways.get("deaf"):
-                    await asyncio.sleep(3600)
                 late_s = self.ways.get("clock_late_s", 0.0)
                 return m.WorkerStatus(
                     ready=True, slots=4, slots_used=1, pid=os.getpid(), clock_late_s=late_s
@@ -57,18 +55,13 @@ async def main() -> int:
         return 3
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    if ways.get("stubborn"):
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    else:
-        loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
     async with asyncio.TaskGroup() as group:
         server = ControlServer(options.socket)
         serving = group.create_task(server.serve(DummyWorker(ways, stop)))
-        if "lives_s" in ways:
-            loop.call_later(ways["lives_s"], stop.set)
         await stop.wait()
         serving.cancel()
-    return int(ways.get("code", 0))
+    return 0
 
 
 if __name__ == "__main__":

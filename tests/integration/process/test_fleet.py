@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -200,25 +199,3 @@ def test_the_seats_are_those_of_the_configuration(gateway: LiveGateway) -> None:
     shown = GatewayConfig.model_validate({"sip": sip, "workers": {"count": 2, "edge": "kamailio"}})
     seats = {seat.number for seat in seats_of(shown, COUNT)}
     assert set(workers(gateway)) <= seats
-
-
-def test_drain(tmp_path: Path) -> None:
-    settings = config() | {"workers": {"count": COUNT, "edge": "kamailio", "drain_limit_s": 20}}
-    with live_gateway(tmp_path, settings) as gateway:
-        wait_for_workers(gateway)
-
-        async def scenario() -> None:
-            async with calling(uri(gateway, 1)) as phone:
-                await phone.bot_is_done()
-                answer = await gateway.ask_beside("POST", "/v1/drain")
-                assert (answer.status_code, answer.json()) == (202, {"calls": 1})
-                ready = await gateway.ask_beside("GET", "/readyz")
-                assert (ready.status_code, ready.json()["reason"]) == (503, "draining")
-                said_ns = await phone.say("When do you open tomorrow?")
-                await phone.bot_is_done(since_ns=said_ns)
-                assert gateway.process.poll() is None
-            await eventually(lambda: gateway.process.poll() is not None, 20, "its end")
-            record = next(r for r in gateway.records() if r["sip_call_id"] == phone.sip_call_id)
-            assert record["end_reason"] == "caller_hung_up"
-
-        asyncio.run(scenario())

@@ -169,6 +169,30 @@ def test_one_that_does_not_come_up_changes_nothing(tmp_path: Path) -> None:
     asyncio.run(body())
 
 
+def test_a_replacement_that_fails_half_way_can_be_taken_back(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with running(tmp_path, version=1) as rig:
+            second = rig.fleet.workers[1].pid
+            start = rig.launch
+
+            def fail_after_one(seat: Seat) -> Launch:
+                launch = start(seat)
+                rig.ways = {"fails": True}
+                return launch
+
+            rig.ways = {"version": 2}
+            rig.fleet._launcher = fail_after_one
+            with pytest.raises(CommandError):
+                await rig.fleet.roll()
+            rig.fleet._launcher, rig.ways = start, {"version": 1}
+            await rig.fleet.roll_back()
+            await rig.until(lambda: len(rig.pids) == 2)
+            assert second in rig.pids  # it had not been replaced
+            assert rig.started == 2 + 2 + 1
+
+    asyncio.run(body())
+
+
 def test_without_a_spare_seat_nothing_is_replaced(tmp_path: Path) -> None:
     async def body() -> None:
         async with running(tmp_path, count=1, seats=1) as rig:
@@ -190,17 +214,16 @@ def test_a_late_clock_is_found_and_its_worker_replaced(tmp_path: Path) -> None:
     asyncio.run(body())
 
 
-def test_a_deaf_and_stubborn_worker_is_killed(tmp_path: Path) -> None:
+def test_one_that_is_stopped_is_trusted_again_or_killed(tmp_path: Path) -> None:
     async def body() -> None:
         async with running(tmp_path, count=1, seats=1) as rig:
-            (first,) = rig.pids
-            rig.ways = {"stubborn": True}
-            await rig.fleet.workers[0].end()
-            await rig.until(lambda: rig.states == {1: "up"} and rig.pids != [first])
             (stopped,) = rig.pids
-            rig.ways = {}
             os.kill(stopped, signal.SIGSTOP)
             await rig.until(lambda: rig.states == {1: "stuck"})
+            os.kill(stopped, signal.SIGCONT)
+            await rig.until(lambda: rig.states == {1: "up"})
+            assert rig.pids == [stopped]
+            os.kill(stopped, signal.SIGSTOP)  # it cannot even take a SIGTERM
             await rig.until(lambda: rig.states == {1: "up"} and rig.pids != [stopped])
             assert rig.restarts("lost") == 1
 

@@ -1,4 +1,4 @@
-"""One worker without an edge: reload, a stop that drains, a worker that is stuck."""
+"""One worker without an edge: reload, and a drain that lets calls end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVENING = "A very good evening to you."
 SILENCE = {"reprompt_after_s": 60}  # callers wait for processes here
 CONFIG: dict[str, Any] = {
     "agents": {"desk": {"greeting": GREETING, "silence": SILENCE}},
-    "workers": {"stuck_after_s": 1.0, "drain_limit_s": 60},
+    "workers": {"drain_limit_s": 60},
 }
 
 
@@ -103,34 +103,17 @@ def test_what_needs_a_restart_is_named(gateway: LiveGateway, config: Path) -> No
     assert gateway.ask("POST", "/v1/replace").status_code == 409
 
 
-def test_a_stuck_worker_is_not_ready_and_ended(gateway: LiveGateway) -> None:
-    async def scenario() -> None:
-        stuck = gateway.worker_pid
-        async with calling(gateway.uri()) as phone:
-            await phone.bot_speaks()
-            os.kill(stuck, signal.SIGSTOP)
-            await eventually(lambda: not is_ready(gateway), 10, "readiness to tell")
-            os.kill(stuck, signal.SIGCONT)
-            await eventually(lambda: is_ready(gateway), 10, "it to be trusted again")
-            assert gateway.worker_pid == stuck
-            os.kill(stuck, signal.SIGSTOP)
-            record = await gateway.finished(phone.sip_call_id, 20)
-            assert record["end_reason"] == "worker_lost"
-        await eventually(lambda: is_ready(gateway), 30, "a new worker")
-        assert gateway.worker_pid not in (0, stuck)
-
-    asyncio.run(scenario())
-
-
-def test_sigterm_lets_calls_end_and_a_second_one_does_not(tmp_path: Path) -> None:
+def test_a_drain_lets_calls_end_and_sigterm_in_it_ends_them(tmp_path: Path) -> None:
     gateway = begun_gateway(tmp_path, CONFIG)
 
     async def scenario() -> None:
         await asyncio.to_thread(gateway.gateway.wait_ready)
         async with calling(gateway.uri()) as phone:
             await phone.bot_is_done()
-            gateway.process.terminate()
-            await eventually(lambda: not is_ready(gateway), 5, "readiness to tell")
+            answer = await gateway.ask_beside("POST", "/v1/drain")
+            assert (answer.status_code, answer.json()) == (202, {"calls": 1})
+            ready = await gateway.ask_beside("GET", "/readyz")
+            assert (ready.status_code, ready.json()["reason"]) == (503, "draining")
             said_ns = await phone.say("When do you open tomorrow?")
             await phone.bot_is_done(since_ns=said_ns)
             assert not phone.call.ended.is_set()

@@ -317,5 +317,10 @@ def test_one_silent_worker_holds_nobody_up(tmp_path: Path) -> None:
             assert owner.told
             ready = await remote.readiness()
             assert (ready.ready, ready.slots) == (True, 4)
+            for link in remote._workers.workers:
+                link.state = "stuck"
+            ready = await remote.readiness()
+            assert (ready.ready, ready.slots) == (False, 0)
+            assert ready.reason == "stuck: worker-1, worker-2"
 
     asyncio.run(body())
