@@ -59,7 +59,6 @@ def test_a_gateway_of_its_own(tmp_path):
     assert step.answer_ms.n == step.started
     assert step.gap_wire_ms.n >= 1
     assert step.gap_gateway_ms.n >= step.gap_wire_ms.n
-    assert step.agreement_ms.n >= 1, "the measuring caller's record was found"
     # The model's 300 ms are in it, however fast the rest is.
     assert 300 < step.gap_wire_ms.p50 < 5000
     assert step.frame_wire_ms.n > 300
