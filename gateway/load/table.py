@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from gateway.load.model import Leak, LoadReport, StepFigures
 from gateway.load.spread import Spread
 
+LATE_MS = 10.0
+"""A measuring caller that is later than this with its own packets is no good witness."""
 _HEADS = (
     ("calls", ""),
     ("done", ""),
@@ -85,6 +87,10 @@ def _conclusion(report: LoadReport) -> Iterator[str]:
         )
     elif best is not None:
         yield "no bend found: more calls, longer steps or a larger ramp would tell"
+    late = max((step.caller_late_p99_ms or 0.0 for step in report.steps), default=0.0)
+    if late > LATE_MS:
+        yield f"beware: the measuring callers' own packets left up to {late:.0f} ms late (p99): the"
+        yield "  load's side of this machine was starved too, what is said of the gateway is too bad"
     differences = [step.agreement_ms for step in report.steps if step.agreement_ms.n]
     if differences:
         worst = max(differences, key=lambda spread: abs(spread.p50 or 0.0))

@@ -156,6 +156,8 @@ def test_the_report_says_where_it_bends_and_why():
     assert "8 calls: 1 x 503 no" in text
     assert report(good, bad).best == good
     assert report(bad).best is None
+    assert "beware" not in text
+    assert "beware" in "\n".join(report_lines(report(step(caller_late_p99_ms=20.0))))
 
 
 def test_the_table_has_a_line_per_step_and_takes_missing_figures():
