@@ -90,7 +90,7 @@ def _conclusion(report: LoadReport) -> Iterator[str]:
     late = max((step.caller_late_p99_ms or 0.0 for step in report.steps), default=0.0)
     if late > LATE_MS:
         yield f"beware: the measuring callers' own packets left up to {late:.0f} ms late (p99): the"
-        yield "  load's side of this machine was starved too, what is said of the gateway is too bad"
+        yield "  load itself was starved, and what is said of the gateway is too bad"
     differences = [step.agreement_ms for step in report.steps if step.agreement_ms.n]
     if differences:
         worst = max(differences, key=lambda spread: abs(spread.p50 or 0.0))
