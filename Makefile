@@ -18,7 +18,7 @@ export PYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup runtime demo run test unit contract wire integration lint fmt check bench bench-turns bench-load soak
+.PHONY: help setup runtime demo run test unit contract wire integration lint fmt check bench bench-turns bench-load soak fuzz audit
 
 help:             ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -54,6 +54,13 @@ check: lint test  ## what must pass before a change goes in
 
 bench: setup      ## measure the gateway as callers see it
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+fuzz: setup       ## send a gateway what strangers might (ARGS="sip rtp --seconds 600")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+audit: setup      ## check dependencies: bounds, licences, known vulnerabilities (network)
+	@$(BIN)/python -m pip install --quiet ".[audit]" 2>/dev/null || true
+	@$(BIN)/python deploy/audit.py
 
 bench-turns: setup  ## measure turn taking over recordings
 	@$(BIN)/python -m benchmarks.turns $(ARGS)

@@ -30,9 +30,13 @@ class TomlFile:
     table: dict[str, Any]
     problems: dict[KeyPath, str] = field(default_factory=dict)
     """References to the environment that could not be filled in."""
+    filled_in: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Value from the environment -> the reference that stands for it."""
 
     def problem(self, loc: KeyPath, text: str) -> Problem:
-        """Say what is wrong with a key, on its line."""
+        """Say what is wrong with a key, on its line; what the environment holds may be secret."""
+        for value, reference in self.filled_in.items():
+            text = text.replace(value, reference)
         return Problem(self.name, locate(self.text, loc), dotted(loc), text)
 
 
@@ -63,7 +67,7 @@ def read_toml(
         raise ConfigError([Problem(name, 0, "", "a number has too many digits")]) from error
     problems: dict[KeyPath, str] = {}
     filled = {key: _fill(value, (key,), environ, problems) for key, value in table.items()}
-    return TomlFile(name, path.absolute().parent, text, filled, problems)
+    return TomlFile(name, path.absolute().parent, text, filled, problems, _filled_in(text, environ))
 
 
 def dotted(loc: KeyPath) -> str:
@@ -111,6 +115,13 @@ def _fill(
     for fault in _reference_faults(value, environ):
         problems.setdefault(loc, fault)
     return _REFERENCE.sub(lambda match: _replacement(match, environ), value)
+
+
+def _filled_in(text: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Find what came from the environment, the longest first; a letter or two would be anywhere."""
+    names = {match["name"] for match in _REFERENCE.finditer(text) if match["name"]}
+    values = {environ[name]: f"${{{name}}}" for name in names if len(environ.get(name, "")) > 3}
+    return dict(sorted(values.items(), key=lambda item: -len(item[0])))
 
 
 def _reference_faults(text: str, environ: Mapping[str, str]) -> Iterator[str]:

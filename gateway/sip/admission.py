@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from gateway.sip.digest import DigestRealm, Verdict
-from gateway.sip.message import SipRequest, offered_codecs
+from gateway.sip.message import SipRequest, ambiguity, offered_codecs
 from gateway.sip.strangers import Strangers
 
 _KNOWN = frozenset(
@@ -77,6 +77,8 @@ class AdmissionPolicy:
 
     def decide(self, request: SipRequest, source: str, now_s: float) -> Decision:
         """Judge a request from IP address `source` at wall time `now_s`."""
+        if unclear := ambiguity(request):
+            return Refuse("sip.syntax", 400, f"Bad request: {unclear}")
         if request.method not in _KNOWN and request.is_initial:
             return Refuse("sip.methods", 405, "Method Not Allowed", (("Allow", _ALLOW),))
         if not request.is_initial and request.method in _OFFERING:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
+from gateway.allowance import Allowance
 from gateway.conversation.line import Answered, CallFacts, Digit, Held, HungUp, LineEvent, Resumed
 from gateway.errors import CallRejected, SipError, TransferFailed
 from gateway.sip import pj
@@ -18,6 +19,8 @@ from gateway.sip.outgoing import OutgoingGuard
 from gateway.threads import FrameInlet, FrameOutlet
 
 _ACK_TIMEOUT_S = 8.0  # RFC 3261 says 32 s (timer H): too long for one of four slots
+_DIGITS_PER_S, _DIGITS_AT_ONCE = 20.0, 64
+"""Automatic dialers press ten a second (50 ms on, 50 ms off)."""
 _LAST_BYE_MS = 1000
 """For the BYE of a call that never had an ACK: two transmissions, most likely to nobody."""
 _TRANSFER_TIMEOUT_S = 60.0
@@ -95,6 +98,7 @@ class SipLine:
         self._confirmed = asyncio.Event()
         self._closed = asyncio.Event()
         self._transfer: asyncio.Future[None] | None = None
+        self._digits = Allowance(_DIGITS_AT_ONCE, _DIGITS_AT_ONCE / _DIGITS_PER_S)
         self._hung_up_by_us = False
         self._is_waiting_for_ack = False
 
@@ -261,7 +265,9 @@ class SipLine:
         self.poll_statistics()
 
     def on_digit(self, digit: str, *, by_info: bool) -> None:
-        """A key was pressed."""
+        """A key was pressed; what no finger can press is dropped: each key is an event on disk."""
+        if not self._digits.spend(asyncio.get_running_loop().time()):
+            return
         self._events.put_nowait(Digit(digit, "info" if by_info else "rfc4733"))
 
     def on_transfer_status(self, status: int, reason: str, *, is_final: bool) -> None:

@@ -14,6 +14,7 @@ _COMPACT = {
     "x": "session-expires", "d": "request-disposition", "j": "reject-contact",
 }  # fmt: skip
 _URI_USER = re.compile(r"sips?:(?:([^@;>\s:]*)(?::[^@>\s]*)?@)?([^;>\s]+)", re.IGNORECASE)
+_BLANK_LINE = re.compile(r"(?:\r\n|(?<!\r)\n|\r(?!\n)){2}")
 _STATIC_PAYLOADS = {
     "0": "PCMU",
     "3": "GSM",
@@ -61,12 +62,18 @@ def parse_request(text: str) -> SipRequest:
         ValueError: not a SIP request; says what is wrong.
     """
     # A bare CR ends a line for the library: it must end one here, or headers could be hidden.
-    head, _, body = text.replace("\r\n", "\n").replace("\r", "\n").partition("\n\n")
+    blank = _BLANK_LINE.search(text)
+    head, body = (text[: blank.start()], text[blank.end() :]) if blank else (text, "")
+    head = _with_plain_ends(head)
     first, *lines = head.split("\n")
     parts = first.split(" ")
     if len(parts) != 3 or parts[2].strip() != "SIP/2.0":
         raise ValueError(f"bad request line: {first[:80]!r}")
     return SipRequest(parts[0], parts[1], _headers(lines), body)
+
+
+def _with_plain_ends(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _headers(lines: list[str]) -> dict[str, tuple[str, ...]]:
@@ -102,6 +109,22 @@ def _has_tag(to: str) -> bool:
     return any(key.strip().lower() == "tag" and value.strip() for key, _, value in pairs)
 
 
+def ambiguity(request: SipRequest) -> str:
+    """Say what two readers could read in two ways, empty for nothing.
+
+    What we judge and what the library does must be the same message.
+    """
+    for name in ("from", "to", "call-id", "cseq", "max-forwards", "content-length"):
+        if len(request.headers.get(name, ())) > 1:
+            return f"more than one {name.title()}"  # RFC 3261 section 7.3.1
+    if request.header("cseq").split()[-1:] != [request.method]:
+        return "CSeq is of another method"  # RFC 3261 section 8.1.1.5
+    length = request.header("content-length")
+    if length.isdecimal() and int(length[:9]) > len(request.body.encode("utf-8", "replace")):
+        return "the body is shorter than Content-Length"  # RFC 3261 section 18.3
+    return ""
+
+
 def uri_user(value: str) -> str:
     """User part of the first SIP or tel URI in a header value or URI; empty when it has none."""
     tel = re.search(r"tel:([^;>\s]+)", value, re.IGNORECASE)
@@ -119,7 +142,7 @@ def offered_codecs(sdp: str) -> list[str] | None:
     """
     payloads: list[str] | None = None
     names = dict(_STATIC_PAYLOADS)
-    for line in sdp.replace("\r\n", "\n").split("\n"):
+    for line in _with_plain_ends(sdp).split("\n"):
         if line.startswith("m="):
             if payloads is not None:
                 break

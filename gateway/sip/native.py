@@ -19,6 +19,8 @@ from gateway.sip.admission import Admit, Decision, Refuse
 
 _PRIORITY = 24  # PJSIP_MOD_PRIORITY_TSX_LAYER (16) < ours < PJSIP_MOD_PRIORITY_UA_PROXY_LAYER (32)
 _SOURCE_NAME, _SOURCE_PORT, _MESSAGE, _MESSAGE_LENGTH = 4368, 4416, 4424, 4432
+_PARSED, _METHOD = 4440, 8  # rdata->msg_info.msg, msg->line.req.method.id
+_ACK, _OPTIONS = 2, 5  # pjsip_method_e
 _MAX_MESSAGE = 65535
 TRANSACTION_MS = 8000
 """Five transmissions of a request (0, 0.5, 1.5, 3.5, 7.5 s): then nobody is there."""
@@ -94,6 +96,7 @@ class RequestFilter:
         self._judge = judge
         self._lib = _library()
         self._seen: tuple[bytes, str, int] | None = None
+        self._seen_method = -1
         self._probe = b""
         self._callback = _OnRequest(self._on_request)
         self._module = _Module(
@@ -146,7 +149,7 @@ class RequestFilter:
                 if self._seen:
                     break
         self._probe = b""
-        if self._seen != (text.encode(), host, own_port):
+        if (*(self._seen or ()), self._seen_method) != (text.encode(), host, own_port, _OPTIONS):
             raise SipError(
                 500,
                 "this build of pjsua2 has another memory layout than 2.15.1.post1: "
@@ -163,11 +166,13 @@ class RequestFilter:
         message, source, port = _read(rdata)
         if self._probe and self._probe in message:
             self._seen = (message, source, port)
+            self._seen_method = _method(rdata)
             return 1
         decision = self._judge(message, source, port)
         if isinstance(decision, Admit):
             return 0
-        if isinstance(decision, Refuse):
+        # The library aborts the process when told to answer an ACK, and takes "ack" for one too.
+        if isinstance(decision, Refuse) and _method(rdata) != _ACK:
             self._respond(rdata, decision)
         return 1
 
@@ -201,6 +206,12 @@ def _read(rdata: int) -> tuple[bytes, str, int]:
     if not start or not 0 < length <= _MAX_MESSAGE:
         return b"", source.decode("ascii", "replace"), port
     return ctypes.string_at(start, length), source.decode("ascii", "replace"), port
+
+
+def _method(rdata: int) -> int:
+    """The method as the library has read it (`pjsip_method_e`); -1 without a message."""
+    message = ctypes.c_void_p.from_address(rdata + _PARSED).value
+    return ctypes.c_int.from_address(message + _METHOD).value if message else -1
 
 
 def _link(nodes: list[int]) -> None:

@@ -69,6 +69,7 @@ class Telephone:
 async def telephone(
     *,
     user: str = "200",
+    host: str = "127.0.0.1",
     port: int = 0,
     credentials: Credentials | None = None,
     policy: CallPolicy | None = None,
@@ -78,7 +79,7 @@ async def telephone(
     """A telephone that is on the hook; on leaving it hangs up."""
     media = RtpPeer(impairments=impairments)
     try:
-        async with open_sip_socket(port=port) as sip:
+        async with open_sip_socket(host, port) as sip:
             call = Call(
                 sip, media, user=user, credentials=credentials, policy=policy, codecs=codecs
             )

@@ -36,7 +36,8 @@ def policy(**changes):
 
 def invite(method="INVITE", to="<sip:100@gw>", headers="", body=SDP):
     kind = "Content-Type: application/sdp\r\n" if body else ""
-    return parse_request(f"{method} sip:100@gw SIP/2.0\r\nTo: {to}\r\n{kind}{headers}\r\n{body}")
+    start = f"{method} sip:100@gw SIP/2.0\r\nTo: {to}\r\nCSeq: 1 {method}\r\n"
+    return parse_request(f"{start}{kind}{headers}\r\n{body}")
 
 
 def judged(request, source="10.1.1.1", **changes):
@@ -226,3 +227,24 @@ def test_passwords_cannot_be_tried_without_end():
     assert [attempt("wrong") for _ in range(10)] == ["sip.users"] * 10
     assert attempt("secret") == "sip.strangers.wrong_passwords_per_minute"
     assert attempt("secret", OTHER) == Admit("alice")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    ["CSeq: 2 INVITE\r\n", "t: <sip:other@gw>\r\n", "l: 0\r\nContent-Length: 5\r\n",
+     f"Content-Length: {len(SDP) + 1}\r\n"],
+)  # fmt: skip
+def test_what_can_be_read_in_two_ways_is_refused(headers):
+    assert judged(invite(headers=headers)) == ("sip.syntax", 400)
+
+
+def test_the_method_and_that_of_cseq_are_one():
+    start = "OPTIONS sip:100@gw SIP/2.0\r\nTo: <sip:gw>\r\n"
+    for cseq in ("CSeq: 1 INVITE\r\n", "CSeq: INVITE 1\r\n", "CSeq:\r\n", ""):
+        assert judged(parse_request(f"{start}{cseq}\r\n")) == ("sip.syntax", 400)
+
+
+def test_the_true_length_of_a_body_in_other_letters():
+    body = SDP + "s=\u4e2d\u6587\r\n"
+    length = f"Content-Length: {len(body.encode())}\r\n"
+    assert judged(invite(headers=length, body=body)) == Admit()

@@ -25,7 +25,7 @@ def test_a_request_is_taken_apart():
     assert found.headers["via"] == ("1", "2")
     assert found.first_headers()["via"] == "1"
     assert found.header("none") == ""
-    assert found.body.startswith("v=0\nm=audio")
+    assert found.body.startswith("v=0\r\nm=audio")
 
 
 @pytest.mark.parametrize(

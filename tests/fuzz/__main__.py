@@ -1,0 +1,87 @@
+"""`python -m tests.fuzz`: start a gateway, send it what strangers might, say how it took it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.fuzz.api import fuzz_http
+from tests.fuzz.figures import Figures
+from tests.fuzz.media import fuzz_media
+from tests.fuzz.sip import Peer, fuzz_sdp, fuzz_sip, try_torture
+from tests.fuzz.torture import MESSAGES
+from tests.fuzz.verdict import call_again, faults_after, health
+from tests.support.live_gateway import LiveGateway, live_gateway
+
+TARGETS = ("torture", "sip", "sdp", "rtp", "dtmf", "http")
+CONFIG = {
+    "log": {"level": "info"},
+    "outgoing": {"allow": ["sip:x@127.0.0.1:9"], "calls_per_minute": 5},
+    "agents": {"desk": {"greeting": "Good morning, this is the front desk. How can I help?"}},
+}
+
+
+async def run(gateway: LiveGateway, target: str, seconds: float, seed: int) -> Figures:
+    """Fuzz one target; the figures hold what is wrong, of the answers and of the gateway after."""
+    before = await health(gateway)
+    seen = len(gateway.log)
+    simple: dict[str, Callable[[], Figures]] = {
+        "torture": lambda: _torture(gateway.sip_port),
+        "sip": lambda: fuzz_sip(gateway.sip_port, seconds, seed),
+        "sdp": lambda: fuzz_sdp(gateway.sip_port, seconds, seed),
+        "http": lambda: fuzz_http(gateway.http_port, seconds, seed),
+    }
+    if target in simple:
+        figures = await asyncio.to_thread(simple[target])
+    else:
+        figures = await fuzz_media(target, gateway.uri(), seconds, seed)
+    try:
+        await gateway.free(40)
+        await call_again(gateway)
+        after = await health(gateway)
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is the finding)
+        figures.fault(f"no real call afterwards: {type(error).__name__}: {error}")
+        return figures
+    for fault in faults_after(before, after, gateway.log[seen:]):
+        figures.fault(fault)
+    sys.stdout.write(f"{figures.line()}\n      after: {after.line()}\n")
+    sys.stdout.flush()
+    return figures
+
+
+def _torture(port: int) -> Figures:
+    figures = Figures("torture")
+    peer = Peer(port, figures)
+    for number, message in enumerate(MESSAGES):
+        if wrong := try_torture(peer, message, f"torture{number}x{port}"):
+            figures.fault(f"RFC 4475 {message.section} {message.name}: {wrong}")
+    peer.socket.close()
+    return figures
+
+
+def main() -> int:
+    """Run; exit code 1 when something was found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("targets", nargs="*", choices=(*TARGETS, []), help="default: all")
+    parser.add_argument("--seconds", type=float, default=120.0, help="for each target")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed sends the same")
+    parser.add_argument("--keep", type=Path, help="folder for log and records (default: a new one)")
+    args = parser.parse_args()
+    folder = args.keep or Path(tempfile.mkdtemp(prefix="fuzz-"))
+    faults = 0
+    with live_gateway(folder, CONFIG) as gateway:
+        for target in args.targets or TARGETS:
+            figures = asyncio.run(run(gateway, target, args.seconds, args.seed))
+            faults += len(figures.faults)
+            sys.stdout.writelines(f"FOUND {figures.target}: {text}\n" for text in figures.faults)
+            sys.stdout.flush()
+    sys.stdout.write(f"{faults} findings; log and records: {folder}\n")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
