@@ -66,6 +66,9 @@ def licence_of(found: metadata.Distribution) -> str:
     about = found.metadata
     classes = [c for c in about.get_all("Classifier") or [] if c.startswith("License ::")]
     said = [about.get("License-Expression", ""), *classes, (about.get("License") or "")[:200]]
+    for name in about.get_all("License-File") or []:
+        text = found.read_text(f"licenses/{name}") or found.read_text(name) or ""
+        said.append(text.strip()[:200])
     known = next((text for text in said if text and _GOES_WITH_OURS.search(text)), "")
     return known or _SAYS_NOTHING.get(found.name, "") or next((text for text in said if text), "")
 
