@@ -77,10 +77,8 @@ class AdmissionPolicy:
 
     def decide(self, request: SipRequest, source: str, now_s: float) -> Decision:
         """Judge a request from IP address `source` at wall time `now_s`."""
-        if unclear := ambiguity(request):
-            return Refuse("sip.syntax", 400, f"Bad request: {unclear}")
-        if request.method not in _KNOWN and request.is_initial:
-            return Refuse("sip.methods", 405, "Method Not Allowed", (("Allow", _ALLOW),))
+        if unfit := _unfit(request):
+            return unfit
         if not request.is_initial and request.method in _OFFERING:
             # The library would answer 500; the call goes on as it was (RFC 3261 section 14.2).
             return self._media(request) or Admit()
@@ -177,6 +175,14 @@ def _is_in(source: str, networks: Iterable[Network]) -> bool:
     except ValueError:
         return False
     return any(address in network for network in networks)
+
+
+def _unfit(request: SipRequest) -> Refuse | None:
+    if unclear := ambiguity(request):
+        return Refuse("sip.syntax", 400, f"Bad request: {unclear}")
+    if request.method not in _KNOWN and request.is_initial:
+        return Refuse("sip.methods", 405, "Method Not Allowed", (("Allow", _ALLOW),))
+    return None
 
 
 def _takeover(request: SipRequest) -> Refuse | None:
