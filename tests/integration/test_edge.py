@@ -7,7 +7,6 @@ import os
 import signal
 import ssl
 import stat
-import subprocess
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 from gateway.errors import EdgeError, leaves
 from gateway.probe.sip_messages import Credentials
 from gateway.probe.transactions import open_sip_socket
-from tests.support.edge import edge_config, needs_kamailio, running_edge, target
+from tests.support.edge import edge_config, make_certificate, needs_kamailio, running_edge, target
 from tests.support.gateway_process import free_port
 from tests.support.live_gateway import eventually
 from tests.support.sip_parties import Caller, caller, silence, worker
@@ -340,12 +339,7 @@ def test_callers_wait_when_all_slots_are_taken(folder: Path) -> None:
 
 
 def test_tls(folder: Path, tmp_path: Path) -> None:
-    names = [tmp_path / "cert.pem", tmp_path / "key.pem"]
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-out", names[0], "-keyout", names[1]],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    names = make_certificate(tmp_path)
     tls_port = free_port()
     config = edge_config(
         edge={"tls_certificate": names[0], "tls_key": names[1], "tls_port": tls_port}

@@ -6,12 +6,14 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.baresip import heard_rms, needs_baresip, run_baresip, write_config
 from tests.support.carrier import PASSWORD, Carrier, user_of
-from tests.support.edge import needs_kamailio
+from tests.support.edge import make_certificate, needs_kamailio
 from tests.support.gateway_process import free_port, free_rtp_ports
 from tests.support.live_gateway import LiveGateway, children, eventually, live_gateway
 from tests.support.outside import calling
@@ -19,6 +21,7 @@ from tests.support.outside import calling
 pytestmark = [needs_kamailio, pytest.mark.timeout(120)]
 
 WORKERS = 2
+TLS_PORT = free_port()
 QUIET = {"provider": "openai", "model": "none", "base_url": "http://127.0.0.1:9/v1"}
 
 
@@ -35,6 +38,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, carrier: Carrier) -> Itera
     trunk = {"name": "good", "server": f"127.0.0.1:{carrier.port}", "user": "account",
              "password": PASSWORD, "context": "from-carrier"}  # fmt: skip
     folder = tmp_path_factory.mktemp("edge")
+    certificate = make_certificate(folder)
     (folder / "plans").mkdir()
     (folder / "plans" / "plan.toml").write_text(
         '[[contexts.from-carrier.extensions]]\nname = "desk"\ncalled = "account"\n'
@@ -45,7 +49,13 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, carrier: Carrier) -> Itera
     config: dict[str, Any] = {
         "sip": {"port": free_port(), "rtp_ports": free_rtp_ports(160)},
         "workers": {"count": WORKERS, "edge": "kamailio"},
-        "edge": {"probe_s": 1, "processes": 2},
+        "edge": {
+            "probe_s": 1,
+            "processes": 2,
+            "tls_port": TLS_PORT,
+            "tls_certificate": str(certificate[0]),
+            "tls_key": str(certificate[1]),
+        },
         "outgoing": {"allow": ["+49*"]},
         "trunks": [trunk],
         "dialplan": {"directory": str(folder / "plans")},
@@ -56,7 +66,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, carrier: Carrier) -> Itera
 
 
 def workers(gateway: LiveGateway) -> list[int]:
-    return [pid for pid, line in children(gateway.process.pid) if " worker " in line]
+    return [pid for pid, line in children(gateway.process.pid) if " worker --" in line]
 
 
 def test_a_call_comes_in_and_its_record_names_the_caller(gateway: LiveGateway) -> None:
@@ -103,6 +113,27 @@ def test_registration_and_a_call_over_the_trunk(gateway: LiveGateway, carrier: C
     for port in range(gateway.sip_port + 1, gateway.sip_port + 1 + 2 * WORKERS):
         assert f":{port}" not in text
     assert "X-Gateway" not in text
+
+
+@needs_baresip
+def test_a_telephone_that_speaks_tls_and_srtp_only(gateway: LiveGateway, tmp_path: Path) -> None:
+    folder = tmp_path / "baresip"
+    write_config(
+        folder,
+        "When do you open tomorrow?",
+        2.5,
+        account=";mediaenc=srtp-mand",
+        modules=("srtp", "sndfile"),
+    )
+    before = len(gateway.gateway.calls())
+    told = run_baresip(folder, f"sip:desk@127.0.0.1:{TLS_PORT};transport=tls", 7)
+    assert "Call established" in told, told
+    record = gateway.gateway.wait_for_call(10, after=before)
+    assert record["caller"] == "baresip"
+    assert record["turns"][0]["bot_text_heard"] == "Good morning."
+    # What either side heard was decrypted: it is speech, not noise.
+    assert "open" in " ".join(turn["caller_text"] or "" for turn in record["turns"]).lower()
+    assert heard_rms(folder) > 100
 
 
 def test_a_killed_worker_takes_its_own_call_along_and_nothing_else(gateway: LiveGateway) -> None:
