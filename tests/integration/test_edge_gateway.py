@@ -67,7 +67,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, carrier: Carrier) -> Itera
 
 def workers(gateway: LiveGateway) -> dict[int, int]:
     """Number -> process id."""
-    found = (line.split() + [str(pid)] for pid, line in children(gateway.process.pid))
+    found = ([*line.split(), str(pid)] for pid, line in children(gateway.process.pid))
     return {int(w[w.index("--index") + 1]): int(w[-1]) for w in found if "--index" in w}
 
 
