@@ -46,7 +46,7 @@ class Ignore:
     """Drop it silently: an answer would help a flood more than it would help a caller."""
 
     rule: str = ""
-    """The limit that it broke; empty = no SIP request at all."""
+    """The limit or rule that it broke; empty = no SIP request at all."""
 
 
 Decision = Admit | Refuse | Ignore
@@ -177,7 +177,11 @@ def _is_in(source: str, networks: Iterable[Network]) -> bool:
     return any(address in network for network in networks)
 
 
-def _unfit(request: SipRequest) -> Refuse | None:
+def _unfit(request: SipRequest) -> Refuse | Ignore | None:
+    if request.is_initial and request.method.upper() == "ACK":
+        # Acknowledges nothing.  Where it looks like a merged request (RFC 3261 section 8.2.2.2) the
+        # library would answer it with 482, and abort the process over answering an ACK.
+        return Ignore("sip.syntax")
     if unclear := ambiguity(request):
         return Refuse("sip.syntax", 400, f"Bad request: {unclear}")
     if request.method not in _KNOWN and request.is_initial:

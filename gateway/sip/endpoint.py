@@ -318,6 +318,8 @@ class SipEndpoint:
             decision = self._too_fast() or decision
         if isinstance(decision, Admit) and is_call:
             self._admitted = decision
+        elif isinstance(decision, Ignore):
+            self._sink.on_turned_away(decision.rule, request.method, origin.address)
         elif isinstance(decision, Refuse) and not decision.is_challenge:
             if is_call:
                 self._refused_messages.append((self._facts(request, origin), decision))

@@ -77,6 +77,8 @@ def main() -> int:
         for target in args.targets or TARGETS:
             figures = asyncio.run(run(gateway, target, args.seconds, args.seed))
             faults += len(figures.faults)
+            if figures.faults:
+                (folder / f"last-{target}.bin").write_bytes(b"\n=====\n".join(figures.last))
             sys.stdout.writelines(f"FOUND {figures.target}: {text}\n" for text in figures.faults)
             sys.stdout.flush()
     sys.stdout.write(f"{faults} findings; log and records: {folder}\n")

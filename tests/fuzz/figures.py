@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 
@@ -18,6 +18,8 @@ class Figures:
     """Final answers by status, or whatever else came back."""
     slow_pings: int = 0
     """A liveness check that took more than a second."""
+    last: deque[bytes] = field(default_factory=lambda: deque(maxlen=400))
+    """What was sent last: what did it must be among them."""
     faults: list[str] = field(default_factory=list)
     """What must not happen."""
 
@@ -25,6 +27,7 @@ class Figures:
         """Count one message or packet."""
         self.sent += 1
         self.bytes_sent += len(data)
+        self.last.append(data)
 
     def fault(self, text: str) -> None:
         """Keep the first faults."""

@@ -68,14 +68,17 @@ class Peer:
             "CSeq: 1 OPTIONS", "Max-Forwards: 70", "Content-Length: 0",
         )  # fmt: skip
         data = ("\r\n".join(lines) + "\r\n\r\n").encode()
-        begun = time.monotonic()
+        begun, sent = time.monotonic(), 0.0
         while name.encode() not in self._pongs:
-            if time.monotonic() - begun > _PING_S:
+            now = time.monotonic()
+            if now - begun > _PING_S:
                 self.figures.fault(f"no answer to OPTIONS for {_PING_S:g} s")
                 return False
-            with suppress(OSError):
-                self.socket.send(data)
-            self.drain(0.25)
+            if now - sent > 0.5:
+                sent = now
+                with suppress(OSError):
+                    self.socket.send(data)
+            self.drain(0.002)
         self._pongs.clear()
         self.figures.slow_pings += time.monotonic() - begun > 1.0
         return True

@@ -90,6 +90,16 @@ def test_mutated_invites_over_tcp(gateway: LiveGateway) -> None:
         send_over_tcp(gateway, b"".join(messages))
 
 
+def test_an_ack_that_looks_like_a_merged_request(gateway: LiveGateway) -> None:
+    """The library would answer 482 to it, and abort: two datagrams of a stranger."""
+    first = invite()
+    for method in (b"OPTIONS", b"NOTIFY", b"INVITE"):
+        request = first.replace(b"INVITE", method).replace(b"hostile-", b"merged-" + method)
+        again = request.replace(b"branch=z9hG4bK", b"branch=z9hG4bKagain")
+        acks = [again.replace(method, word) for word in (b"ACK", b"ack")]
+        send_over_udp(gateway, [request, *acks, again, *acks])
+
+
 @pytest.mark.parametrize("size", [4_000, 32_000, 65_000])
 def test_a_giant_header(gateway: LiveGateway, size: int) -> None:
     message = with_header("X-Giant", "x" * size)

@@ -114,7 +114,9 @@ def test_offers(body, verdict):
         ("REFER", "<sip:gw>;tag=x", Admit()),
         ("INVITE", "<sip:gw>;tag=x", Admit()),
         ("INVITE", "<sip:gw;tag=x>", ("sip.allow_sources", 403)),
-        ("ACK", "<sip:gw>", Admit()),
+        ("ACK", "<sip:gw>;tag=x", Admit()),
+        ("ACK", "<sip:gw>", Ignore("sip.syntax")),
+        ("aCk", "<sip:gw;tag=x>", Ignore("sip.syntax")),
         ("BYE", "<sip:gw>;tag=x", Admit()),
     ],
 )
