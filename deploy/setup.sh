@@ -75,6 +75,7 @@ missing_packages() {
     has_library libspeexdsp.so.1 || say libspeexdsp1
     if [[ $WANTED == dev ]]; then
         command -v sipp >/dev/null || say sip-tester
+        compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || say libfaketime
         command -v baresip >/dev/null || say baresip-core
         # The tests start these themselves, with their own data: a database and an S3 store.
         ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || say postgresql

@@ -145,6 +145,8 @@ class Conversation:
             self._set_expectation(expects)
         self._floor.on_frame(now)
         self._listener.on_frame(pcm, chunks, now)
+        if self._ending is None:
+            self._floor.cover(self._listener.taker.unanswered_since, now)
         entered = self._keys.advance(self._call.ear.now_s)
         if entered:
             self._events.put_nowait(DigitsEntered(entered))

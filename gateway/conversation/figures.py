@@ -29,6 +29,8 @@ class TurnFigures:
     first_audio_s: float | None = None
     queued_at: int | None = None
     """Audio time at which the first frame was queued for RTP."""
+    covered_at: int | None = None
+    """Audio time at which a filler was said while the caller's words were still awaited."""
     generated: list[str] = field(default_factory=list)
     answered_at: int | None = None
     """Audio time at which the answer itself began, where a filler was said before."""
@@ -58,7 +60,9 @@ class TurnFigures:
     def record(self, meter: WireMeter) -> TurnRecord:
         """Work out the figures; call it once the wire has seen the turn's last sample."""
         spoke_at = None if self.queued_at is None else meter.first_bot_sample(self.queued_at)
-        gap_ms = self._response_gap_ms(meter, spoke_at)
+        covered = self.covered_at
+        first_at = spoke_at if covered is None else meter.first_bot_sample(covered)
+        gap_ms = self._response_gap_ms(meter, first_at)
         engine_ms = (self._since_asked(self.first_sentence_s) or 0.0) + (self._tts_ms() or 0.0)
         share_ms = None if gap_ms is None else round(max(0.0, gap_ms - engine_ms), 1)
         started = self.turn.onset if self.turn else self.asked_at

@@ -19,6 +19,7 @@ from gateway.conversation.stages import slowest_stage, summary_line
 from gateway.conversation.voice import Voice
 from gateway.providers.contracts import Expect, ToolResult
 from gateway.records.model import HeldBreath
+from gateway.threads import Lane
 from gateway.turn.barge_in import NOD_LASTS
 from gateway.turn.events import (
     BargeInRejected,
@@ -94,6 +95,16 @@ class _BotTurn:
     task: asyncio.Task[None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Cover:
+    """A filler over recognition that takes its time: nobody has the floor yet."""
+
+    since: int
+    """When the caller fell silent."""
+    began: int
+    text: str
+
+
 class Floor:
     """Gives the floor to the bot and takes it back."""
 
@@ -119,6 +130,7 @@ class Floor:
         self._count = 0
         self._began_at = 0
         self._suspected: BargeInSuspected | None = None
+        self._cover: _Cover | None = None
         self._resumes: tuple[int, str] | None = None
         """(when, why): the bot lets the caller finish a nod."""
         self.state = TurnState.LISTENING
@@ -142,6 +154,8 @@ class Floor:
     def move(self, move: Move) -> None:
         """Apply a move of the caller."""
         self.state = after(self.state, move)
+        if move is Move.TURN_DISCARDED:
+            self._cover = None
 
     def on_frame(self, now: int) -> None:
         """Let 20 ms pass."""
@@ -151,6 +165,33 @@ class Floor:
             is_interrupted = self._taker.is_caller_speaking
             for text in self._turn.reply.on_frame(now, may_bridge=not is_interrupted):
                 self._taker.bot_says(text, now)
+
+    def cover(self, since: int | None, now: int) -> None:
+        """Say a filler while recognition owes the text of a turn: its silence is not dead.
+
+        Args:
+            since: when the caller fell silent; None = nothing is owed.
+            now: audio time.
+        """
+        if self._turn is None and self._cover is not None and self._taker.is_caller_speaking:
+            self._cover = None  # the caller goes on
+            self._call.line.outlet.clear()
+        if since is None or self._turn is not None or not self._is_cover_due(since, now):
+            return
+        text = self._fillers.next_text()
+        lane = Lane()
+        for frame in self._voice.rendered(text):
+            lane.put_nowait(frame)
+        self._call.line.outlet.open(lane)
+        self._cover = _Cover(since, now, text)
+        self._call.metrics.fillers.inc()
+        self._call.note("bot_says", text=text, is_filler=True)
+
+    def _is_cover_due(self, since: int, now: int) -> bool:
+        config = self._config.filler
+        if config.after_ms == 0 or (self._cover is not None and self._cover.since == since):
+            return False
+        return now - since >= samples(config.after_ms) and bool(self._fillers)
 
     # --- giving it to the bot ---
 
@@ -202,6 +243,11 @@ class Floor:
         self._taker.bot_busy(now, busy=True)
         if figures.speculative:
             self._call.speculated("released")
+        cover, self._cover = self._cover, None
+        if cover is not None:
+            figures.fillers.insert(0, cover.text)
+            figures.covered_at = cover.began
+        again = again or cover is not None
         quiet_since = now if turn is None or again else turn.speech_end
         sure_at = turn.speech_end + samples(self._sure_ms(turn)) if turn else now
         budget = SilenceBudget(self._config.filler, quiet_since, self._fillers)

@@ -135,6 +135,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--transfer-status", type=int, default=200, help="outcome reported by NOTIFY")
     add("--loss-percent", type=float, default=0.0, help="packets not sent")
     add("--jitter-ms", type=float, default=0.0, help="packets held back by up to so much")
+    add("--reorder-percent", type=float, default=0.0, help="packets overtaken by later ones")
+    add("--duplicate-percent", type=float, default=0.0, help="packets sent twice")
     add("--echo-db", type=float, help="what is heard comes back at this level, such as -20")
     add("--echo-delay-ms", type=float, default=120.0, help="so much later (with --echo-db)")
     return parser
@@ -158,6 +160,8 @@ def _options(given: argparse.Namespace) -> ProbeOptions:
         impairments=Impairments(
             given.loss_percent,
             given.jitter_ms,
+            given.reorder_percent,
+            given.duplicate_percent,
             echo_db=given.echo_db,
             echo_delay_ms=given.echo_delay_ms,
         ),

@@ -176,7 +176,8 @@ class RtpPeer:
         # A pause is no loss: the sequence counts packets, the timestamp counts time.
         self._sequence += self.remote is not None
         if self.remote is not None and not fate.lost:
-            self._emit(packet, fate.delay_s)
+            for _ in range(fate.copies):
+                self._emit(packet, fate.delay_s)
         # What the caller says; an echo or the room behind it is none of that.
         heard = own if event is None and self.remote is not None else np.zeros_like(own)
         self.sent.append(Departure(time.monotonic_ns(), heard, late_s * 1000))

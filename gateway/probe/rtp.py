@@ -15,6 +15,7 @@ _HEADER = struct.Struct("!BBHII")
 _EVENT = struct.Struct("!BBH")
 # RFC 4733 section 2.5.1.4: the end packet is sent three times.
 _END_PACKETS = 3
+_OVERTAKEN_S = 2.5 * PTIME_MS / 1000
 
 
 class RtpSyntaxError(ValueError):
@@ -105,6 +106,10 @@ class Impairments:
     loss_percent: float = 0.0
     jitter_ms: float = 0.0
     """Each packet is held back by 0 to so many milliseconds."""
+    reorder_percent: float = 0.0
+    """So many packets are overtaken by the next two."""
+    duplicate_percent: float = 0.0
+    """So many packets are sent twice."""
     new_ssrc_at_packet: int | None = None
     """From this packet on another SSRC, sequence and timestamp base (a peer's restart)."""
     wrong_payload_type_percent: float = 0.0
@@ -120,6 +125,7 @@ class Fate:
     """What happens to one packet."""
 
     lost: bool = False
+    copies: int = 1
     delay_s: float = 0.0
     is_restart: bool = False
     has_wrong_payload_type: bool = False
@@ -131,15 +137,21 @@ class Fates:
     def __init__(self, impairments: Impairments) -> None:
         self._impairments = impairments
         self._random = random.Random(impairments.seed)  # noqa: S311 - repeatable, not secret
+        self._other = random.Random(-1 - impairments.seed)  # noqa: S311 - as above
+        """For what came later: the calls of a seed stay what they were."""
         self._index = -1
 
     def draw(self) -> Fate:
         """Decide about the next packet."""
         self._index += 1
         bad = self._impairments
+        is_overtaken = self._other.random() * 100 < bad.reorder_percent
+        is_twice = self._other.random() * 100 < bad.duplicate_percent
         return Fate(
             lost=self._random.random() * 100 < bad.loss_percent,
-            delay_s=self._random.random() * bad.jitter_ms / 1000,
+            copies=2 if is_twice else 1,
+            delay_s=self._random.random() * bad.jitter_ms / 1000
+            + (_OVERTAKEN_S if is_overtaken else 0.0),
             is_restart=self._index == bad.new_ssrc_at_packet,
             has_wrong_payload_type=self._random.random() * 100 < bad.wrong_payload_type_percent,
         )

@@ -16,7 +16,7 @@ from gateway.conversation.agent import Agent
 from gateway.conversation.silence_budget import filler_texts
 from gateway.conversation.tools import ToolBox, load_tool
 from gateway.conversation.voice import Voice, render_what_can_be
-from gateway.errors import ProviderUnavailable
+from gateway.errors import ProviderTimeout, ProviderUnavailable
 from gateway.providers import registry
 from gateway.providers.contracts import LanguageModel, SpeechToText, TextToSpeech
 
@@ -111,7 +111,7 @@ class Agents:
         for brain in self._brains.values():
             try:
                 await brain.warm_up()
-            except ProviderUnavailable as error:
+            except (ProviderUnavailable, ProviderTimeout) as error:
                 log.warning("language_model_not_reachable", problem=str(error))
         for agent in self.by_name.values():
             await agent.voice.render_ahead(_fixed_texts(agent.config))

@@ -76,6 +76,8 @@ class CallSession:
         )
         settings = echo and {"tail_ms": echo.tail_ms, "max_delay_ms": echo.max_delay_ms}
         bundle.event("listening", 0.0, echo=settings)
+        self._began_s = asyncio.get_running_loop().time()
+        self._answered_s = self._began_s
         self._live: LiveCall | None = None
         self.wanted_end: End | None = None
         """Why this call is about to be ended from outside."""
@@ -150,6 +152,7 @@ class CallSession:
 
     def _on_answered(self, live: LiveCall) -> None:
         codec = self._line.poll_statistics().codec
+        self._answered_s = asyncio.get_running_loop().time()
         update = {"answered_at": datetime.now(UTC), "codec": codec}
         self._record = self._record.model_copy(update=update)
         self._bundle.update(self.record)
@@ -215,7 +218,16 @@ class CallSession:
             "echo": self._close_echo(),
         }
         record = self.record.model_copy(update=update)
-        return self._bundle.finish(record.ended(datetime.now(UTC), end.reason, end.text, status))
+        ended = record.ended(datetime.now(UTC), end.reason, end.text, status)
+        return self._bundle.finish(ended.model_copy(update=self._lengths()))
+
+    def _lengths(self) -> dict[str, float]:
+        """How long it was; the wall clock may have been set meanwhile."""
+        now_s = asyncio.get_running_loop().time()
+        lengths = {"duration_s": round(now_s - self._began_s, 3)}
+        if self._record.answered_at is not None:
+            lengths["talk_s"] = round(now_s - self._answered_s, 3)
+        return lengths
 
     def _close_echo(self) -> EchoRecord | None:
         """Free the canceller and say what it found."""

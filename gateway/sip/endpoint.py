@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import Protocol
 
@@ -40,6 +41,7 @@ from gateway.sip.native import RequestFilter, limit_transactions, quiet_library
 from gateway.sip.outgoing import OutgoingGuard
 from gateway.sip.strangers import HeldSlot, Strangers
 from gateway.sip.trunk import Trunk, TrunkState
+from gateway.telemetry.process import has_free_files
 from gateway.threads import monotonic_ns
 
 log = structlog.get_logger(__name__)
@@ -51,6 +53,9 @@ _EVENTS_PER_PUMP = 64
 _NEW_CALLS_PER_S = 16
 """The library keeps the two RTP handles of an ended call for half a second, and aborts the process
 when more than 64 are in use."""
+
+_FILES_PER_CALL = 16
+"""RTP and RTCP, sound, events and record, connections of its engines; and some to spare."""
 
 
 class CallSink(Protocol):
@@ -155,7 +160,8 @@ class SipEndpoint:
         async with asyncio.TaskGroup() as group:
             if self._edge is None:
                 for trunk in self._trunks.values():
-                    group.create_task(trunk.keep_addresses())
+                    open_trunk = partial(self._open_trunk, trunk)
+                    group.create_task(trunk.keep_addresses(open_trunk))
             elif not self._edge.is_local:
                 group.create_task(self._keep_edge_addresses(self._edge))
             for number in itertools.count():
@@ -185,6 +191,8 @@ class SipEndpoint:
             raise NoCallSlot(503, f"all {self._config.max_calls} call slots taken")
         if trunk_name and trunk_name not in self._trunks:
             raise SipError(404, f"no trunk named {trunk_name!r}")
+        if trunk_name not in self._accounts:
+            raise SipError(503, f"the server of trunk {trunk_name!r} cannot be found")
         uri = target
         if trunk_name and not target.startswith(("sip:", "sips:")):
             uri = self._trunks[trunk_name].uri(target)
@@ -275,11 +283,23 @@ class SipEndpoint:
         local = account_settings(self._config, self._edge)
         local.idUri = f"sip:voice-gateway@{self._address}"
         self._accounts[""] = _Account(self, "", local)
-        for name, trunk in self._trunks.items():
-            settings = trunk.account_settings(account_settings(self._config, self._edge))
-            account = _Account(self, name, settings)
-            self._accounts[name] = account
-            trunk.attach(account)
+        if self._edge:  # it finds their servers
+            for trunk in self._trunks.values():
+                self._open_trunk(trunk)
+
+    def _open_trunk(self, trunk: Trunk, address: str = "") -> None:
+        """Make a trunk's account, or lead it to another address of its server."""
+        name = trunk.config.name
+        settings = trunk.account_settings(account_settings(self._config, self._edge), address)
+        try:
+            if name in self._accounts:
+                self._accounts[name].modify(settings)
+                return
+            self._accounts[name] = _Account(self, name, settings)
+        except pj.Error as error:
+            trunk.on_registration(503, error.reason, 0)
+        else:
+            trunk.attach(self._accounts[name])
 
     # --- events ---
 
@@ -315,7 +335,7 @@ class SipEndpoint:
         origin = self._origin(request, source, port)
         decision = self._policy.decide(request, source, _wall_s())
         if isinstance(decision, Admit) and is_call:
-            decision = self._too_fast() or decision
+            decision = self._out_of_files() or self._too_fast() or decision
         if isinstance(decision, Admit) and is_call:
             self._admitted = decision
         elif isinstance(decision, Ignore):
@@ -335,6 +355,13 @@ class SipEndpoint:
             return Refuse("sip.call_rate", 503, "Too many calls per second", retry)
         times.append(now_s)
         return None
+
+    def _out_of_files(self) -> Refuse | None:
+        """Refuse a call that could not have its sockets, rather than fail the ones there are."""
+        if has_free_files(_FILES_PER_CALL):
+            return None
+        retry = (("Retry-After", str(self._config.retry_after_s)),)
+        return Refuse("file_descriptors", 503, "No file descriptors left", retry)
 
     def _drop_ended_legs(self) -> None:
         """Delete the library's objects of calls that are over, before their numbers are reused.

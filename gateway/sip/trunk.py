@@ -17,6 +17,8 @@ from gateway.sip.admission import Network
 
 log = structlog.get_logger(__name__)
 
+_LOOK_AGAIN_S = 15.0
+
 
 @dataclass(frozen=True, slots=True)
 class TrunkState:
@@ -73,9 +75,18 @@ class Trunk:
         suffix = "" if kind == "udp" else f";transport={kind}"
         return f"sip:{user}@{self.config.server}{suffix}"
 
-    def account_settings(self, local: pj.AccountConfig) -> pj.AccountConfig:
-        """Fill an account's settings (media and timers come with `local`)."""
+    def account_settings(self, local: pj.AccountConfig, address: str = "") -> pj.AccountConfig:
+        """Fill an account's settings.
+
+        Args:
+            local: media and timers come with it.
+            address: of the server; without one the library finds it, or an edge does.
+        """
         config = self.config
+        host, _, port = config.server.partition(":")
+        if address and address != host:
+            way = f"{address}:{port or 5060};transport={config.transport};lr;hide"
+            local.sipConfig.proxies.append(f"<sip:{way}>")
         domain = config.server
         local.idUri = f"sip:{config.user or 'voice-gateway'}@{domain}"
         local.regConfig.registrarUri = (
@@ -94,9 +105,16 @@ class Trunk:
         """Remember the library's account, for retries."""
         self._account = account
 
-    async def keep_addresses(self) -> None:
-        """Look up the server's addresses now and every five minutes; runs until cancelled."""
+    async def keep_addresses(self, on_address: Callable[[str], None]) -> None:
+        """Look up the server's addresses now and every five minutes; runs until cancelled.
+
+        The library would look names up by itself, and stand still with all calls meanwhile.
+
+        Args:
+            on_address: told the address to use, and again when it is no longer one of the server's.
+        """
         host, _, port = self.config.server.partition(":")
+        used = ""
         while True:
             try:
                 found = await self._loop.getaddrinfo(host, int(port or 5060), family=socket.AF_INET)
@@ -104,9 +122,20 @@ class Trunk:
                 log.warning(
                     "trunk_lookup_failed", trunk=self.config.name, server=host, error=str(error)
                 )
+                if not used and self.wants_registration:
+                    self._not_found(f"cannot look up {host}: {error}")
             else:
-                self.networks = tuple({ipaddress.ip_network(entry[4][0]) for entry in found})
-            await asyncio.sleep(300 if self.networks else 15)
+                addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+                self.networks = tuple(map(ipaddress.ip_network, addresses))
+                if used not in addresses:
+                    used = addresses[0]
+                    on_address(used)
+            await asyncio.sleep(300 if self.networks else _LOOK_AGAIN_S)
+
+    def _not_found(self, reason: str) -> None:
+        failures = self.state.failures + 1
+        name = self.config.name
+        self._publish(TrunkState(name, "failed", 503, reason, 0, failures, _LOOK_AGAIN_S))
 
     def on_registration(self, status: int, reason: str, expires_s: int) -> None:
         """Take the outcome of a REGISTER; schedules the next try after a failure."""

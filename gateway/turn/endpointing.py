@@ -91,6 +91,12 @@ class Endpointer:
         """Where the turn in progress began."""
         return self._onset
 
+    @property
+    def unanswered_since(self) -> int | None:
+        """Since when the caller is quiet while recognition owes the text; None = it does not."""
+        is_owed = self._asked_at is not None and self._answered_at is None
+        return self._speech_end if is_owed else None
+
     def hear(self, chunk: Chunk) -> None:
         """Take a chunk."""
         was_quiet_since = self._quiet.since

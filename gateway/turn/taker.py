@@ -80,6 +80,11 @@ class TurnTaker:
         return self._barge_in is not None
 
     @property
+    def unanswered_since(self) -> int | None:
+        """Since when the caller, whose turn it is, waits for recognition; None = not at all."""
+        return None if self._barge_in is not None else self._endpointer.unanswered_since
+
+    @property
     def may_be_aside(self) -> bool:
         """True while a short utterance over the bot's voice may be "uh-huh" or "wait"."""
         is_over_bot = self._barge_in is not None or self._was_cut_by_speech

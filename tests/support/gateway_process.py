@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +134,10 @@ class GatewayUnderTest:
 
 @contextmanager
 def running_gateway(
-    folder: Path, toml: str = "", environ: Mapping[str, str] | None = None
+    folder: Path,
+    toml: str = "",
+    environ: Mapping[str, str] | None = None,
+    within: Sequence[str] = (),
 ) -> Iterator[GatewayUnderTest]:
     """Run a gateway as long as the context lasts; its end by SIGTERM must give exit code 0.
 
@@ -142,11 +145,12 @@ def running_gateway(
         folder: for configuration, log and records; one gateway each.
         toml: settings merged over the default (free ports, loopback, the offline front desk).
         environ: additional environment.
+        within: a command that runs it in surroundings of its own.
 
     Raises:
         AssertionError: it did not start or did not end properly; the log's end is in the text.
     """
-    gateway = start_gateway(folder, toml, environ)
+    gateway = start_gateway(folder, toml, environ, within)
     running.append(gateway)
     with ExitStack() as stack:
         stack.callback(_remove, gateway)
@@ -163,7 +167,10 @@ def running_gateway(
 
 
 def start_gateway(
-    folder: Path, toml: str = "", environ: Mapping[str, str] | None = None
+    folder: Path,
+    toml: str = "",
+    environ: Mapping[str, str] | None = None,
+    within: Sequence[str] = (),
 ) -> GatewayUnderTest:
     """Start a gateway and do not wait for anything; whoever calls this stops it."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -173,7 +180,7 @@ def start_gateway(
     log = folder / "gateway.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "run", "--config", str(config_path)],
+            [*within, sys.executable, "-m", "gateway", "run", "--config", str(config_path)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

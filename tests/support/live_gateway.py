@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -114,10 +114,13 @@ async def eventually(look: Callable[[], Any], timeout_s: float, what: str) -> An
 
 @contextmanager
 def live_gateway(
-    folder: Path, config: Mapping[str, Any], environ: Mapping[str, str] | None = None
+    folder: Path,
+    config: Mapping[str, Any],
+    environ: Mapping[str, str] | None = None,
+    within: Sequence[str] = (),
 ) -> Iterator[LiveGateway]:
     """Run a gateway until the block is left; its end must be clean."""
-    with running_gateway(folder, _toml(config), environ) as gateway:
+    with running_gateway(folder, _toml(config), environ, within) as gateway:
         yield LiveGateway(gateway)
 
 

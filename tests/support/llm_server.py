@@ -81,6 +81,8 @@ class LlmServer:
     def __init__(self, *script: Answer, default: Answer | None = None, port: int = 0) -> None:
         self.script = deque(script)
         self.default = default or Answer()
+        self.by_model: dict[str, Answer] = {}
+        """Instead of all else, to requests for these models."""
         self.port = port
         self.requests: list[Seen] = []
         self.connections = 0
@@ -159,7 +161,9 @@ class LlmServer:
         """Answer one request; return False to close the connection."""
         if not seen.path.endswith("/chat/completions"):
             return await self._answer_other(seen, writer)
-        answer = self.script.popleft() if self.script else self.default
+        answer = self.by_model.get(seen.body.get("model", "")) or (
+            self.script.popleft() if self.script else self.default
+        )
         if answer.hang:
             await asyncio.Event().wait()
         if answer.status != 200:

@@ -94,8 +94,16 @@ def test_fates_follow_their_percentages_and_repeat():
     assert 0.029 < max(fate.delay_s for fate in fates) <= 0.030
 
 
+def test_packets_are_overtaken_and_doubled():
+    fates = Fates(Impairments(reorder_percent=10, duplicate_percent=20))
+    drawn = [fates.draw() for _ in range(4000)]
+    assert 300 < sum(fate.delay_s > 0.04 for fate in drawn) < 500
+    assert 680 < sum(fate.copies == 2 for fate in drawn) < 920
+    assert not any(fate.lost for fate in drawn)
+
+
 def test_a_clean_network_does_nothing_and_a_restart_comes_once():
     fates = Fates(Impairments(new_ssrc_at_packet=3))
     drawn = [fates.draw() for _ in range(6)]
     assert [fate.is_restart for fate in drawn] == [False, False, False, True, False, False]
-    assert not any(fate.lost or fate.delay_s for fate in drawn)
+    assert not any(fate.lost or fate.delay_s or fate.copies > 1 for fate in drawn)

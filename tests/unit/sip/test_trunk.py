@@ -66,3 +66,40 @@ def test_addresses_and_static_trunks():
         assert Trunk(CONFIG, loop, lambda _: None).uri("100") == "sip:100@sip.example.net"
 
     run(main())
+
+
+def test_a_server_is_looked_up_beside_the_loop_and_followed():
+    answers = [OSError("no name server"), OSError("no name server"), ["10.0.0.1", "10.0.0.2"],
+               ["10.0.0.2", "10.0.0.1"], OSError("gone"), ["10.0.0.3"]]  # fmt: skip
+
+    async def look_up(*_args, **_how):
+        found = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(found, OSError):
+            raise found
+        return [(2, 2, 17, "", (address, 5060)) for address in found]
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.getaddrinfo = look_up
+        states, used = [], []
+        trunk = Trunk(CONFIG, loop, states.append)
+        keeping = asyncio.ensure_future(trunk.keep_addresses(used.append))
+        await asyncio.sleep(16)
+        assert used == []
+        assert [(s.state, s.status, s.failures) for s in states] == [
+            ("failed", 503, 1),
+            ("failed", 503, 2),
+        ]
+        assert "sip.example.net" in states[-1].reason
+        await asyncio.sleep(20)
+        assert used == ["10.0.0.1"]  # whatever the order, as long as it is one of them
+        await asyncio.sleep(600)
+        assert used == ["10.0.0.1"]  # a name server that is gone again changes nothing
+        assert {str(n) for n in trunk.networks} == {"10.0.0.1/32", "10.0.0.2/32"}
+        await asyncio.sleep(400)
+        assert used == ["10.0.0.1", "10.0.0.3"]
+        assert len(states) == 2
+        keeping.cancel()
+        await asyncio.wait([keeping])
+
+    run(main(), limit_s=2000)

@@ -1,0 +1,50 @@
+"""Engines that do not work at the start: who is waited for, and who is not."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gateway.config.models import AgentConfig
+from gateway.errors import ProviderRejected, ProviderTimeout, ProviderUnavailable
+from gateway.process.agents import Agents
+from gateway.providers import registry
+from tests.support.fake_line import ScriptedBrain, ScriptedRecognizer, ScriptedVoice
+
+
+def agents_with(monkeypatch, **failing):
+    engines = {"stt": ScriptedRecognizer(), "llm": ScriptedBrain(), "tts": ScriptedVoice()}
+
+    def failing_warm_up(error):
+        async def warm_up():
+            raise error
+
+        return warm_up
+
+    for kind, error in failing.items():
+        engines[kind].warm_up = failing_warm_up(error)
+    monkeypatch.setattr(registry, "create", lambda kind, _table: engines[kind])
+    return Agents({"desk": AgentConfig(greeting="Hello.")}, Path())
+
+
+@pytest.mark.parametrize("error", [ProviderUnavailable, ProviderTimeout])
+def test_a_language_model_may_come_up_later(monkeypatch, error):
+    agents = agents_with(monkeypatch, llm=error("acme", "nobody there"))
+    asyncio.run(agents.warm_up())
+    assert agents.by_name["desk"].voice.rendered("Hello.")
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        {"llm": ProviderRejected("acme", "the key is refused")},
+        {"stt": ProviderTimeout("acme", "nobody there")},
+        {"tts": ProviderUnavailable("acme", "nobody there")},
+    ],
+)
+def test_nothing_is_served_without_the_others_or_with_a_wrong_key(monkeypatch, failing):
+    agents = agents_with(monkeypatch, **failing)
+    with pytest.raises(type(*failing.values())):
+        asyncio.run(agents.warm_up())
