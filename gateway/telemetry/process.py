@@ -42,9 +42,11 @@ def read_usage(pid: int | None = None) -> ProcessUsage:
 def has_free_files(count: int) -> bool:
     """Say whether this process may open so many more files and sockets; takes some 20 us."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return True
     try:
-        with os.scandir("/proc/self/fd") as entries:
-            return limit == resource.RLIM_INFINITY or sum(1 for _ in entries) + count <= limit
+        with os.scandir("/proc/self/fd") as entries:  # a limit is one of their numbers
+            return sum(int(entry.name) < limit for entry in entries) + count <= limit
     except OSError:  # looking takes one, too
         return False
 
