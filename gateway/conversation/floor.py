@@ -20,7 +20,7 @@ from gateway.conversation.voice import Voice
 from gateway.providers.contracts import Expect, ToolResult
 from gateway.records.model import HeldBreath
 from gateway.threads import Lane
-from gateway.turn.barge_in import NOD_LASTS
+from gateway.turn.barge_in import LASTS
 from gateway.turn.events import (
     BargeInRejected,
     BargeInSuspected,
@@ -35,6 +35,8 @@ from gateway.turn.taker import TurnTaker
 log = structlog.get_logger(__name__)
 
 Cause = Literal["speech", "digit", "operator", "hang_up", "watchdog"]
+_MAY_GO_ON = frozenset({"backchannel", "no_words"})
+"""Rejected, but more of it may tell."""
 _WIRE_SETTLES_MS = 100
 """A cut is heard for one more frame, ramped down; its tick must have come, too."""
 _ASKED_MS = 600
@@ -132,7 +134,7 @@ class Floor:
         self._suspected: BargeInSuspected | None = None
         self._cover: _Cover | None = None
         self._resumes: tuple[int, str] | None = None
-        """(when, why): the bot lets the caller finish a nod."""
+        """(when, why): the bot lets the caller finish."""
         self.state = TurnState.LISTENING
 
     @property
@@ -288,9 +290,9 @@ class Floor:
             self._suspected, self._resumes = event, None
 
     def go_on(self, event: BargeInRejected) -> None:
-        """Go on: at once, or after a nod that the caller has not finished yet."""
-        if event.evidence == "backchannel" and self._taker.is_caller_speaking:
-            self._resumes = (event.now + NOD_LASTS, event.evidence)
+        """Go on: at once, or when a nod or sound is over that the caller has not finished yet."""
+        if event.evidence in _MAY_GO_ON and self._taker.is_caller_speaking:
+            self._resumes = (event.now + LASTS, event.evidence)
         else:
             self.resume(event.evidence)
 
