@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from numpy import fft
 
 from gateway.audio.format import LINE
 
@@ -107,8 +108,8 @@ class EchoPath:
         # The circular correlation is the linear one: the block lies at the end of the window.
         padded = np.zeros(len(x))
         padded[-len(y) :] = y
-        spectrum = np.fft.rfft(padded) * np.fft.rfft(x).conj()
-        products = np.fft.irfft(spectrum, len(x))[: self._lags]
+        spectrum = fft.rfft(padded) * fft.rfft(x).conj()
+        products = fft.irfft(spectrum, len(x))[: self._lags]
         energies = _window_energies(x, _BLOCK_SAMPLES)[::-1]
         self.resemblance = _peak(products, energies, received_energy)[1]
         keep = _MEMORY**self._since_search

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numpy import fft
 
 from gateway.audio.echo_path import Samples
 from gateway.audio.format import LINE
@@ -147,5 +148,5 @@ def _match(echoes: Samples, came: Samples, places: npt.NDArray[np.intp]) -> _Mat
 def convolved(samples: Samples, response: Samples) -> Samples:
     """The part of the convolution that needs nothing from outside `samples`."""
     size = 512 * -(-len(samples) // 512)
-    spectrum = np.fft.rfft(samples, size) * np.fft.rfft(response, size)
-    return np.fft.irfft(spectrum, size)[len(response) - 1 : len(samples)]
+    spectrum = fft.rfft(samples, size) * fft.rfft(response, size)
+    return fft.irfft(spectrum, size)[len(response) - 1 : len(samples)]

@@ -24,6 +24,7 @@ def library_settings(config: SipConfig, log: LibraryLog) -> pj.EpConfig:
     settings.uaConfig.userAgent = f"voice-gateway/{__version__}"
     settings.medConfig.clockRate = LINE.sample_rate_hz
     settings.medConfig.sndClockRate = LINE.sample_rate_hz
+    settings.medConfig.sndAutoCloseTime = -1  # else the clock stops a second after the last call
     settings.medConfig.audioFramePtime = LINE.ptime_ms
     settings.medConfig.channelCount = 1
     settings.medConfig.noVad = True

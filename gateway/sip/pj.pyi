@@ -249,6 +249,7 @@ class UaConfig:
 class MediaConfig:
     clockRate: int
     sndClockRate: int
+    sndAutoCloseTime: int
     audioFramePtime: int
     channelCount: int
     noVad: bool
