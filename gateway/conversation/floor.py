@@ -35,8 +35,8 @@ from gateway.turn.taker import TurnTaker
 log = structlog.get_logger(__name__)
 
 Cause = Literal["speech", "digit", "operator", "hang_up", "watchdog"]
-_MAY_GO_ON = frozenset({"backchannel", "no_words"})
-"""Rejected, but more of it may tell."""
+_MAY_GO_ON = frozenset({"backchannel", "no_words", "echo"})
+"""Rejected, but more of it may tell: an echo ends soon after the bot has."""
 _WIRE_SETTLES_MS = 100
 """A cut is heard for one more frame, ramped down; its tick must have come, too."""
 _ASKED_MS = 600

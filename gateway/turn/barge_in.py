@@ -18,8 +18,8 @@ _STOPPED = samples(96)
 """Silence after which the speech has stopped, or a blip is over."""
 _RESAMPLING = samples(30)
 """What a resampler may hold back of the audio that a transcript covers."""
-_FIRST_ASKS = (samples(160), samples(290), samples(480), samples(640))
-"""After the suspicion; answers take 30 to 80 ms.  The first two must be there for the verdict, the
+_FIRST_ASKS = (samples(140), samples(250), samples(400), samples(560))
+"""After the suspicion; answers take 50 to 150 ms.  The first two must be there for the verdict, the
 others for what was rejected and goes on (`LASTS`)."""
 _LATER_ASKS = samples(400)
 """Between asks while the speech goes on after a rejection."""
@@ -35,6 +35,8 @@ beginnings of sentences in noise of 10 dB, 18 % sound like a nod or like nothing
 6 % after 0.5 s, none after 0.7 s."""
 _TAKES_UP = samples(160)
 """So much sure speech before the reply is heard takes the turn up again, whatever it says."""
+_LONE_WORD = samples(480)
+"""Who has spoken so long and has said one word that is no nod is not going to stop at it."""
 _GOES_ON = samples(1200)
 """Speech so long after a rejection wants the floor."""
 _CERTAIN = 0.8
@@ -170,7 +172,8 @@ class BargeIn:
         is_likely = found == "command" or scene.asks
         if self._voice < (_POSSIBLE if is_likely else _LIKELY):
             return None
-        if found != "command" and not is_final and len(listed) < 2:
+        is_long = self._voice >= _CERTAIN and self._speech_end - self.onset >= _LONE_WORD
+        if found != "command" and not (is_final or is_long) and len(listed) < 2:
             return None
         return _wanted(found, scene, is_final=is_final)
 
