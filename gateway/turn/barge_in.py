@@ -23,8 +23,9 @@ _FIRST_ASKS = (samples(140), samples(250), samples(400), samples(560))
 others for what was rejected and goes on (`LASTS`)."""
 _LATER_ASKS = samples(400)
 """Between asks while the speech goes on after a rejection."""
-_LATE = samples(400)
-"""A transcript that is not there so long after the speech is not waited for any more."""
+_LATE = samples(1200)
+"""A transcript that is not there so long after the speech is not waited for any more; a "stop" that
+a busy recognizer tells late still counts."""
 _WORDS_LOG_PROB = -0.8
 """Noise that recognition makes words of is mostly below, speech seldom."""
 _NOD_LOG_PROB = -0.6
