@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from gateway.probe import voices
 from gateway.probe.timeline import loud_instants
+from tests.support.beside import beside
+from tests.support.llm_server import Answer, LlmServer
 from tests.support.outside import Telephone
 
 HEARD_WITHIN_MS = 2000
@@ -29,6 +34,14 @@ async def is_answered(phone: Telephone, question: str = QUESTION) -> None:
     assert waited_ms <= HEARD_WITHIN_MS, f"{waited_ms:.0f} ms of silence"
     await phone.bot_is_done()
     assert not phone.call.ended.is_set()
+
+
+@contextmanager
+def quick_desk() -> Iterator[dict[str, Any]]:
+    """An agent of few words, behind a language model that is well."""
+    with beside(LlmServer(default=Answer(text="At eight o'clock."))) as llm:
+        model = {"provider": "openai", "model": "quick", "base_url": llm.base_url}
+        yield {"greeting": "Good morning.", "llm": model}
 
 
 def is_quiet(phone: Telephone, silence_ms: int) -> bool:

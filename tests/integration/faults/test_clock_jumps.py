@@ -1,0 +1,54 @@
+"""The wall clock is set two hours ahead and back under a call: nobody hears it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.asking import is_answered, largest_gap_ms
+from tests.support.live_gateway import LiveGateway, live_gateway
+from tests.support.outside import calling, normal_call
+
+LIBRARY = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+
+
+@pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed")
+def test_the_wall_clock_jumps(tmp_path: Path) -> None:
+    offset = tmp_path / "offset"
+    offset.write_text("+0")
+    environ = {
+        "LD_PRELOAD": str(LIBRARY),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DONT_RESET": "1",
+    }
+
+    async def scenario(gateway: LiveGateway) -> None:
+        start_s = time.monotonic()
+        async with calling(gateway.uri()) as phone:
+            await phone.bot_is_done()
+            since_ns = time.monotonic_ns()
+            for jump in ("+7200", "-7200"):
+                offset.write_text(jump)
+                await is_answered(phone)
+            gap_ms = largest_gap_ms(phone, since_ns)
+        took_s = time.monotonic() - start_s
+        record = await gateway.finished(phone.sip_call_id)
+        assert record["end_reason"] == "caller_hung_up"
+        assert sum(bool(turn["caller_text"]) for turn in record["turns"]) == 2
+        assert 3 < record["talk_s"] <= record["duration_s"] < took_s + 1
+        gaps_ms = [t["response_gap_ms"] for t in record["turns"] if t["caller_text"]]
+        assert all(0 < gap < 2500 for gap in gaps_ms)
+        started, ended = record["started_at"], record["ended_at"]
+        assert ended < started, "the clock was not set back"
+        assert gap_ms < 500
+        after = await gateway.finished(await normal_call(gateway.uri()))
+        assert after["end_reason"] == "caller_hung_up"
+
+    config = {"agents": {"desk": {"greeting": "Good morning."}}}
+    with live_gateway(tmp_path / "gateway", config, environ) as gateway:
+        asyncio.run(scenario(gateway))
