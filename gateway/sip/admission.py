@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from gateway.sip.digest import DigestRealm, Verdict
-from gateway.sip.message import SipRequest, ambiguity, offered_codecs
+from gateway.sip.message import SipRequest, ambiguity
+from gateway.sip.offer import descriptions, offered_codecs, structure_fault
 from gateway.sip.strangers import Strangers
 
 _KNOWN = frozenset(
@@ -156,10 +157,11 @@ class AdmissionPolicy:
         return Refuse("sip.session_min_s", 422, "Session Interval Too Small", headers)
 
     def _media(self, request: SipRequest) -> Refuse | None:
-        if not request.body.strip() or "sdp" not in request.header("content-type").lower():
+        found = descriptions(request)
+        if not found:
             return None
         try:
-            offered = offered_codecs(request.body)
+            offered = offered_codecs(found[0])
         except ValueError as error:
             return Refuse("sdp", 400, f"Bad SDP: {error}")
         if offered is None:
@@ -184,9 +186,19 @@ def _unfit(request: SipRequest) -> Refuse | Ignore | None:
         return Ignore("sip.syntax")
     if unclear := ambiguity(request):
         return Refuse("sip.syntax", 400, f"Bad request: {unclear}")
+    for description in descriptions(request):
+        if fault := structure_fault(description):
+            return _bad_description(request, fault)
     if request.method not in _KNOWN and request.is_initial:
         return Refuse("sip.methods", 405, "Method Not Allowed", (("Allow", _ALLOW),))
     return None
+
+
+def _bad_description(request: SipRequest, fault: str) -> Refuse | Ignore:
+    """An answer of the peer in an ACK can only be dropped: the call then ends without one."""
+    if request.method.upper() == "ACK":
+        return Ignore("sdp")
+    return Refuse("sdp", 400, f"Bad SDP: {fault}")
 
 
 def _takeover(request: SipRequest) -> Refuse | None:

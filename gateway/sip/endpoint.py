@@ -17,7 +17,7 @@ from typing import Protocol
 
 import structlog
 
-from gateway.allowance import Muffler
+from gateway.allowance import Allowance, Muffler
 from gateway.audio.format import LINE
 from gateway.config.models import OutgoingConfig, SipConfig, TrunkConfig
 from gateway.conversation.line import CallFacts
@@ -36,8 +36,9 @@ from gateway.sip.library import (
     transport_settings,
 )
 from gateway.sip.media_port import CallMediaPort
-from gateway.sip.message import SipRequest, parse_request, uri_user
+from gateway.sip.message import SipRequest, parse_answer, parse_request, uri_user
 from gateway.sip.native import RequestFilter, limit_transactions, quiet_library
+from gateway.sip.offer import audio_lines, descriptions, structure_fault
 from gateway.sip.outgoing import OutgoingGuard
 from gateway.sip.strangers import HeldSlot, Strangers
 from gateway.sip.trunk import Trunk, TrunkState
@@ -56,6 +57,9 @@ when more than 64 are in use."""
 
 _FILES_PER_CALL = 16
 """RTP and RTCP, sound, events and record, connections of its engines; and some to spare."""
+
+_OFFERS_PER_S = 3
+"""Within calls, of up to two streams each; for the same reason."""
 
 
 class CallSink(Protocol):
@@ -122,6 +126,7 @@ class SipEndpoint:
         self._policy = self._make_policy()
         self._refused_messages: deque[tuple[CallFacts, Refuse]] = deque()
         self._admitted_s: deque[float] = deque(maxlen=_NEW_CALLS_PER_S)
+        self._offers = Allowance(_OFFERS_PER_S, 1.0)
         self._admitted = Admit()
         """The last decision for a call: the library hands it over before it takes another."""
         self._muffler = Muffler()
@@ -263,7 +268,7 @@ class SipEndpoint:
         set_codecs(self._lib, self._config.codecs)
         self._lib.libStart()
         self._lib.audDevManager().setNullDev()
-        self._filter = RequestFilter(self._judge)
+        self._filter = RequestFilter(self._judge, self._may_pass)
         if self._edge or "udp" in self._config.transports:
             address = (self._edge.bind or EVERYWHERE) if self._edge else self._config.bind
             self._filter.self_test(address, self._config.port, self._pump_once)
@@ -335,7 +340,9 @@ class SipEndpoint:
         origin = self._origin(request, source, port)
         decision = self._policy.decide(request, source, _wall_s())
         if isinstance(decision, Admit) and is_call:
-            decision = self._out_of_files() or self._too_fast() or decision
+            decision = self._out_of_files() or self._too_fast(request) or decision
+        elif isinstance(decision, Admit) and not request.is_initial:
+            decision = self._too_many_offers(request) or decision
         if isinstance(decision, Admit) and is_call:
             self._admitted = decision
         elif isinstance(decision, Ignore):
@@ -347,14 +354,34 @@ class SipEndpoint:
                 self._sink.on_turned_away(decision.rule, request.method, origin.address)
         return decision
 
-    def _too_fast(self) -> Refuse | None:
+    def _may_pass(self, answer: bytes) -> bool:
+        """Judge an answer to a request of ours: what it describes must not harm the library."""
+        try:
+            found = descriptions(parse_answer(answer.decode("utf-8", "replace")))
+        except ValueError:
+            return False
+        if any(map(structure_fault, found)):
+            self._sink.on_turned_away("sdp", "answer", "")
+            return False
+        return True
+
+    def _too_fast(self, request: SipRequest) -> Refuse | None:
         """Refuse what is more than the library can clear away."""
         now_s, times = self._loop.time(), self._admitted_s
-        if len(times) == _NEW_CALLS_PER_S and now_s - times[0] < 1.0:
+        streams = max(1, sum(map(audio_lines, descriptions(request))))
+        room = _NEW_CALLS_PER_S - streams
+        if len(times) > room and now_s - times[-1 - room] < 1.0:
             retry = (("Retry-After", str(self._config.retry_after_s)),)
             return Refuse("sip.call_rate", 503, "Too many calls per second", retry)
-        times.append(now_s)
+        times.extend([now_s] * streams)
         return None
+
+    def _too_many_offers(self, request: SipRequest) -> Refuse | None:
+        """The same for offers within calls: a stream that comes and goes takes new handles."""
+        offers = descriptions(request)
+        if not offers or request.method.upper() == "ACK" or self._offers.spend(self._loop.time()):
+            return None
+        return Refuse("sip.offer_rate", 491, "Too many offers per second")
 
     def _out_of_files(self) -> Refuse | None:
         """Refuse a call that could not have its sockets, rather than fail the ones there are."""

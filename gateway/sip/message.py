@@ -1,4 +1,4 @@
-"""A SIP request as text: start line, headers, SDP offer.  Pure and lenient."""
+"""A SIP request as text: start line, headers, body.  Pure and lenient."""
 
 from __future__ import annotations
 
@@ -15,14 +15,6 @@ _COMPACT = {
 }  # fmt: skip
 _URI_USER = re.compile(r"sips?:(?:([^@;>\s:]*)(?::[^@>\s]*)?@)?([^;>\s]+)", re.IGNORECASE)
 _BLANK_LINE = re.compile(r"(?:\r\n|(?<!\r)\n|\r(?!\n)){2}")
-_STATIC_PAYLOADS = {
-    "0": "PCMU",
-    "3": "GSM",
-    "4": "G723",
-    "8": "PCMA",
-    "9": "G722",
-    "18": "G729",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +53,36 @@ def parse_request(text: str) -> SipRequest:
     Raises:
         ValueError: not a SIP request; says what is wrong.
     """
-    # A bare CR ends a line for the library: it must end one here, or headers could be hidden.
-    blank = _BLANK_LINE.search(text)
-    head, body = (text[: blank.start()], text[blank.end() :]) if blank else (text, "")
-    head = _with_plain_ends(head)
-    first, *lines = head.split("\n")
+    first, headers, body = _taken_apart(text)
     parts = first.split(" ")
     if len(parts) != 3 or parts[2].strip() != "SIP/2.0":
         raise ValueError(f"bad request line: {first[:80]!r}")
-    return SipRequest(parts[0], parts[1], _headers(lines), body)
+    return SipRequest(parts[0], parts[1], headers, body)
 
 
-def _with_plain_ends(text: str) -> str:
+def parse_answer(text: str) -> SipRequest:
+    """Read a response, as a message without method whose `uri` is the status.
+
+    Raises:
+        ValueError: not a SIP response.
+    """
+    first, headers, body = _taken_apart(text)
+    version, _, rest = first.partition(" ")
+    if version != "SIP/2.0":
+        raise ValueError(f"bad status line: {first[:80]!r}")
+    return SipRequest("", rest.partition(" ")[0], headers, body)
+
+
+def _taken_apart(text: str) -> tuple[str, dict[str, tuple[str, ...]], str]:
+    blank = _BLANK_LINE.search(text)
+    head, body = (text[: blank.start()], text[blank.end() :]) if blank else (text, "")
+    head = with_plain_ends(head)
+    first, *lines = head.split("\n")
+    return first, _headers(lines), body
+
+
+def with_plain_ends(text: str) -> str:
+    """Give every line the same end; a bare CR ends one for the library too."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -114,7 +124,7 @@ def ambiguity(request: SipRequest) -> str:
 
     What we judge and what the library does must be the same message.
     """
-    for name in ("from", "to", "call-id", "cseq", "max-forwards", "content-length"):
+    for name in ("from", "to", "call-id", "cseq", "max-forwards", "content-length", "content-type"):
         if len(request.headers.get(name, ())) > 1:
             return f"more than one {name.title()}"  # RFC 3261 section 7.3.1
     if request.header("cseq").split()[-1:] != [request.method]:
@@ -132,33 +142,3 @@ def uri_user(value: str) -> str:
         return tel.group(1)
     match = _URI_USER.search(value)
     return (match.group(1) or "") if match else ""
-
-
-def offered_codecs(sdp: str) -> list[str] | None:
-    """Upper-case names of the audio codecs an SDP offers, in order; None when there is no audio.
-
-    Raises:
-        ValueError: an audio line that cannot be read.
-    """
-    payloads: list[str] | None = None
-    names = dict(_STATIC_PAYLOADS)
-    for line in _with_plain_ends(sdp).split("\n"):
-        if line.startswith("m="):
-            if payloads is not None:
-                break
-            if line.startswith("m=audio"):
-                payloads = _payloads(line)
-        elif line.startswith("a=rtpmap:") and payloads is not None:
-            number, _, codec = line[9:].partition(" ")
-            names[number.strip()] = codec.split("/")[0].strip().upper()
-    if payloads is None:
-        return None
-    return [names.get(number, f"PT{number}") for number in payloads]
-
-
-def _payloads(line: str) -> list[str]:
-    parts = line.split()
-    port = parts[1].split("/")[0] if len(parts) > 1 else ""
-    if len(parts) < 4 or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"bad media line: {line[:80]!r}")
-    return parts[3:]

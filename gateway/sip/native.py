@@ -18,6 +18,7 @@ from gateway.sip import pj
 from gateway.sip.admission import Admit, Decision, Refuse
 
 _PRIORITY = 24  # PJSIP_MOD_PRIORITY_TSX_LAYER (16) < ours < PJSIP_MOD_PRIORITY_UA_PROXY_LAYER (32)
+_BEFORE_TRANSACTIONS = 12  # PJSIP_MOD_PRIORITY_TRANSPORT_LAYER (8) < this < TSX_LAYER
 _SOURCE_NAME, _SOURCE_PORT, _MESSAGE, _MESSAGE_LENGTH = 4368, 4416, 4424, 4432
 _PARSED, _METHOD = 4440, 8  # rdata->msg_info.msg, msg->line.req.method.id
 _ACK, _OPTIONS = 2, 5  # pjsip_method_e
@@ -56,7 +57,7 @@ class _Module(ctypes.Structure):
         ("stop", ctypes.c_void_p),
         ("unload", ctypes.c_void_p),
         ("on_rx_request", _OnRequest),
-        ("on_rx_response", ctypes.c_void_p),
+        ("on_rx_response", _OnRequest),
         ("on_tx_request", ctypes.c_void_p),
         ("on_tx_response", ctypes.c_void_p),
         ("on_tsx_state", ctypes.c_void_p),
@@ -92,8 +93,10 @@ def transactions_of(timeout_ms: int) -> Iterator[None]:
 class RequestFilter:
     """Puts `judge` in front of pjsua.  Lives as long as the endpoint; loop thread only."""
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: Judge, may_pass: Callable[[bytes], bool]) -> None:
+        """Take who judges requests, and who says of a response whether the library may see it."""
         self._judge = judge
+        self._may_pass = may_pass
         self._lib = _library()
         self._seen: tuple[bytes, str, int] | None = None
         self._seen_method = -1
@@ -106,11 +109,17 @@ class RequestFilter:
             on_rx_request=self._callback,
         )
         self._endpoint = self._lib.pjsua_get_pjsip_endpt()
-        status = self._lib.pjsip_endpt_register_module(
-            self._endpoint, ctypes.addressof(self._module)
+        self._answer_callback = _OnRequest(self._on_answer)
+        self._answer_module = _Module(
+            name=_Str.of("mod-answers"),
+            id=-1,
+            priority=_BEFORE_TRANSACTIONS,
+            on_rx_response=self._answer_callback,
         )
-        if status:
-            raise SipError(500, f"cannot register the admission module: pj status {status}")
+        for module in (self._module, self._answer_module):
+            status = self._lib.pjsip_endpt_register_module(self._endpoint, ctypes.addressof(module))
+            if status:
+                raise SipError(500, f"cannot register the admission module: pj status {status}")
 
     def dialogs(self) -> int:
         """SIP dialogs that the library holds."""
@@ -155,6 +164,12 @@ class RequestFilter:
                 "this build of pjsua2 has another memory layout than 2.15.1.post1: "
                 "pip install pjsua2-python==2.15.1.post1",
             )
+
+    def _on_answer(self, rdata: int) -> int:
+        try:
+            return 0 if self._may_pass(_read(rdata)[0]) else 1
+        except Exception:  # noqa: BLE001 (a C caller above us: an exception would be lost)
+            return 1
 
     def _on_request(self, rdata: int) -> int:
         try:

@@ -115,6 +115,12 @@ HOSTILE = {
     "sdp without media": with_body("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"),
     "sdp without version": with_body(GOOD_SDP.replace("v=0\r\n", "")),
     "sdp without address": with_body(GOOD_SDP.replace("c=IN IP4 127.0.0.1\r\n", "")),
+    "sdp of no port and no address": with_body(
+        GOOD_SDP.replace("c=IN IP4 127.0.0.1\r\n", "").replace("audio 40000", "audio 0")
+    ),
+    "sdp of 15 audio streams": with_body(GOOD_SDP + "m=audio 40002 RTP/AVP 0\r\n" * 14),
+    "sdp of 15 audio streams again": with_body(GOOD_SDP + "m=audio 40002 RTP/AVP 0\r\n" * 14),
+    "sdp of 15 audio streams once more": with_body(GOOD_SDP + "m=audio 40002 RTP/AVP 0\r\n" * 14),
     "sdp of ipv6": with_body(GOOD_SDP.replace("IP4 127.0.0.1", "IP6 ::1")),
     "sdp of a bad address": with_body(GOOD_SDP.replace("IP4 127.0.0.1", "IP4 999.1.1.1")),
     "sdp of multicast": with_body(GOOD_SDP.replace("c=IN IP4 127.0.0.1", "c=IN IP4 239.1.1.1/1")),

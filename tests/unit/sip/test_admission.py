@@ -14,7 +14,7 @@ from gateway.sip.strangers import HeldSlot, Strangers
 from tests.unit.sip.test_digest import client
 
 NOW = 1_700_000_000.0
-SDP = "v=0\r\nm=audio 4000 RTP/AVP 0\r\n"
+SDP = "v=0\r\nc=IN IP4 10.0.0.9\r\nm=audio 4000 RTP/AVP 0\r\n"
 REALM = DigestRealm("gw", {"alice": "secret"}, b"key")
 
 
@@ -94,9 +94,9 @@ def test_a_full_gateway_says_when_to_try_again():
     ("body", "verdict"),
     [
         ("", Admit()),
-        ("v=0\r\nm=audio 4000 RTP/AVP 8 0\r\n", Admit()),
-        ("v=0\r\nm=audio 4000 RTP/AVP 18\r\n", ("sip.codecs", 488)),
-        ("v=0\r\nm=video 4000 RTP/AVP 0\r\n", ("sdp", 488)),
+        ("v=0\r\nc=IN IP4 10.0.0.9\r\nm=audio 4000 RTP/AVP 8 0\r\n", Admit()),
+        ("v=0\r\nc=IN IP4 10.0.0.9\r\nm=audio 4000 RTP/AVP 18\r\n", ("sip.codecs", 488)),
+        ("v=0\r\nc=IN IP4 10.0.0.9\r\nm=video 4000 RTP/AVP 0\r\n", ("sdp", 488)),
         ("m=audio x y z\r\n", ("sdp", 400)),
     ],
 )
@@ -135,10 +135,10 @@ def test_nobody_takes_over_a_call(name):
     [
         ("INVITE", SDP, Admit()),
         ("INVITE", "", Admit()),
-        ("INVITE", "v=0\r\nm=audio 4000 RTP/AVP 18\r\n", ("sip.codecs", 488)),
-        ("UPDATE", "v=0\r\nm=audio 4000 RTP/AVP 18\r\n", ("sip.codecs", 488)),
-        ("INVITE", "v=0\r\nm=image 4000 udptl t38\r\n", ("sdp", 488)),
-        ("ACK", "v=0\r\nm=audio 4000 RTP/AVP 18\r\n", Admit()),
+        ("INVITE", "v=0\r\nc=IN IP4 10.0.0.9\r\nm=audio 4000 RTP/AVP 18\r\n", ("sip.codecs", 488)),
+        ("UPDATE", "v=0\r\nc=IN IP4 10.0.0.9\r\nm=audio 4000 RTP/AVP 18\r\n", ("sip.codecs", 488)),
+        ("INVITE", "v=0\r\nc=IN IP4 10.0.0.9\r\nm=image 4000 udptl t38\r\n", ("sdp", 488)),
+        ("ACK", "v=0\r\nc=IN IP4 10.0.0.9\r\nm=audio 4000 RTP/AVP 18\r\n", Admit()),
     ],
 )
 def test_offers_within_a_call(method, body, verdict):

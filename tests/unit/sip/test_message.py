@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sip.message import offered_codecs, parse_request, uri_user
+from gateway.sip.message import parse_answer, parse_request, uri_user
+from gateway.sip.offer import offered_codecs
 
 SDP = "v=0\r\nm=audio 4000 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"
 
@@ -122,3 +123,14 @@ def test_long_headers_are_read_in_no_time(part):
         found = request(f"To: <sip:a>{part * 20000}{tail}")
         assert found.is_initial in (True, False)
         uri_user(found.header("to"))
+
+
+def test_an_answer_is_taken_apart():
+    found = parse_answer("SIP/2.0 200 OK\r\nc: application/sdp\r\n\r\nv=0")
+    assert (found.uri, found.header("content-type"), found.body) == (
+        "200",
+        "application/sdp",
+        "v=0",
+    )
+    with pytest.raises(ValueError, match="bad status line"):
+        parse_answer("INVITE sip:a SIP/2.0\r\n\r\n")
