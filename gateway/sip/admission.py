@@ -78,8 +78,6 @@ class AdmissionPolicy:
 
     def decide(self, request: SipRequest, source: str, now_s: float) -> Decision:
         """Judge a request from IP address `source` at wall time `now_s`."""
-        if unfit := _unfit(request):
-            return unfit
         if not request.is_initial and request.method in _OFFERING:
             # The library would answer 500; the call goes on as it was (RFC 3261 section 14.2).
             return self._media(request) or Admit()
@@ -179,7 +177,11 @@ def _is_in(source: str, networks: Iterable[Network]) -> bool:
     return any(address in network for network in networks)
 
 
-def _unfit(request: SipRequest) -> Refuse | Ignore | None:
+def unfit(request: SipRequest) -> Refuse | Ignore | None:
+    """Say what to do with what the library cannot take or could read otherwise; None = it is fit.
+
+    To be asked before the library's transactions see the request.
+    """
     if request.is_initial and request.method.upper() == "ACK":
         # Acknowledges nothing.  Where it looks like a merged request (RFC 3261 section 8.2.2.2) the
         # library would answer it with 482, and abort the process over answering an ACK.

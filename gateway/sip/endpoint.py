@@ -17,7 +17,7 @@ from typing import Protocol
 
 import structlog
 
-from gateway.allowance import Allowance, Muffler
+from gateway.allowance import Muffler
 from gateway.audio.format import LINE
 from gateway.config.models import OutgoingConfig, SipConfig, TrunkConfig
 from gateway.conversation.line import CallFacts
@@ -27,6 +27,7 @@ from gateway.sip.admission import AdmissionPolicy, Admit, Decision, Ignore, Netw
 from gateway.sip.call import Leg, SipLine
 from gateway.sip.digest import DigestRealm
 from gateway.sip.edge_peer import EdgePeer, Origin
+from gateway.sip.gate import Gate
 from gateway.sip.library import (
     EVERYWHERE,
     LibraryLog,
@@ -36,13 +37,11 @@ from gateway.sip.library import (
     transport_settings,
 )
 from gateway.sip.media_port import CallMediaPort
-from gateway.sip.message import SipRequest, parse_answer, parse_request, uri_user
+from gateway.sip.message import SipRequest, parse_request, uri_user
 from gateway.sip.native import RequestFilter, limit_transactions, quiet_library
-from gateway.sip.offer import audio_lines, descriptions, structure_fault
 from gateway.sip.outgoing import OutgoingGuard
 from gateway.sip.strangers import HeldSlot, Strangers
 from gateway.sip.trunk import Trunk, TrunkState
-from gateway.telemetry.process import has_free_files
 from gateway.threads import monotonic_ns
 
 log = structlog.get_logger(__name__)
@@ -51,15 +50,6 @@ _PUMP_S = 0.01
 _PUMPS_PER_LOOK = 3
 """A look takes 50 us; 30 ms and a bit is never in step with packets of 20 ms."""
 _EVENTS_PER_PUMP = 64
-_NEW_CALLS_PER_S = 16
-"""The library keeps the two RTP handles of an ended call for half a second, and aborts the process
-when more than 64 are in use."""
-
-_FILES_PER_CALL = 16
-"""RTP and RTCP, sound, events and record, connections of its engines; and some to spare."""
-
-_OFFERS_PER_S = 3
-"""Within calls, of up to two streams each; for the same reason."""
 
 
 class CallSink(Protocol):
@@ -123,10 +113,8 @@ class SipEndpoint:
         self._outgoing = OutgoingGuard(outgoing, trunks, sink.on_outgoing_refused)
         self._accounts: dict[str, _Account] = {}
         self._filter: RequestFilter | None = None
-        self._policy = self._make_policy()
+        self._gate = Gate(self._make_policy(), config.retry_after_s, self._loop.time)
         self._refused_messages: deque[tuple[CallFacts, Refuse]] = deque()
-        self._admitted_s: deque[float] = deque(maxlen=_NEW_CALLS_PER_S)
-        self._offers = Allowance(_OFFERS_PER_S, 1.0)
         self._admitted = Admit()
         """The last decision for a call: the library hands it over before it takes another."""
         self._muffler = Muffler()
@@ -268,7 +256,7 @@ class SipEndpoint:
         set_codecs(self._lib, self._config.codecs)
         self._lib.libStart()
         self._lib.audDevManager().setNullDev()
-        self._filter = RequestFilter(self._judge, self._may_pass)
+        self._filter = RequestFilter(self._screen, self._judge, self._gate.may_pass)
         if self._edge or "udp" in self._config.transports:
             address = (self._edge.bind or EVERYWHERE) if self._edge else self._config.bind
             self._filter.self_test(address, self._config.port, self._pump_once)
@@ -326,69 +314,30 @@ class SipEndpoint:
         elif self._muffler.passes("library", self._loop.time()):
             log.warning("sip_library", text=text, not_logged=self._muffler.held_back("library"))
 
-    def _judge(self, message: bytes, source: str, port: int) -> Decision | None:
-        flood = self._policy.flooded(source, self._loop.time())
-        if flood is not None:
-            self._sink.on_turned_away(flood.rule, "", source)
-            return flood
+    def _screen(self, message: bytes, source: str, port: int) -> Decision:
+        decision, request = self._gate.screen(message, source)
+        self._tell(decision, request, source, port)
+        return decision
+
+    def _judge(self, message: bytes, source: str, port: int) -> Decision:
         self._drop_ended_legs()
-        try:
-            request = parse_request(message.decode("utf-8", "replace"))
-        except ValueError:
-            return Ignore()
+        decision, request = self._gate.judge(message, source)
+        self._tell(decision, request, source, port)
+        return decision
+
+    def _tell(self, decision: Decision, request: SipRequest, source: str, port: int) -> None:
+        """Keep the decision over a call for `on_incoming`; tell of what was turned away."""
         is_call = request.is_initial and request.method == "INVITE"
-        origin = self._origin(request, source, port)
-        decision = self._policy.decide(request, source, _wall_s())
-        if isinstance(decision, Admit) and is_call:
-            decision = self._out_of_files() or self._too_fast(request) or decision
-        elif isinstance(decision, Admit) and not request.is_initial:
-            decision = self._too_many_offers(request) or decision
-        if isinstance(decision, Admit) and is_call:
-            self._admitted = decision
+        if isinstance(decision, Admit):
+            self._admitted = decision if is_call else self._admitted
         elif isinstance(decision, Ignore):
-            self._sink.on_turned_away(decision.rule, request.method, origin.address)
-        elif isinstance(decision, Refuse) and not decision.is_challenge:
+            self._sink.on_turned_away(decision.rule or "sip.syntax", request.method, source)
+        elif not decision.is_challenge:
+            origin = self._origin(request, source, port)
             if is_call:
                 self._refused_messages.append((self._facts(request, origin), decision))
             else:
                 self._sink.on_turned_away(decision.rule, request.method, origin.address)
-        return decision
-
-    def _may_pass(self, answer: bytes) -> bool:
-        """Judge an answer to a request of ours: what it describes must not harm the library."""
-        try:
-            found = descriptions(parse_answer(answer.decode("utf-8", "replace")))
-        except ValueError:
-            return False
-        if any(map(structure_fault, found)):
-            self._sink.on_turned_away("sdp", "answer", "")
-            return False
-        return True
-
-    def _too_fast(self, request: SipRequest) -> Refuse | None:
-        """Refuse what is more than the library can clear away."""
-        now_s, times = self._loop.time(), self._admitted_s
-        streams = max(1, sum(map(audio_lines, descriptions(request))))
-        room = _NEW_CALLS_PER_S - streams
-        if len(times) > room and now_s - times[-1 - room] < 1.0:
-            retry = (("Retry-After", str(self._config.retry_after_s)),)
-            return Refuse("sip.call_rate", 503, "Too many calls per second", retry)
-        times.extend([now_s] * streams)
-        return None
-
-    def _too_many_offers(self, request: SipRequest) -> Refuse | None:
-        """The same for offers within calls: a stream that comes and goes takes new handles."""
-        offers = descriptions(request)
-        if not offers or request.method.upper() == "ACK" or self._offers.spend(self._loop.time()):
-            return None
-        return Refuse("sip.offer_rate", 491, "Too many offers per second")
-
-    def _out_of_files(self) -> Refuse | None:
-        """Refuse a call that could not have its sockets, rather than fail the ones there are."""
-        if has_free_files(_FILES_PER_CALL):
-            return None
-        retry = (("Retry-After", str(self._config.retry_after_s)),)
-        return Refuse("file_descriptors", 503, "No file descriptors left", retry)
 
     def _drop_ended_legs(self) -> None:
         """Delete the library's objects of calls that are over, before their numbers are reused.

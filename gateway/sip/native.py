@@ -27,8 +27,8 @@ TRANSACTION_MS = 8000
 """Five transmissions of a request (0, 0.5, 1.5, 3.5, 7.5 s): then nobody is there."""
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
 
-Judge = Callable[[bytes, str, int], Decision | None]
-"""(request, source address, source port) -> decision; None = drop."""
+Judge = Callable[[bytes, str, int], Decision]
+"""(request, source address, source port) -> decision."""
 
 
 class _Str(ctypes.Structure):
@@ -93,30 +93,39 @@ def transactions_of(timeout_ms: int) -> Iterator[None]:
 class RequestFilter:
     """Puts `judge` in front of pjsua.  Lives as long as the endpoint; loop thread only."""
 
-    def __init__(self, judge: Judge, may_pass: Callable[[bytes], bool]) -> None:
-        """Take who judges requests, and who says of a response whether the library may see it."""
+    def __init__(self, screen: Judge, judge: Judge, may_pass: Callable[[bytes], bool]) -> None:
+        """Take who looks at messages.
+
+        Args:
+            screen: at every request, before the library's transactions.
+            judge: at those that are no repetitions, before its dialogs.
+            may_pass: at responses; says whether the library may see one.
+        """
+        self._screen = screen
         self._judge = judge
         self._may_pass = may_pass
         self._lib = _library()
         self._seen: tuple[bytes, str, int] | None = None
         self._seen_method = -1
         self._probe = b""
-        self._callback = _OnRequest(self._on_request)
-        self._module = _Module(
-            name=_Str.of("mod-admission"),
-            id=-1,
-            priority=_PRIORITY,
-            on_rx_request=self._callback,
+        self._callbacks = [
+            _OnRequest(callback) for callback in (self._on_any, self._on_request, self._on_answer)
+        ]
+        on_any, on_request, on_answer = self._callbacks
+        self._modules = (
+            _Module(
+                name=_Str.of("mod-screening"),
+                id=-1,
+                priority=_BEFORE_TRANSACTIONS,
+                on_rx_request=on_any,
+                on_rx_response=on_answer,
+            ),
+            _Module(
+                name=_Str.of("mod-admission"), id=-1, priority=_PRIORITY, on_rx_request=on_request
+            ),
         )
         self._endpoint = self._lib.pjsua_get_pjsip_endpt()
-        self._answer_callback = _OnRequest(self._on_answer)
-        self._answer_module = _Module(
-            name=_Str.of("mod-answers"),
-            id=-1,
-            priority=_BEFORE_TRANSACTIONS,
-            on_rx_response=self._answer_callback,
-        )
-        for module in (self._module, self._answer_module):
+        for module in self._modules:
             status = self._lib.pjsip_endpt_register_module(self._endpoint, ctypes.addressof(module))
             if status:
                 raise SipError(500, f"cannot register the admission module: pj status {status}")
@@ -171,6 +180,12 @@ class RequestFilter:
         except Exception:  # noqa: BLE001 (a C caller above us: an exception would be lost)
             return 1
 
+    def _on_any(self, rdata: int) -> int:
+        try:
+            return self._act_on(rdata, self._screen(*_read(rdata)))
+        except Exception:  # noqa: BLE001 (a C caller above us: an exception would be lost)
+            return 1
+
     def _on_request(self, rdata: int) -> int:
         try:
             return self._handle(rdata)
@@ -183,7 +198,10 @@ class RequestFilter:
             self._seen = (message, source, port)
             self._seen_method = _method(rdata)
             return 1
-        decision = self._judge(message, source, port)
+        return self._act_on(rdata, self._judge(message, source, port))
+
+    def _act_on(self, rdata: int, decision: Decision) -> int:
+        """Answer or drop; 0 = the library goes on with it."""
         if isinstance(decision, Admit):
             return 0
         # The library aborts the process when told to answer an ACK, and takes "ack" for one too.

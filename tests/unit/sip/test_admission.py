@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from gateway.config.models import StrangersConfig
-from gateway.sip.admission import AdmissionPolicy, Admit, Ignore, Refuse
+from gateway.sip.admission import AdmissionPolicy, Admit, Ignore, Refuse, unfit
 from gateway.sip.digest import DigestRealm
 from gateway.sip.message import parse_request
 from gateway.sip.strangers import HeldSlot, Strangers
@@ -41,7 +41,7 @@ def invite(method="INVITE", to="<sip:100@gw>", headers="", body=SDP):
 
 
 def judged(request, source="10.1.1.1", **changes):
-    found = policy(**changes).decide(request, source, NOW)
+    found = unfit(request) or policy(**changes).decide(request, source, NOW)
     return (found.rule, found.status) if isinstance(found, Refuse) else found
 
 
