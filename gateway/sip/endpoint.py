@@ -18,7 +18,6 @@ from typing import Protocol
 import structlog
 
 from gateway.allowance import Muffler
-from gateway.audio.format import LINE
 from gateway.config.models import OutgoingConfig, SipConfig, TrunkConfig
 from gateway.conversation.line import CallFacts
 from gateway.errors import CallRejected, NoCallSlot, SipError
@@ -226,11 +225,10 @@ class SipEndpoint:
         return max(counted, len(self._ports) - len(self._free_ports))
 
     def clock_late_s(self) -> float:
-        """How long the media clock is overdue; it ticks for every slot, with a call or without."""
-        latest_ns = max((port.ticked_ns for port in self._ports), default=0)
-        if not latest_ns:
-            return 0.0
-        return max(0.0, (monotonic_ns() - latest_ns) / 1e9 - LINE.ptime_ms / 1000)
+        """How long the media clock is overdue in calls that are up; it runs only for them."""
+        up = [line.port for line in self._lines if line.is_confirmed and line.ended is None]
+        now_ns = monotonic_ns()
+        return max((port.late_s(now_ns) for port in up if port is not None), default=0.0)
 
     def dialogs(self) -> int:
         """SIP dialogs alive."""

@@ -19,8 +19,8 @@ class CallMediaPort(pj.AudioMediaPort):
         super().__init__()
         self._inlet: FrameInlet | None = None
         self._outlet: FrameOutlet | None = None
-        self.ticked_ns = 0
-        """`monotonic_ns` of the latest tick; 0 before the first.  Clock thread writes."""
+        self._ticked_ns = 0
+        """`monotonic_ns` of the latest tick of this call; 0 before the first."""
         wanted = pj.MediaFormatAudio()
         wanted.type = pj.PJMEDIA_TYPE_AUDIO
         wanted.clockRate = LINE.sample_rate_hz
@@ -31,8 +31,19 @@ class CallMediaPort(pj.AudioMediaPort):
 
     def attach(self, inlet: FrameInlet, outlet: FrameOutlet) -> None:
         """Carry this call from the next tick on.  Loop thread."""
+        self._ticked_ns = 0
         self._outlet = outlet
         self._inlet = inlet
+
+    def late_s(self, now_ns: int) -> float:
+        """How long the next tick of its call is overdue; 0 without one.  Loop thread.
+
+        The library stops its clock a second after the last call, and starts it with the next.
+        """
+        ticked_ns = self._ticked_ns
+        if self._inlet is None or not ticked_ns:
+            return 0.0
+        return max(0.0, (now_ns - ticked_ns) / 1e9 - LINE.ptime_ms / 1000)
 
     def detach(self) -> None:
         """Carry nothing.  Loop thread."""
@@ -47,10 +58,10 @@ class CallMediaPort(pj.AudioMediaPort):
 
     def onFrameReceived(self, frame: pj.MediaFrame) -> None:
         """Take one ptime of caller audio, and what was sent in this tick.  Clock thread only."""
-        now_ns = self.ticked_ns = monotonic_ns()
         inlet, outlet = self._inlet, self._outlet
         if inlet is None or outlet is None:
             return
+        now_ns = self._ticked_ns = monotonic_ns()
         pcm = read_pcm(frame.buf)
         has_media = len(pcm) == LINE.frame_bytes
         sent, outlet.last = outlet.last, SILENCE

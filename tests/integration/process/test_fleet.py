@@ -100,6 +100,23 @@ def uri(gateway: LiveGateway, number: int) -> str:
     return f"sip:100@127.0.0.1:{gateway.sip_port + number}"
 
 
+def test_a_worker_without_calls_is_not_stuck(gateway: LiveGateway) -> None:
+    """The library stops its clock a second after the last call; `stuck_after_s` is two."""
+
+    async def scenario() -> None:
+        before = workers(gateway)
+        for number in before:
+            await normal_call(uri(gateway, number))
+        await asyncio.sleep(5)
+        assert all_up(gateway)
+        assert workers(gateway) == before
+        for number in before:  # the clock starts again
+            await normal_call(uri(gateway, number))
+        assert not gateway.logged("worker_stuck")
+
+    asyncio.run(scenario())
+
+
 def test_a_killed_worker_costs_its_own_calls_only(gateway: LiveGateway) -> None:
     async def scenario() -> None:
         one, two = sorted(workers(gateway))
