@@ -296,6 +296,7 @@ class BackgroundWriter:
         self._submitted = 0
         self._done = 0
         """The thread writes."""
+        self._executor.submit(lambda: None)  # its thread starts now, not in a call
 
     @property
     def is_behind(self) -> bool:
