@@ -45,7 +45,7 @@ def test_the_image_installs_what_the_set_up_installs():
     assert without
     docker = (DEPLOY / "Dockerfile").read_text()
     assert f"--no-deps {without[1]}" in docker
-    libraries = set(re.findall(r"\|\| say (lib\S+)", setup))
+    libraries = set(re.findall(r"has_library \S+ \|\| say (lib\S+)", setup))
     assert len(libraries) == 3
     assert all(library in docker for library in libraries)
 
