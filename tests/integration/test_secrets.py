@@ -22,7 +22,7 @@ from gateway.api_keys import hash_of
 from gateway.errors import CallRejected
 from gateway.probe.sip_messages import Credentials
 from tests.support.gateway_process import free_port
-from tests.support.live_gateway import LiveGateway, children, live_gateway
+from tests.support.live_gateway import LiveGateway, begun_gateway, children, eventually
 from tests.support.outside import calling, telephone
 
 MARK = "TOPSECRET"
@@ -83,11 +83,25 @@ def config(engine: str) -> dict[str, object]:
     }  # fmt: skip
 
 
+@contextmanager
+def locked_gateway(
+    folder: Path, settings: dict[str, object], environ: dict[str, str]
+) -> Iterator[LiveGateway]:
+    """A gateway whose API needs a key, so that its log must tell when it is ready."""
+    gateway = begun_gateway(folder, settings, environ)
+    try:
+        asyncio.run(eventually(lambda: gateway.logged("ready"), 90, "the gateway"))
+        yield gateway
+    finally:
+        code = gateway.gateway.stop()
+    assert code == 0
+
+
 def test_no_secret_leaves_its_place(tmp_path: Path) -> None:
     with (
         tempfile.TemporaryDirectory() as name,  # short: a socket's path has room for 107 letters
         tactless_engine() as engine,
-        live_gateway(tmp_path, config(engine), SECRETS | {"TMPDIR": name}) as gateway,
+        locked_gateway(tmp_path, config(engine), SECRETS | {"TMPDIR": name}) as gateway,
     ):
         temporary = Path(name)
         told = asyncio.run(use_everything(gateway))
