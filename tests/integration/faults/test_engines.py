@@ -189,5 +189,9 @@ def test_a_language_model_that_fails(place: Place) -> None:
     asyncio.run(all_calls(place, "llm", names, break_llm))
 
 
+def test_a_voice_that_fails(place: Place) -> None:
+    asyncio.run(all_calls(place, "tts", VOICES, break_voice))
+
+
 def test_a_recognizer_that_fails(place: Place) -> None:
     asyncio.run(all_calls(place, "stt", PATHS, break_path))
