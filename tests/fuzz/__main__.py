@@ -14,7 +14,7 @@ from tests.fuzz.figures import Figures
 from tests.fuzz.media import fuzz_media
 from tests.fuzz.sip import Peer, fuzz_sdp, fuzz_sip, try_torture
 from tests.fuzz.torture import MESSAGES
-from tests.fuzz.verdict import call_again, faults_after, health
+from tests.fuzz.verdict import Health, call_again, faults_after, health
 from tests.support.live_gateway import LiveGateway, live_gateway
 
 TARGETS = ("torture", "sip", "sdp", "rtp", "dtmf", "http")
@@ -27,8 +27,17 @@ CONFIG = {
 
 async def run(gateway: LiveGateway, target: str, seconds: float, seed: int) -> Figures:
     """Fuzz one target; the figures hold what is wrong, of the answers and of the gateway after."""
-    before = await health(gateway)
-    seen = len(gateway.log)
+    before, seen = await health(gateway), len(gateway.log)
+    figures = await attack(gateway, target, seconds, seed)
+    for fault in await faults_since(gateway, before, seen):
+        figures.fault(fault)
+    sys.stdout.write(f"{figures.line()}\n")
+    sys.stdout.flush()
+    return figures
+
+
+async def attack(gateway: LiveGateway, target: str, seconds: float, seed: int) -> Figures:
+    """Send what one target is to get, and look at the answers alone."""
     simple: dict[str, Callable[[], Figures]] = {
         "torture": lambda: _torture(gateway.sip_port),
         "sip": lambda: fuzz_sip(gateway.sip_port, seconds, seed),
@@ -36,21 +45,20 @@ async def run(gateway: LiveGateway, target: str, seconds: float, seed: int) -> F
         "http": lambda: fuzz_http(gateway.http_port, seconds, seed),
     }
     if target in simple:
-        figures = await asyncio.to_thread(simple[target])
-    else:
-        figures = await fuzz_media(target, gateway.uri(), seconds, seed)
+        return await asyncio.to_thread(simple[target])
+    return await fuzz_media(target, gateway.uri(), seconds, seed)
+
+
+async def faults_since(gateway: LiveGateway, before: Health, seen: int) -> list[str]:
+    """Make a real call and look at the gateway; `seen` is how much of its log was there before."""
     try:
         await gateway.free(40)
         await call_again(gateway)
         after = await health(gateway)
     except Exception as error:  # noqa: BLE001 (whatever it is, it is the finding)
-        figures.fault(f"no real call afterwards: {type(error).__name__}: {error}")
-        return figures
-    for fault in faults_after(before, after, gateway.log[seen:]):
-        figures.fault(fault)
-    sys.stdout.write(f"{figures.line()}\n      after: {after.line()}\n")
-    sys.stdout.flush()
-    return figures
+        return [f"no real call afterwards: {type(error).__name__}: {error}"]
+    sys.stdout.write(f"      after: {after.line()}\n")
+    return faults_after(before, after, gateway.log[seen:])
 
 
 def _torture(port: int) -> Figures:
