@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -139,16 +140,25 @@ async def _run_once(folder: Path, restart: asyncio.Event) -> tuple[int | None, b
 @asynccontextmanager
 async def _running(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run Kamailio as long as the context lasts; its log becomes ours."""
-    process = await asyncio.create_subprocess_exec(
-        *_tied_to_us(), *_command(folder), "-DD", "-E",
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        process_group=0,
-        umask=0o077,
-    )  # fmt: skip
+    # Not a pipe of asyncio's: wait() would wait for the processes that outlive a killed parent.
+    ours, theirs = socket.socketpair()
+    said, closing = await asyncio.open_connection(sock=ours)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *_tied_to_us(), *_command(folder), "-DD", "-E",
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=theirs.fileno(),
+            process_group=0,
+            umask=0o077,
+        )  # fmt: skip
+    except OSError:
+        closing.close()
+        raise
+    finally:
+        theirs.close()
     async with asyncio.TaskGroup() as group:
-        reader = group.create_task(_pass_on(process.stderr))
+        reader = group.create_task(_pass_on(said))
         try:
             yield process
         finally:
@@ -158,6 +168,7 @@ async def _running(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
                 os.killpg(process.pid, signal.SIGKILL)
             await asyncio.wait([reader], timeout=_STOP_S)
             reader.cancel()
+            closing.close()
 
 
 def _tied_to_us() -> list[str]:
@@ -174,8 +185,8 @@ def _command(folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
-async def _pass_on(stream: asyncio.StreamReader | None) -> None:
-    while stream is not None and (raw := await stream.readline()):
+async def _pass_on(stream: asyncio.StreamReader) -> None:
+    while raw := await stream.readline():
         match = _LINE.match(raw.decode(errors="replace").rstrip())
         if match is None:
             continue

@@ -184,7 +184,10 @@ class _Run:
             return
         for each in self._with_opinion(answer):
             lag = each.lag if each.was_requested else self._lag
-            self._due.append((ask.now + lag, replace(each, covers=ask.now)))
+            # To this very request it covers what it covered: less, when a turn was reopened.
+            is_its_own = each.was_requested and each.arrived - each.lag == ask.now
+            covers = each.covers if is_its_own else ask.now
+            self._due.append((ask.now + lag, replace(each, covers=covers)))
 
     def _with_opinion(self, answer: Answer) -> list[Answer]:
         """Give the answer, and the same again once its sound was judged."""

@@ -34,7 +34,7 @@ async def barge_in(phone: Telephone) -> None:
 
 async def pause(phone: Telephone) -> None:
     await phone.say("I would like")
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(1.5)  # longer than recognition takes on a busy machine
     said_ns = await phone.say("a large cappuccino.")
     await phone.bot_speaks(8, said_ns)
 
@@ -75,7 +75,11 @@ CALLS = {
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    agent = {"greeting": GREETING, "silence": {"reprompt_after_s": 2.0}}
+    agent = {
+        "greeting": GREETING,
+        "silence": {"reprompt_after_s": 2.0},
+        "turn": {"unfinished_ms": 2400},
+    }
     with live_gateway(tmp_path_factory.mktemp("replay"), {"agents": {"desk": agent}}) as gateway:
         yield {
             name: asyncio.run(_bundle(gateway, act, impairments))
