@@ -80,9 +80,12 @@ class Listener:
             return
         if self._recognition is not None:
             self._recognition.push(pcm)
+        awaited_end = self.taker.awaits_end
         for event in self.taker.hear(chunks, now):
             self._follow(event)
             self._post(event)
+        if awaited_end and not self.taker.awaits_end and self._recognition is not None:
+            self._recognition.caller_goes_on()
 
     def reopen(self, onset: int) -> None:
         """The caller goes on with a turn that began at `onset`: recognize it as one."""
@@ -256,6 +259,11 @@ class _Recognition:
             self._among = among
         else:
             self._stream.request_transcript(among)
+
+    def caller_goes_on(self) -> None:
+        """Nobody waits any more for the transcript that was asked for."""
+        if self._stream is not None:
+            self._stream.caller_goes_on()
 
     def stop(self) -> None:
         """End it; nothing it says counts any more.  It owns its task, so it cancels it."""

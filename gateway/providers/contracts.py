@@ -85,6 +85,12 @@ class SttStream(Protocol):
                 says so in `choice`.  What the dialogue expects goes before.
         """
 
+    def caller_goes_on(self) -> None:
+        """The caller speaks on: nobody waits any more for what was requested.
+
+        It may still be answered; an engine that is busy saves itself the work.
+        """
+
     def __aiter__(self) -> AsyncIterator[Transcript]:
         """Yield transcripts as they come.
 

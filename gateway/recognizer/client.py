@@ -14,6 +14,7 @@ from gateway.recognizer.protocol import (
     Decode,
     Decoded,
     FrameReader,
+    GoesOn,
     Message,
     Opinion,
     ProtocolViolation,
@@ -99,6 +100,10 @@ class RecognizerStream:
         """
         self._link.request(self._number, pcm, choices, grammar, on_reply, final=final)
 
+    def goes_on(self) -> None:
+        """The caller speaks on: the latest final needs no answer if that would cost time."""
+        self._link.goes_on(self._number)
+
     def close(self) -> None:
         """Withdraw what is still wanted; no callback of this stream is called any more."""
         self._link.withdraw(self._number)
@@ -162,6 +167,11 @@ class _Link(asyncio.Protocol):
         if stream in self._known and self._transport and not self.is_lost:
             self._transport.write(encode(Cancel(stream=stream)))
         self._known.discard(stream)
+
+    def goes_on(self, stream: int) -> None:
+        self._opinions.pop(stream, None)
+        if stream in self._known and self._transport and not self.is_lost:
+            self._transport.write(encode(GoesOn(stream=stream)))
 
     def abort(self) -> None:
         if self._transport is not None:

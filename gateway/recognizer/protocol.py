@@ -40,7 +40,7 @@ class Decode(_Head):
     stream: Number
     """Which caller turn it belongs to, unique in the connection."""
     final: bool
-    """False = a partial: it may be replaced by a newer one and waits for all finals."""
+    """False = a partial: it may be replaced by a newer one, and is refused while finals wait."""
     choices: Annotated[tuple[Choice, ...], Field(max_length=40, strict=False)] = ()
     grammar: GrammarName | None = None
     """What the caller is expected to dictate."""
@@ -50,6 +50,13 @@ class Cancel(_Head):
     """This stream is over: forget all of it, answer none of its requests."""
 
     op: Literal["cancel"] = "cancel"
+    stream: Number
+
+
+class GoesOn(_Head):
+    """The caller speaks on: nobody waits for this stream's latest final, answered or not."""
+
+    op: Literal["goes_on"] = "goes_on"
     stream: Number
 
 
@@ -84,7 +91,7 @@ class Refused(_Head):
     reason: Literal["replaced", "busy", "failed"]
 
 
-Message = Decode | Cancel | Decoded | Opinion | Refused
+Message = Decode | Cancel | GoesOn | Decoded | Opinion | Refused
 _MESSAGES: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="op")])
 
 

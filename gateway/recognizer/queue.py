@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gateway.recognizer.grammar import GrammarName
@@ -48,6 +48,8 @@ class DecodeQueue:
     def put(self, job: Job) -> list[Dropped]:
         """Queue a job; return those given up for it, itself included when there is no room."""
         dropped = self._drop_older(job)
+        if not job.final and self._keeps_waiting(job):
+            return [*dropped, Dropped(job, "busy")]
         if len(self) >= self._capacity:
             if not job.final or not self._partials:
                 return [*dropped, Dropped(job, "busy")]
@@ -62,10 +64,10 @@ class DecodeQueue:
         self._running_is_useless = False
         return self._running
 
-    def finish(self) -> bool:
-        """Say that the running job is done; True when its result is still wanted."""
-        self._running = None
-        return not self._running_is_useless
+    def finish(self) -> Job | None:
+        """Say that the running job is done; give it, as it is wanted by now, if it still is."""
+        done, self._running = self._running, None
+        return None if self._running_is_useless else done
 
     def should_stop(self) -> bool:
         """True when the running job is in vain: cancelled, or a partial that delays a final."""
@@ -84,6 +86,26 @@ class DecodeQueue:
         self._partials = deque(filter(keeps, self._partials))
         if self._running is not None and not keeps(self._running):
             self._running_is_useless = True
+
+    def goes_on(self, peer: Hashable, stream: int) -> list[Dropped]:
+        """The caller speaks on: what waits is not worth its time, what runs is but a partial."""
+        moot = [job for job in self._finals if (job.peer, job.stream) == (peer, stream)]
+        for job in moot:
+            self._finals.remove(job)
+        running = self._running
+        if running is not None and (running.peer, running.stream) == (peer, stream):
+            self._running = replace(running, final=False)
+        return [Dropped(job, "replaced") for job in moot]
+
+    def _keeps_waiting(self, partial: Job) -> bool:
+        """Whether others wait for their finals: a partial only saves its own some time."""
+        wanted = [*self._finals, *([] if self._running_is_useless else [self._running])]
+        return any(
+            job is not None
+            and job.final
+            and (job.peer, job.stream) != (partial.peer, partial.stream)
+            for job in wanted
+        )
 
     def _drop_older(self, job: Job) -> list[Dropped]:
         """What waits for the same stream covers less; only what runs already is finished."""

@@ -16,6 +16,7 @@ from gateway.recognizer.protocol import (
     Decode,
     Decoded,
     FrameReader,
+    GoesOn,
     Message,
     Opinion,
     ProtocolViolation,
@@ -97,6 +98,11 @@ class RecognizerServer:
                 self._drafts.pop((peer, stream), None)
                 if self._opinions is not None:
                     self._opinions.drop((peer, stream))
+            case GoesOn(stream=stream):
+                for dropped in self._queue.goes_on(peer, stream):
+                    _refuse(dropped)
+                if self._opinions is not None:
+                    self._opinions.drop((peer, stream))
             case _:
                 raise ProtocolViolation(f"a worker does not send {message.op!r}")
 
@@ -112,11 +118,12 @@ class RecognizerServer:
                 self._awake.clear()
                 await self._awake.wait()
                 continue
-            if await self._decode(job):
-                self._form_opinion(tasks, job)  # after the text: beside it, it would slow it down
+            answered = await self._decode(job)
+            if answered is not None:
+                self._form_opinion(tasks, answered)  # beside the decoding it would slow that down
 
-    async def _decode(self, job: Job) -> bool:
-        """Decode and answer; True when the answer was still wanted."""
+    async def _decode(self, job: Job) -> Job | None:
+        """Decode and answer; give the job as it was wanted at the end, if it was."""
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         turn = (job.peer, job.stream)
@@ -134,19 +141,20 @@ class RecognizerServer:
             log.exception("decode_failed")
             self._queue.finish()
             _send(job, Refused(id=job.id, reason="failed"))
-            return False
+            return None
         decode_ms = (loop.time() - started_s) * 1000
-        if not self._queue.finish():
-            return False
+        wanted = self._queue.finish()
+        if wanted is None:
+            return None
         if decoding is not None:
             self._drafts[turn] = decoding.tokens
         _send(job, _answer(job, decoding, decode_ms))
-        return True
+        return wanted
 
     def _form_opinion(self, tasks: asyncio.TaskGroup, job: Job) -> None:
         """Judge by its sound, too, what may end a turn.
 
-        Not where a phrase is expected: that ends the turn anyway.
+        Not where a phrase is expected: that ends the turn anyway.  Nor when the caller goes on.
         """
         if self._opinions is None or not job.final or job.choices:
             return

@@ -97,6 +97,11 @@ class Endpointer:
         is_owed = self._asked_at is not None and self._answered_at is None
         return self._speech_end if is_owed else None
 
+    @property
+    def awaits_end(self) -> bool:
+        """True while the caller is quiet and a transcript was asked for, answered or not."""
+        return self.phase is not Phase.IDLE and self._asked_at is not None
+
     def hear(self, chunk: Chunk) -> None:
         """Take a chunk."""
         was_quiet_since = self._quiet.since

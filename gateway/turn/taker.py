@@ -85,6 +85,11 @@ class TurnTaker:
         return None if self._barge_in is not None else self._endpointer.unanswered_since
 
     @property
+    def awaits_end(self) -> bool:
+        """True while a caller who was asked about is quiet: the turn may be over."""
+        return self._barge_in is None and self._endpointer.awaits_end
+
+    @property
     def may_be_aside(self) -> bool:
         """True while a short utterance over the bot's voice may be "uh-huh" or "wait"."""
         is_over_bot = self._barge_in is not None or self._was_cut_by_speech

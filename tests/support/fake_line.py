@@ -190,6 +190,8 @@ class ScriptedRecognizer:
         """Nothing can be opened any more."""
         self.expected: list[Expect] = []
         self.open = 0
+        self.went_on = 0
+        """How often a caller went on whose words had been asked for."""
         self._latest: _Recognition | None = None
 
     async def warm_up(self) -> None: ...
@@ -250,6 +252,9 @@ class _Recognition:
 
     def request_transcript(self, among: Sequence[str] = ()) -> None:
         self._asked.put_nowait(self._samples)
+
+    def caller_goes_on(self) -> None:
+        self._recognizer.went_on += 1
 
     def corrects(self, text: str) -> None:
         self._corrected = text

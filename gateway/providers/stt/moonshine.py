@@ -190,6 +190,12 @@ class MoonshineStream:
             self._is_final_wanted = True
             self._ask(final=True, among=among)
 
+    def caller_goes_on(self) -> None:
+        """Let the recognizer drop what was requested, unless it is at it."""
+        if not self._is_closed:
+            self._is_final_wanted = False
+            self._requests.goes_on()
+
     async def __aiter__(self) -> AsyncIterator[Transcript]:
         """Yield transcripts until the stream is closed.
 

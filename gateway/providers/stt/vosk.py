@@ -128,6 +128,10 @@ class VoskStream:
         self._is_requested = True
         self._awake.set()
 
+    def caller_goes_on(self) -> None:
+        """Settle nothing that was not begun."""
+        self._is_requested = False
+
     async def __aiter__(self) -> AsyncIterator[Transcript]:
         """Yield transcripts until the stream is closed.  Raises ProviderProtocolError."""
         shown = ""

@@ -76,6 +76,13 @@ def test_a_reply_to_half_a_turn_leaves_no_trace_but_its_cost():
     assert not any("coffee" in words["text"] for words in scene.data("bot_says"))
 
 
+def test_recognition_is_told_that_nobody_waits_for_the_first_half():
+    scene = Scene([text("Fine."), text("Both.")], PAUSING).play(two_breaths)
+    assert scene.recognizer.went_on == 1
+    scene = Scene([text("Fine.")], ["How are you?"]).play(one_breath)
+    assert scene.recognizer.went_on == 0
+
+
 def test_what_the_model_counts_replaces_the_estimate():
     brain = [[*text("One coffee. "), Usage(1000, 7), 60.0], text("Both.")]
     scene = Scene(brain, PAUSING).play(two_breaths)

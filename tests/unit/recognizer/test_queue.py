@@ -83,7 +83,7 @@ def test_cancelled_stream_is_forgotten_even_while_it_runs():
 
 def test_lost_connection_takes_all_its_streams_with_it():
     queue = DecodeQueue()
-    for entry in (job(1), job(2, stream=2, final=True), job(3, peer="b")):
+    for entry in (job(1), job(3, peer="b"), job(2, stream=2, final=True)):
         queue.put(entry)
     queue.cancel("a")
     assert drain(queue) == [3]
@@ -100,6 +100,42 @@ def test_running_partial_gives_way_to_a_final_but_not_to_a_partial():
     assert queue.finish()
     queue.start_next()
     assert not queue.should_stop()
+
+
+def test_partials_are_refused_while_others_wait_for_finals():
+    queue = DecodeQueue()
+    queue.put(job(1, final=True))
+    queue.start_next()
+    own, other = job(2), job(3, stream=2)
+    assert queue.put(own) == []
+    assert queue.put(other) == [Dropped(other, "busy")]
+    queue.cancel("a", 1)
+    assert queue.put(other) == []
+    queue.finish()
+    queue.put(job(4, stream=3, final=True))
+    assert queue.put(job(5)) == [Dropped(job(5), "busy")]
+
+
+def test_a_caller_who_goes_on_waits_for_nothing():
+    queue = DecodeQueue()
+    for entry in (job(1, final=True), job(2, stream=2, final=True), job(3, peer="b", final=True)):
+        queue.put(entry)
+    queue.start_next()
+    assert queue.goes_on("a", 1) == []
+    assert queue.should_stop()  # others wait for what they need
+    assert queue.finish() == job(1)
+    assert queue.goes_on("a", 2) == [Dropped(job(2, stream=2, final=True), "replaced")]
+    assert drain(queue) == [3]
+
+
+def test_what_nobody_waits_for_is_finished_when_nothing_else_is_to_do():
+    queue = DecodeQueue()
+    queue.put(job(1, final=True))
+    queue.start_next()
+    queue.goes_on("a", 1)
+    queue.put(job(2, stream=2))
+    assert not queue.should_stop()
+    assert queue.finish() == job(1)
 
 
 @given(

@@ -5,7 +5,7 @@ import threading
 
 from gateway.recognizer.moonshine import Decoding
 from gateway.recognizer.opinion import Opinions
-from gateway.recognizer.protocol import Cancel, Decode
+from gateway.recognizer.protocol import Cancel, Decode, GoesOn
 from gateway.recognizer.queue import DecodeQueue
 from gateway.recognizer.server import RecognizerServer
 from gateway.threads import BlockingEngine
@@ -19,10 +19,11 @@ class Model:
     def __init__(self):
         self.begun = [threading.Event(), threading.Event()]
         self.may = threading.Event()
+        self.has_judged = threading.Event()
         self.drafts = []
         self.judged = []
 
-    def decode(self, pcm, choices, should_stop, draft):
+    def decode(self, pcm, choices, should_stop, draft, grammar):
         self.drafts.append(draft)
         self.begun[len(self.drafts) - 1].set()
         self.may.wait(10)
@@ -30,6 +31,7 @@ class Model:
 
     def probability(self, pcm):
         self.judged.append(pcm)
+        self.has_judged.set()
         return 0.5
 
 
@@ -44,11 +46,11 @@ def test_a_turn_that_ends_while_it_is_decoded_leaves_nothing():
             async with asyncio.TaskGroup() as tasks:
                 decoding = tasks.create_task(server._decode_forever(tasks))
                 server.take(PEER, Decode(id=1, stream=1, final=True), b"first")
-                await loop.run_in_executor(None, model.begun[0].wait, 10)
+                assert await loop.run_in_executor(None, model.begun[0].wait, 10)
                 server.take(PEER, Cancel(stream=1), b"")
                 server.take(PEER, Decode(id=2, stream=2, final=False), b"second")
                 model.may.set()
-                await loop.run_in_executor(None, model.begun[1].wait, 10)
+                assert await loop.run_in_executor(None, model.begun[1].wait, 10)
                 server.take(PEER, Cancel(stream=2), b"")
                 decoding.cancel()
         finally:
@@ -59,3 +61,30 @@ def test_a_turn_that_ends_while_it_is_decoded_leaves_nothing():
 
     assert asyncio.run(whole()) == {}
     assert model.judged == []
+
+
+def test_a_caller_who_goes_on_is_not_judged_by_the_sound_of_the_gap():
+    model = Model()
+
+    async def whole():
+        engine, ear = BlockingEngine("decoder"), BlockingEngine("opinion")
+        server = RecognizerServer(model, engine, DecodeQueue(), Opinions(model, ear))
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                decoding = tasks.create_task(server._decode_forever(tasks))
+                server.take(PEER, Decode(id=1, stream=1, final=True), b"gap")
+                assert await loop.run_in_executor(None, model.begun[0].wait, 10)
+                server.take(PEER, GoesOn(stream=1), b"")
+                server.take(PEER, Decode(id=2, stream=1, final=True), b"end")
+                model.may.set()
+                assert await loop.run_in_executor(None, model.has_judged.wait, 10)
+                decoding.cancel()
+        finally:
+            model.may.set()
+            engine.close()
+            ear.close()
+        return server._drafts
+
+    assert asyncio.run(whole()) == {(PEER, 1): (1, 2)}
+    assert model.judged == [b"end"]
