@@ -1,4 +1,4 @@
-"""Own a recognizer process: start it, wait until it is ready, start it again when it dies."""
+"""Own a recognizer process: start it, start it again when it dies or hangs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gateway.errors import ProviderUnavailable
+import structlog
+
+from gateway.errors import ProviderError, ProviderUnavailable
+from gateway.recognizer.client import RecognizerClient, Reply
+
+log = structlog.get_logger(__name__)
 
 _BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _STEADY_S = 60.0
 """A process that lived so long starts again without back-off."""
 _STOP_S = 3.0
+_ASK_EVERY_S = 5.0
+_HUNG_AFTER_S = 20.0
+"""Far more than a full queue takes on a busy machine."""
 
 
 class RecognizerProcess:
@@ -32,6 +40,7 @@ class RecognizerProcess:
         threads: int = 1,
         niceness: int = 5,
         ready_timeout_s: float = 60.0,
+        hung_after_s: float = _HUNG_AFTER_S,
     ) -> None:
         self._own_folder = (
             None if socket else tempfile.TemporaryDirectory(prefix="gateway-recognizer-")
@@ -40,6 +49,7 @@ class RecognizerProcess:
         self._threads = threads
         self._niceness = niceness
         self._ready_timeout_s = ready_timeout_s
+        self._hung_after_s = hung_after_s
         self._process: Process | None = None
         self._tasks = asyncio.TaskGroup()
         self._keeper: asyncio.Task[None] | None = None
@@ -88,11 +98,41 @@ class RecognizerProcess:
         failures = 0
         while True:
             started_s = loop.time()
-            status = await process.wait()
-            self.problem = f"the recognizer ended with status {status}"
+            self.problem = await self._until_over(process)
+            log.error("recognizer_lost", problem=self.problem)
             failures = 0 if loop.time() - started_s > _STEADY_S else failures
             process = await self._start_again(failures)
             failures += 1
+
+    async def _until_over(self, process: Process) -> str:
+        """Wait for its end; kill it when it hangs.  Tells what was wrong."""
+        async with asyncio.TaskGroup() as tasks:
+            end = tasks.create_task(process.wait())
+            while not (await asyncio.wait([end], timeout=_ASK_EVERY_S))[0]:
+                if not await self._answers() and not end.done():
+                    process.kill()
+                    await end
+                    return f"the recognizer gave no answer for {self._hung_after_s:g} s"
+        return f"the recognizer ended with status {end.result()}"
+
+    async def _answers(self) -> bool:
+        """Ask for next to nothing, by the way that every request takes."""
+        client = RecognizerClient(self.socket)
+        said: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+        def take(reply: Reply) -> None:
+            if not said.done():
+                said.set_result(reply)
+
+        try:
+            async with asyncio.timeout(self._hung_after_s):
+                requests = await client.open_stream(self._hung_after_s)
+                requests.decode(bytes(2), take, final=True, choices=("yes",))
+                return not isinstance(await said, ProviderError)
+        except (TimeoutError, ProviderError):
+            return False
+        finally:
+            client.close()
 
     async def _start_again(self, failures: int) -> Process:
         while True:

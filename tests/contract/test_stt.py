@@ -20,11 +20,13 @@ from gateway.audio.format import AudioFormat
 from gateway.errors import ProviderUnavailable
 from gateway.providers.contracts import Expect
 from gateway.providers.stt import moonshine
+from gateway.recognizer import process as recognizer_process
 from gateway.recognizer.client import RecognizerClient
 from gateway.recognizer.moonshine import MoonshineModel
 from gateway.recognizer.process import RecognizerProcess
 from gateway.recognizer.protocol import Decode, Decoded, FrameReader, Refused, encode
 from gateway.recognizer.smart_turn import model_file
+from tests.support.live_gateway import eventually
 from tests.support.speech import speak
 
 NAMES = sorted(
@@ -365,6 +367,24 @@ def test_socket_comes_from_the_environment(socket, monkeypatch):
         await provider.close()
 
     asyncio.run(run())
+
+
+def test_a_recognizer_that_hangs_is_replaced(monkeypatch):
+    monkeypatch.setattr(recognizer_process, "_ASK_EVERY_S", 0.2)
+
+    async def run():
+        async with RecognizerProcess(hung_after_s=2.0) as process:
+            await asyncio.sleep(1)  # asked several times, and well
+            assert process.restarts == 0
+            os.kill(process.pid, signal.SIGSTOP)
+            await eventually(lambda: process.restarts, 60, "another recognizer")
+            assert not process.problem
+            provider = moonshine.create(moonshine.Settings(socket=str(process.socket)))
+            seen = await recognize(provider, speak(SENTENCE))
+            await provider.close()
+            return seen
+
+    assert "coffee" in asyncio.run(run())[-1].text
 
 
 def test_killed_recognizer_costs_not_even_the_turn(monkeypatch):
