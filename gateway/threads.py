@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import ctypes
 import gc
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -323,6 +325,22 @@ class BackgroundWriter:
             job()
         finally:
             self._done += 1
+
+
+_attached: set[int] = set()
+
+
+def stay_attached() -> None:
+    """Have CPython keep what it knows of the calling thread, which it did not start itself.
+
+    It else makes a thread state for each callback and frees it afterwards: a stretch of memory that
+    is mapped and unmapped 250 times a second while all other threads of the process wait.  This
+    is `PyGILState_Ensure` without its `Release`, once; it lasts until the thread ends.
+    """
+    ident = threading.get_ident()
+    if ident not in _attached:
+        _attached.add(ident)
+        ctypes.pythonapi.PyGILState_Ensure()
 
 
 def tune_interpreter() -> None:

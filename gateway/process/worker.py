@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import structlog
+import uvloop
 from pydantic import BaseModel
 
 from gateway.allowance import Muffler
@@ -485,7 +486,8 @@ def run(socket: Path, seat: Seat, setup_file: Path) -> int:
     setup = kept_setup(setup_file)
     configure_logging(setup.config.log, worker=str(seat.number))
     try:
-        asyncio.run(serve(setup, seat, socket))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+            loop.run(serve(setup, seat, socket))
     except BaseExceptionGroup as errors:
         known = errors.subgroup(GatewayError)
         if known is None:

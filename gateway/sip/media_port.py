@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.audio.format import LINE
 from gateway.sip import pj
 from gateway.sip.pcm import read_pcm
-from gateway.threads import SILENCE, FrameInlet, FrameOutlet, Tick, monotonic_ns
+from gateway.threads import SILENCE, FrameInlet, FrameOutlet, Tick, monotonic_ns, stay_attached
 
 
 class CallMediaPort(pj.AudioMediaPort):
@@ -58,6 +58,7 @@ class CallMediaPort(pj.AudioMediaPort):
 
     def onFrameReceived(self, frame: pj.MediaFrame) -> None:
         """Take one ptime of caller audio, and what was sent in this tick.  Clock thread only."""
+        stay_attached()
         inlet, outlet = self._inlet, self._outlet
         if inlet is None or outlet is None:
             return
