@@ -41,6 +41,8 @@ _WIRE_SETTLES_MS = 100
 """A cut is heard for one more frame, ramped down; its tick must have come, too."""
 _ASKED_MS = 600
 """So much of a question may be answered already."""
+_REACTION_MS = 300
+"""Nobody reacts sooner to what he begins to hear: until then he goes on with what he was saying."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,9 +355,9 @@ class Floor:
         played_ms, ended = turn.reply.played_ms, turn.reply.figures.turn
         if turn.asked is None or ended is None or turn.reply.outcome.has_acted:
             return False
-        # Who has given a complete answer and hears the bot does not go on: it is something new.
+        # Who has given a complete answer and reacts to the bot does not go on: it is something new.
         # So is what follows a question, unless the turn before looked open.
-        is_open = played_ms == 0 or ended.evidence != "expected"
+        is_open = played_ms < _REACTION_MS or ended.evidence != "expected"
         looked_done = ended.evidence == "whole" and played_ms >= _ASKED_MS
         has_asked = looked_done and _asks(turn.reply)
         return is_open and not has_asked and played_ms < self._config.turn.reopen_ms

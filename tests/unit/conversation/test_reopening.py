@@ -116,6 +116,21 @@ def test_not_after_a_complete_answer_that_the_bot_has_begun_to_reply_to():
     assert scene.history[5:] == (UserMessage("And a tea."), AssistantMessage("Tea."))
 
 
+def test_a_complete_answer_is_gone_on_with_until_one_can_react_to_the_bot():
+    async def script(scene):
+        await scene.says(3, 0.5)
+        await scene.says(8, 0.5)
+        await scene.says(8.9, 0.5)  # "Yes, that's right."
+        await scene.until(14)
+
+    asks = [*text("Is that all?"), Expect("yes_no")]
+    heard = [COFFEE, "Yes.", "That's right."]
+    scene = Scene([asks, text(LONG), text("Fine.")], heard).play(script)
+    assert scene.notes.turns[2].barge_in_stop_ms > 0
+    assert scene.notes.turns[2].reopened
+    assert scene.history[3:] == (UserMessage("Yes. That's right."), AssistantMessage("Fine."))
+
+
 def test_what_the_dialogue_expected_is_expected_again():
     async def script(scene):
         await scene.says(3, 0.5)
