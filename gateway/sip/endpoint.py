@@ -45,9 +45,9 @@ from gateway.threads import monotonic_ns
 
 log = structlog.get_logger(__name__)
 
-_PUMP_S = 0.01
+_PUMP_S = 0.015
 _PUMPS_PER_LOOK = 3
-"""A look takes 50 us; 30 ms and a bit is never in step with packets of 20 ms."""
+"""A look takes 50 us; 45 ms and a bit is never in step with packets of 20 ms."""
 _EVENTS_PER_PUMP = 64
 
 
