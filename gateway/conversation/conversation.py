@@ -121,6 +121,8 @@ class Conversation:
     async def run(self) -> Ending:
         """Talk until one side has had enough.  Being cancelled (hang-up) is its other end."""
         log.info("conversation_started", agent=self._agent.name, chain=str(self))
+        if self._call.ear.open():
+            self._call.note("ear_opened", now=self._call.ear.now)
         self._call.ear.sink = self._on_frame
         forward = self._call.group.create_task(self._forward_line_events())
         try:

@@ -28,16 +28,21 @@ class VoiceDetector(Protocol):
         """Take a frame; return the chunks that are whole now."""
 
 
-def judged(caller: Dry, detector: VoiceDetector) -> list[Chunk]:
+def judged(caller: Dry, detector: VoiceDetector, since: int) -> list[Chunk]:
     """Give the chunks that a frame completes.
 
     The network's memory of speech outlasts speech: in noise that stands for echo nobody speaks,
     whatever it says.
+
+    Args:
+        caller: the frame.
+        detector: has heard all frames before it from `since` on.
+        since: audio time at which the detector's own begins.
     """
     chunks = detector.push(caller.evidence)
     if caller.is_echo:
-        return [chunk._replace(probability=0.0) for chunk in chunks]
-    return chunks
+        chunks = [chunk._replace(probability=0.0) for chunk in chunks]
+    return [chunk._replace(end=chunk.end + since) for chunk in chunks] if since else chunks
 
 
 class Ear:
@@ -60,6 +65,7 @@ class Ear:
         self._recent: deque[bytes] = deque(maxlen=_KEPT_FRAMES)
         self._due: list[tuple[int, Callable[[], None]]] = []
         self._last_at_ns = 0
+        self._opened_at: int | None = None
         self.meter = WireMeter()
         self.sink: FrameSink | None = None
         """The conversation that listens now, if any."""
@@ -79,8 +85,19 @@ class Ear:
         """Audio time in seconds."""
         return round(self.meter.now / LINE.sample_rate_hz, 3)
 
+    def open(self) -> bool:
+        """Listen for speech from now on, to the end of the call; True when it did not before.
+
+        Until then nobody asks who speaks (a recording is played, a queue waits): what that takes
+        is most of what a call without a conversation would cost.
+        """
+        if self._opened_at is not None:
+            return False
+        self._opened_at = self.now
+        return True
+
     async def run(self) -> None:
-        """Listen until the line is closed."""
+        """Take all ticks until the line is closed."""
         async for tick in self._inlet.ticks():
             self._take(tick)
 
@@ -111,19 +128,28 @@ class Ear:
 
     def _take(self, tick: Tick) -> None:
         self._record(tick.received, tick.sent)
-        caller = self._without_echo(tick)
-        self.meter.feed(caller.audio, tick.sent)
-        self._recent.append(caller.audio)
         if self._last_at_ns:
             self._observe_gap_s((tick.at_ns - self._last_at_ns) / 1e9)
         self._last_at_ns = tick.at_ns
-        chunks = judged(caller, self._detector)
+        if self._opened_at is None:
+            self._pass(tick, tick.received)
+        else:
+            self._hear(tick, self._opened_at)
+        if self._due:
+            self._run_due()
+
+    def _hear(self, tick: Tick, since: int) -> None:
+        caller = self._without_echo(tick)
+        self._pass(tick, caller.audio)
+        chunks = judged(caller, self._detector, since)
         if chunks:
             self._is_speech = chunks[-1].probability > _SPEECH_PROBABILITY
         if self.sink is not None:
             self.sink(caller.audio, chunks, self.now)
-        if self._due:
-            self._run_due()
+
+    def _pass(self, tick: Tick, caller: bytes) -> None:
+        self.meter.feed(caller, tick.sent)
+        self._recent.append(caller)
 
     def _without_echo(self, tick: Tick) -> Dry:
         if self._echo is None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from gateway.audio.echo_control import Dry, EchoControl
+from gateway.audio.format import LINE
 from gateway.audio.voice_chunk import Chunk
 from gateway.conversation.ear import VoiceDetector, judged
 from gateway.replay.stereo import Stereo
@@ -29,18 +30,24 @@ class Heard(NamedTuple):
     chunks: Chunks
 
 
-def listen(audio: Stereo, detector: VoiceDetector, echo: Echoless | None) -> list[Heard]:
+def listen(
+    audio: Stereo, detector: VoiceDetector, echo: Echoless | None, since: int = 0
+) -> list[Heard]:
     """Hear a whole call.
 
     Args:
         audio: both directions.
         detector: a fresh one.
         echo: a fresh one; None for calls without echo cancelling.
+        since: audio time at which the call's ear was opened.
     """
     heard = []
-    for received, sent in audio.frames:
+    for number, (received, sent) in enumerate(audio.frames):
+        if number * LINE.frame_samples < since:
+            heard.append(Heard(received, []))
+            continue
         dry = Dry(received, received) if echo is None else echo.push(received, sent)
-        heard.append(Heard(dry.audio, judged(dry, detector)))
+        heard.append(Heard(dry.audio, judged(dry, detector, since)))
     return heard
 
 
@@ -49,7 +56,7 @@ def chunks_of(heard: Iterable[Heard]) -> list[Chunks]:
     return [each.chunks for each in heard]
 
 
-def listen_as_recorded(audio: Stereo, events: Iterable[Mapping[str, Any]]) -> list[Heard]:
+def listen_as_recorded(audio: Stereo, events: Sequence[Mapping[str, Any]]) -> list[Heard]:
     """Hear a call with its own echo settings.
 
     Raises:
@@ -60,11 +67,12 @@ def listen_as_recorded(audio: Stereo, events: Iterable[Mapping[str, Any]]) -> li
     from gateway.providers.vad.silero import SileroModel, SpeechProbability  # noqa: PLC0415
 
     settings = next((e.get("echo") for e in events if e["kind"] == "listening"), None)
+    since = next((int(e["now"]) for e in events if e["kind"] == "ear_opened"), 0)
     detector = SpeechProbability(SileroModel())
     if not settings:
-        return listen(audio, detector, None)
+        return listen(audio, detector, None, since)
     echo = EchoControl(int(settings["tail_ms"]), int(settings["max_delay_ms"]))
     try:
-        return listen(audio, detector, echo)
+        return listen(audio, detector, echo, since)
     finally:
         echo.close()
