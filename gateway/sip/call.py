@@ -226,6 +226,8 @@ class SipLine:
         if self._leg is None or self.ended is not None or self.on_hold:
             return
         try:
+            if not self._leg.hasMedia():  # the library warns of a look at a stream to come
+                return
             stat = self._leg.getStreamStat(0)
         except pj.Error:  # no stream yet, or no more
             return
