@@ -61,6 +61,8 @@ class Edge:
         self._restart = asyncio.Event()
         self.is_up = asyncio.Event()
         """Kamailio runs and answers."""
+        self._was_up = asyncio.Event()
+        """It has answered at least once."""
 
     async def keep(self) -> None:
         """Render, check, start and watch Kamailio until cancelled.
@@ -76,7 +78,8 @@ class Edge:
             group.create_task(self._keep_trunk_addresses(again_s))
             group.create_task(self._watch())
             if self._config.edge.run:
-                group.create_task(keep_running(self._folder, self._restart, self.is_up))
+                running = keep_running(self._folder, self._restart, self.is_up, self._was_up)
+                group.create_task(running)
             else:
                 log.info("edge_expected", files=str(self._folder))
 
@@ -150,6 +153,7 @@ class Edge:
                 await self._control.call("dispatcher.reload")
             self._lost.forget()
             self.is_up.set()
+            self._was_up.set()
         log.info("edge_up", workers=len(self._applied))
 
     async def _look(self) -> None:

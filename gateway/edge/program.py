@@ -88,28 +88,29 @@ def complaint(said: str, folder: Path) -> str:
     return f"Kamailio refuses {folder / MAIN}:\n  {found}{hint}"
 
 
-async def keep_running(folder: Path, restart: asyncio.Event, is_up: asyncio.Event) -> None:
+async def keep_running(
+    folder: Path, restart: asyncio.Event, is_up: asyncio.Event, was_up: asyncio.Event
+) -> None:
     """Run Kamailio, again with back-off when it dies, at once when `restart` is set.
 
     Args:
         folder: of its files.
         restart: somebody wants it to read them anew.
         is_up: set by whoever sees it answer; cleared here when it ends.
+        was_up: set with it and never cleared.
 
     Raises:
         EdgeError: it ended before it ever answered.
     """
     delay_s = _RESTART_MIN_S
     loop = asyncio.get_running_loop()
-    has_been_up = False
     while True:
         started_s = loop.time()
         code, wanted = await _run_once(folder, restart)
-        has_been_up = has_been_up or is_up.is_set()
-        is_up.clear()
+        is_up.clear()  # its successor has to be told everything again
         if wanted:
             continue
-        if not has_been_up:
+        if not was_up.is_set():
             raise EdgeError(f"Kamailio ended at once, exit code {code}; the log above says why")
         if loop.time() - started_s > _HEALTHY_S:
             delay_s = _RESTART_MIN_S
