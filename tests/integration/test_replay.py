@@ -21,6 +21,8 @@ from tests.support.outside import Telephone, calling
 
 GREETING = "Good morning."
 ECHO = Impairments(echo_db=-20.0, echo_delay_ms=120)
+PAUSE = Path(__file__).parents[1] / "replay/bundles/pause-in-a-sentence"
+"""A recording: what recognition makes of half a sentence differs from call to call."""
 REPLAY = [sys.executable, "-m", "gateway", "replay"]
 
 
@@ -34,7 +36,7 @@ async def barge_in(phone: Telephone) -> None:
 
 async def pause(phone: Telephone) -> None:
     await phone.say("I would like")
-    await asyncio.sleep(1.5)  # longer than recognition takes on a busy machine
+    await asyncio.sleep(0.5)
     said_ns = await phone.say("a large cappuccino.")
     await phone.bot_speaks(8, said_ns)
 
@@ -75,11 +77,7 @@ CALLS = {
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    agent = {
-        "greeting": GREETING,
-        "silence": {"reprompt_after_s": 2.0},
-        "turn": {"unfinished_ms": 2400},
-    }
+    agent = {"greeting": GREETING, "silence": {"reprompt_after_s": 2.0}}
     with live_gateway(tmp_path_factory.mktemp("replay"), {"agents": {"desk": agent}}) as gateway:
         yield {
             name: asyncio.run(_bundle(gateway, act, impairments))
@@ -126,10 +124,13 @@ def test_the_command_tells_what_would_have_been_and_draws(
     later = run_replay(str(bundles["barge_in"]), "--set", "eagerness=low")
     assert "would have answered" in later.stdout
     assert "ms later at" in later.stdout
-    bolder = ["--set", "unfinished_ms=240", "--set", "whole_ms=240", "--recognize"]
-    cut = run_replay(str(bundles["pause"]), *bolder)
+    bolder = ["--set", "unfinished_ms=240", "--set", "whole_ms=240"]
+    cut = run_replay(str(PAUSE), *bolder)
     assert cut.returncode == 0, cut.stderr
     assert "would have cut the caller at" in cut.stdout
+    anew = run_replay(str(bundles["pause"]), *bolder, "--recognize")
+    assert anew.returncode == 0, anew.stderr
+    assert "unfinished_ms 1000 -> 240" in anew.stdout
 
 
 def run_replay(*arguments: str) -> subprocess.CompletedProcess[str]:
