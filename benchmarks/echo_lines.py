@@ -121,7 +121,7 @@ class Studio:
     def alarms(self, dry: Iterator[Dry], after_s: float = 0.0) -> Alarms:
         """Listen to a call; alarms before `after_s` do not count."""
         detector = SpeechProbability(self._model)
-        chunks = [chunk for each in dry for chunk in judged(each, detector)]
+        chunks = [chunk for each in dry for chunk in judged(each, detector, 0)]
         suspicions = _suspicions(chunks, after_s)
         return Alarms(suspicions, [at for at in _starts(chunks) if at >= after_s])
 

@@ -58,7 +58,7 @@ def run(received, sent):
 def starts_s(model, dry):
     """When speech is said to begin."""
     judge, detector = silero.SpeechProbability(model), SpeechDetector(0.5, 2, 0.35, 96)
-    chunks = (chunk for each in dry for chunk in judged(each, judge))
+    chunks = (chunk for each in dry for chunk in judged(each, judge, 0))
     edges = (detector.update(chunk.probability, chunk.end) for chunk in chunks)
     return [e.detected_at_sample / RATE for e in edges if isinstance(e, SpeechStarted)]
 
