@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import asynccontextmanager
 
 from gateway.recognizer.moonshine import Decoding
 from gateway.recognizer.opinion import Opinions
@@ -35,28 +36,38 @@ class Model:
         return 0.5
 
 
+@asynccontextmanager
+async def decoding(model):
+    """A server that decodes, without a socket; what waits in the model goes on at the end."""
+    engine, ear = BlockingEngine("decoder"), BlockingEngine("opinion")
+    server = RecognizerServer(model, engine, DecodeQueue(), Opinions(model, ear))
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            work = tasks.create_task(server._decode_forever(tasks))
+            yield server
+            work.cancel()
+    finally:
+        model.may.set()
+        engine.close()
+        ear.close()
+
+
+async def happens(event):
+    assert await asyncio.get_running_loop().run_in_executor(None, event.wait, 10)
+
+
 def test_a_turn_that_ends_while_it_is_decoded_leaves_nothing():
     model = Model()
 
     async def whole():
-        engine, ear = BlockingEngine("decoder"), BlockingEngine("opinion")
-        server = RecognizerServer(model, engine, DecodeQueue(), Opinions(model, ear))
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                decoding = tasks.create_task(server._decode_forever(tasks))
-                server.take(PEER, Decode(id=1, stream=1, final=True), b"first")
-                assert await loop.run_in_executor(None, model.begun[0].wait, 10)
-                server.take(PEER, Cancel(stream=1), b"")
-                server.take(PEER, Decode(id=2, stream=2, final=False), b"second")
-                model.may.set()
-                assert await loop.run_in_executor(None, model.begun[1].wait, 10)
-                server.take(PEER, Cancel(stream=2), b"")
-                decoding.cancel()
-        finally:
+        async with decoding(model) as server:
+            server.take(PEER, Decode(id=1, stream=1, final=True), b"first")
+            await happens(model.begun[0])
+            server.take(PEER, Cancel(stream=1), b"")
+            server.take(PEER, Decode(id=2, stream=2, final=False), b"second")
             model.may.set()
-            engine.close()
-            ear.close()
+            await happens(model.begun[1])
+            server.take(PEER, Cancel(stream=2), b"")
         return server._drafts
 
     assert asyncio.run(whole()) == {}
@@ -67,23 +78,13 @@ def test_a_caller_who_goes_on_is_not_judged_by_the_sound_of_the_gap():
     model = Model()
 
     async def whole():
-        engine, ear = BlockingEngine("decoder"), BlockingEngine("opinion")
-        server = RecognizerServer(model, engine, DecodeQueue(), Opinions(model, ear))
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                decoding = tasks.create_task(server._decode_forever(tasks))
-                server.take(PEER, Decode(id=1, stream=1, final=True), b"gap")
-                assert await loop.run_in_executor(None, model.begun[0].wait, 10)
-                server.take(PEER, GoesOn(stream=1), b"")
-                server.take(PEER, Decode(id=2, stream=1, final=True), b"end")
-                model.may.set()
-                assert await loop.run_in_executor(None, model.has_judged.wait, 10)
-                decoding.cancel()
-        finally:
+        async with decoding(model) as server:
+            server.take(PEER, Decode(id=1, stream=1, final=True), b"gap")
+            await happens(model.begun[0])
+            server.take(PEER, GoesOn(stream=1), b"")
+            server.take(PEER, Decode(id=2, stream=1, final=True), b"end")
             model.may.set()
-            engine.close()
-            ear.close()
+            await happens(model.has_judged)
         return server._drafts
 
     assert asyncio.run(whole()) == {(PEER, 1): (1, 2)}
