@@ -73,7 +73,10 @@ def test_what_either_side_sees(folder: Path) -> None:
                 assert f"127.0.0.1:{edge.port}" in answer.get("Record-Route")
                 assert (await phone.ask("INFO")).status == 200
                 assert (await phone.ask("BYE")).status == 200
-                assert [m.method for m in one.seen] == ["INVITE", "ACK", "INFO", "BYE"]
+                first, *between, last = [m.method for m in one.seen]
+                assert (first, last) == ("INVITE", "BYE")
+                # Two processes of Kamailio: what nobody waits for may be overtaken.
+                assert sorted(between) == ["ACK", "INFO"]
             # The worker may hang up, too.
             async with caller(edge.port) as phone:
                 await phone.call()
