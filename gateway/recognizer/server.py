@@ -96,13 +96,11 @@ class RecognizerServer:
             case Cancel(stream=stream):
                 self._queue.cancel(peer, stream)
                 self._drafts.pop((peer, stream), None)
-                if self._opinions is not None:
-                    self._opinions.drop((peer, stream))
+                self._drop_opinion(peer, stream)
             case GoesOn(stream=stream):
                 for dropped in self._queue.goes_on(peer, stream):
                     _refuse(dropped)
-                if self._opinions is not None:
-                    self._opinions.drop((peer, stream))
+                self._drop_opinion(peer, stream)
             case _:
                 raise ProtocolViolation(f"a worker does not send {message.op!r}")
 
@@ -110,6 +108,10 @@ class RecognizerServer:
         """Drop everything that a lost connection wanted."""
         self._queue.cancel(peer)
         self._drafts = {turn: draft for turn, draft in self._drafts.items() if turn[0] is not peer}
+
+    def _drop_opinion(self, peer: _Peer, stream: int) -> None:
+        if self._opinions is not None:
+            self._opinions.drop((peer, stream))
 
     async def _decode_forever(self, tasks: asyncio.TaskGroup) -> None:
         while True:

@@ -225,7 +225,7 @@ class SipEndpoint:
         return max(counted, len(self._ports) - len(self._free_ports))
 
     def clock_late_s(self) -> float:
-        """How long the media clock is overdue in calls that are up; it runs only for them."""
+        """How long the media clock is overdue in calls that are up: others wait for nothing."""
         up = [line.port for line in self._lines if line.is_confirmed and line.ended is None]
         now_ns = monotonic_ns()
         return max((port.late_s(now_ns) for port in up if port is not None), default=0.0)

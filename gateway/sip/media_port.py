@@ -36,10 +36,7 @@ class CallMediaPort(pj.AudioMediaPort):
         self._inlet = inlet
 
     def late_s(self, now_ns: int) -> float:
-        """How long the next tick of its call is overdue; 0 without one.  Loop thread.
-
-        The library stops its clock a second after the last call, and starts it with the next.
-        """
+        """How long the next tick of its call is overdue; 0 without one.  Loop thread."""
         ticked_ns = self._ticked_ns
         if self._inlet is None or not ticked_ns:
             return 0.0

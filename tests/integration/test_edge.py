@@ -71,12 +71,11 @@ def test_what_either_side_sees(folder: Path) -> None:
                 heads = answer.serialise().partition(b"\r\n\r\n")[0].decode()
                 assert f":{one.port}" not in heads
                 assert f"127.0.0.1:{edge.port}" in answer.get("Record-Route")
+                # Nobody answers an ACK, and the other process of Kamailio might overtake it.
+                await eventually(lambda: one.got("ACK"), 5, "the ACK")
                 assert (await phone.ask("INFO")).status == 200
                 assert (await phone.ask("BYE")).status == 200
-                first, *between, last = [m.method for m in one.seen]
-                assert (first, last) == ("INVITE", "BYE")
-                # Two processes of Kamailio: what nobody waits for may be overtaken.
-                assert sorted(between) == ["ACK", "INFO"]
+                assert [m.method for m in one.seen] == ["INVITE", "ACK", "INFO", "BYE"]
             # The worker may hang up, too.
             async with caller(edge.port) as phone:
                 await phone.call()
