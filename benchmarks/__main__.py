@@ -14,7 +14,17 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from benchmarks import barge_in, clock, concurrency, echo, path_wer, response, sequence, setup
+from benchmarks import (
+    barge_in,
+    clock,
+    concurrency,
+    echo,
+    fleet,
+    path_wer,
+    response,
+    sequence,
+    setup,
+)
 from gateway.probe.__main__ import precise_loop
 
 BENCHMARKS: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
@@ -26,6 +36,7 @@ BENCHMARKS: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
     "clock": clock.run,
     "path_wer": path_wer.run,
     "sequence": sequence.run,
+    "fleet": fleet.run,
 }
 
 

@@ -40,7 +40,12 @@ class OwnGateway:
 
 @asynccontextmanager
 async def own_gateway(
-    folder: Path, scenarios: Path, engine: Engine, workers: int, tick: Callable[[float], None]
+    folder: Path,
+    scenarios: Path,
+    engine: Engine,
+    workers: int,
+    tick: Callable[[float], None],
+    drain_limit_s: float = 0.0,
 ) -> AsyncIterator[OwnGateway]:
     """Run `gateway run` (and the LLM double) as long as the context lasts.
 
@@ -50,6 +55,7 @@ async def own_gateway(
         engine: who talks.
         workers: so many times four calls fit; more than one takes the edge.
         tick: told how many seconds the start takes so far.
+        drain_limit_s: how long calls may go on in a worker that is to end.
 
     Raises:
         StartError: it did not start.
@@ -58,7 +64,7 @@ async def own_gateway(
     http_port = free_port()
     sip_port, rtp_ports = _ports(workers)
     config, log = folder / "gateway.toml", folder / "gateway.log"
-    common = _common(sip_port, http_port, rtp_ports, workers)
+    common = _common(sip_port, http_port, rtp_ports, workers, drain_limit_s)
     if engine == "play":
         plan = await _play_plan(folder)
         config.write_text(common + _dialplan(plan) + "[agents.idle]\n", encoding="utf-8")
@@ -89,7 +95,9 @@ def _ports(workers: int) -> tuple[int, tuple[int, int]]:
             return sip_first, rtp
 
 
-def _common(sip_port: int, http_port: int, rtp_ports: tuple[int, int], workers: int) -> str:
+def _common(
+    sip_port: int, http_port: int, rtp_ports: tuple[int, int], workers: int, drain_limit_s: float
+) -> str:
     first, last = rtp_ports
     several = f'count = {workers}\nedge = "kamailio"\n' if workers > 1 else ""
     return f"""\
@@ -106,7 +114,7 @@ format = "json"
 [outgoing]
 allow = ["sip:operator@127.0.0.1:5099"]
 [workers]
-drain_limit_s = 0.0
+drain_limit_s = {drain_limit_s}
 {several}"""
 
 

@@ -178,7 +178,7 @@ class Performance:
 async def render_lines(script: scenario.Scenario) -> dict[scenario.Step, Samples]:
     """Render everything that a scenario says, before the call.  Raises ProviderUnavailable."""
     speech: dict[scenario.Step, Samples] = {}
-    for step in script.steps:
+    for step in dict.fromkeys(script.steps):  # a line that is said again is rendered once
         if isinstance(step, scenario.Say):
             speech[step] = await voices.render(step.text, step.voice or script.voice)
         elif isinstance(step, scenario.Play):

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import itertools
 import os
+import re
 import socket
 from collections import deque
 from collections.abc import Iterable
@@ -49,6 +50,8 @@ _PUMP_S = 0.015
 _PUMPS_PER_LOOK = 3
 """A look takes 50 us; 45 ms and a bit is never in step with packets of 20 ms."""
 _EVENTS_PER_PUMP = 64
+_NEXT_PORT = re.compile(r"RTP socket bind\(\) .*Address already in use")
+"""What it says when a call has the RTP port that it tries first; it takes the next."""
 
 
 class CallSink(Protocol):
@@ -307,7 +310,7 @@ class SipEndpoint:
 
     def _log_library(self, level: int, text: str) -> None:
         """Log what the library says; it has a warning for every broken message of a stranger."""
-        if level > 2:
+        if level > 2 or _NEXT_PORT.search(text):
             log.debug("sip_library", text=text)
         elif self._muffler.passes("library", self._loop.time()):
             log.warning("sip_library", text=text, not_logged=self._muffler.held_back("library"))
