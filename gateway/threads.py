@@ -11,6 +11,7 @@ import asyncio
 import concurrent.futures
 import ctypes
 import gc
+import os
 import sys
 import threading
 import time
@@ -145,6 +146,7 @@ class Lane:
 
     LEAD_FRAMES = 25
     """`write` waits when so many frames (500 ms) are ahead of the clock."""
+    REFILL_FRAMES = 5
 
     def __init__(self) -> None:
         self.frames: deque[bytes] = deque()
@@ -164,10 +166,11 @@ class Lane:
     async def write(self, frame: bytes) -> None:
         """Queue one frame; wait by arithmetic while the lane is far ahead of the clock.
 
-        A lane that is paused or not yet opened is waited for frame by frame.
+        Then there is room for `REFILL_FRAMES`: who writes need not wake up for each frame.  A lane
+        that is paused or not yet opened is waited for in steps of so many frames.
         """
         while (lead := self.queued - self.played - self.LEAD_FRAMES) >= 0 and not self.closed:
-            await asyncio.sleep((lead + 1) * LINE.ptime_ms / 1000)
+            await asyncio.sleep((lead + self.REFILL_FRAMES) * LINE.ptime_ms / 1000)
         self.put_nowait(frame)
 
     async def played_out(self) -> None:
@@ -247,8 +250,17 @@ class FrameInlet:
 class BlockingEngine:
     """One owned thread for one blocking library object."""
 
-    def __init__(self, name: str) -> None:
-        self._executor = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix=name)
+    def __init__(self, name: str, nice: int = 0) -> None:
+        """Make the thread with its first call.
+
+        Args:
+            name: of the thread.
+            nice: its priority is lower than that of the process by so much (Linux only: elsewhere
+                only whole processes have one).
+        """
+        self._executor = concurrent.futures.ThreadPoolExecutor(
+            1, thread_name_prefix=name, initializer=_be_nice, initargs=(nice,)
+        )
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function` on the engine's thread; a cancelled await drops the result."""
@@ -363,6 +375,13 @@ def collect_between_calls() -> None:
 def monotonic_ns() -> int:
     """The clock that ticks are stamped with."""
     return time.monotonic_ns()
+
+
+def _be_nice(increment: int) -> None:
+    if increment and sys.platform == "linux":
+        thread = threading.get_native_id()  # Linux: a thread is what getpriority(2) calls a process
+        now = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, now + increment)
 
 
 def _ramp_down(frame: bytes) -> bytes:

@@ -50,6 +50,8 @@ def audible_span(pcm: bytes, threshold: int, count: int, within: int) -> tuple[i
         count: so many such samples ...
         within: ... among so many neighbours make it audible.
     """
+    if pcm.count(0) == len(pcm):  # a bot that listens sends nothing else
+        return None
     above = np.flatnonzero(_magnitudes(pcm) > threshold)
     if len(above) < count:
         return None

@@ -20,6 +20,8 @@ from gateway.threads import BlockingEngine
 
 _EXIT_UNAVAILABLE = 69  # sysexits.h EX_UNAVAILABLE
 _WARM_UP_S = (1, 3)
+_LISTENER_NICE = 10
+"""Where cores are scarce the text comes first: without it nobody is answered."""
 
 
 def main() -> int:
@@ -55,7 +57,8 @@ async def _run(options: argparse.Namespace) -> None:
         loop.add_signal_handler(number, done.set)
     if options.exit_with_parent:
         await loop.connect_read_pipe(lambda: _ParentWatch(done), sys.stdin)
-    engine, listener = BlockingEngine("recognizer"), BlockingEngine("end-of-turn")
+    engine = BlockingEngine("recognizer")
+    listener = BlockingEngine("end-of-turn", nice=_LISTENER_NICE)
     try:
         model = await engine.call(_load, options.threads)
         sound = await listener.call(_load_sound)

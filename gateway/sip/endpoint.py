@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import itertools
 import os
 import re
 import socket
@@ -42,12 +41,12 @@ from gateway.sip.native import RequestFilter, limit_transactions, quiet_library
 from gateway.sip.outgoing import OutgoingGuard
 from gateway.sip.strangers import HeldSlot, Strangers
 from gateway.sip.trunk import Trunk, TrunkState
+from gateway.sip.wakeup import BREATH_S, Wakeup
 from gateway.threads import monotonic_ns
 
 log = structlog.get_logger(__name__)
 
-_PUMP_S = 0.015
-_PUMPS_PER_LOOK = 3
+_LOOK_S = 0.045
 """A look takes 50 us; 45 ms and a bit is never in step with packets of 20 ms."""
 _EVENTS_PER_PUMP = 64
 _NEXT_PORT = re.compile(r"RTP socket bind\(\) .*Address already in use")
@@ -120,6 +119,7 @@ class SipEndpoint:
         self._admitted = Admit()
         """The last decision for a call: the library hands it over before it takes another."""
         self._muffler = Muffler()
+        self._wakeup: Wakeup | None = None
         self.draining = False
 
     async def __aenter__(self) -> SipEndpoint:
@@ -147,7 +147,7 @@ class SipEndpoint:
         self._accounts.clear()
         deadline = self._loop.time() + 2.0
         while self._pump_once() or (self.dialogs() and self._loop.time() < deadline):
-            await asyncio.sleep(_PUMP_S)
+            await asyncio.sleep(BREATH_S)
         self._destroy()
 
     async def run(self) -> None:
@@ -159,12 +159,17 @@ class SipEndpoint:
                     group.create_task(trunk.keep_addresses(open_trunk))
             elif not self._edge.is_local:
                 group.create_task(self._keep_edge_addresses(self._edge))
-            for number in itertools.count():
-                self._pump_once()
-                if number % _PUMPS_PER_LOOK == 0:
+            look_at_s = 0.0
+            while True:
+                handled = self._pump_once()
+                if (now_s := self._loop.time()) >= look_at_s:
+                    look_at_s = now_s + _LOOK_S
                     for line in self._lines:
-                        line.watch_delay(self._loop.time() * 1000)
-                await asyncio.sleep(_PUMP_S)
+                        line.watch_delay(now_s * 1000)
+                if handled or self._wakeup is None:
+                    await asyncio.sleep(BREATH_S)
+                else:
+                    await self._wakeup.wait(has_calls=bool(self._lines))
 
     # --- calls ---
 
@@ -250,10 +255,13 @@ class SipEndpoint:
         limit_transactions()
         kinds = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP}
         # Behind an edge UDP only: it knows workers by their ports.
-        for name in ("udp",) if self._edge else self._config.transports:
+        names = ("udp",) if self._edge else self._config.transports
+        for name in names:
             settings = transport_settings(self._config, self._edge)
             number = self._lib.transportCreate(kinds[name], settings)
             self._address = self._lib.transportGetInfo(number).localName
+        port = int(self._address.rpartition(":")[2])
+        self._wakeup = Wakeup(port, is_udp_only=set(names) == {"udp"})
         set_codecs(self._lib, self._config.codecs)
         self._lib.libStart()
         self._lib.audDevManager().setNullDev()
@@ -269,6 +277,7 @@ class SipEndpoint:
         self._lines.clear()
         self._accounts.clear()
         self._filter = None
+        self._wakeup = None
         self._free_ports.clear()
         self._ports.clear()
         self._lib.libDestroy()

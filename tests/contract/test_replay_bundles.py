@@ -15,9 +15,11 @@ import pytest
 
 from gateway.__main__ import main
 from gateway.replay.accepted import read_accepted
+from gateway.replay.comparison import turns_of
 from gateway.replay.hearing import chunks_of, listen_as_recorded
 from gateway.replay.recording import read_recording
 from gateway.replay.retelling import decide_again, first_difference
+from gateway.replay.what_if import what_if
 
 FOLDER = Path(__file__).parents[1] / "replay" / "bundles"
 BUNDLES = sorted(path.parent for path in FOLDER.glob("*/call.json"))
@@ -36,6 +38,21 @@ def test_the_decisions_are_the_expected_ones(folder):
     assert len(found) == len(expected)
     for before, after in zip(expected, found, strict=True):
         assert first_difference(before, after) is None
+
+
+@pytest.mark.parametrize("folder", BUNDLES, ids=lambda folder: folder.name)
+def test_the_settings_of_the_call_answer_the_same_turns(folder):
+    recording = read_recording(folder)
+    chunks = chunks_of(listen_as_recorded(recording.audio, recording.events))
+    for talk in recording.talks:
+        turns, again = (
+            [(turn.onset, turn.speech_end, turn.text) for turn in turns_of(decisions) if turn.text]
+            for decisions in (
+                decide_again(talk, chunks),
+                what_if(talk, chunks, talk.settings).decisions,
+            )
+        )
+        assert again == turns
 
 
 @pytest.fixture

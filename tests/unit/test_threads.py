@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.audio.format import LINE
 from gateway.audio.seam import REACH_FRAMES
-from gateway.threads import SILENCE, FrameInlet, FrameOutlet, Lane, Tick
+from gateway.threads import SILENCE, BlockingEngine, FrameInlet, FrameOutlet, Lane, Tick
 from tests.support.virtual_time import run
 
 LOUD = np.full(LINE.frame_samples, 8000, "<i2").tobytes()
@@ -344,3 +347,42 @@ def test_inlet_after_the_loop_was_closed():
     inlet.put(tick(1))
     inlet.put(tick(2))
     assert inlet.dropped_frames == 0
+
+
+def test_who_writes_ahead_is_not_woken_for_each_frame():
+    async def main():
+        outlet = FrameOutlet()
+        lane = outlet.open()
+        waits = []
+
+        async def speak():
+            for _ in range(100):
+                before = lane.played
+                await lane.write(LOUD)
+                if lane.played > before:
+                    waits.append(lane.played - before)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(speak())
+            group.create_task(pulling(outlet, 100))
+        assert lane.played == 100
+        assert min(waits) >= lane.REFILL_FRAMES - 1
+
+    run(main())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a thread has a priority")
+def test_an_engine_may_stand_back():
+    def niceness():
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    async def main():
+        polite, usual = BlockingEngine("polite", nice=3), BlockingEngine("usual")
+        try:
+            assert await polite.call(niceness) == min(19, niceness() + 3)
+            assert await usual.call(niceness) == niceness()
+        finally:
+            polite.close()
+            usual.close()
+
+    asyncio.run(main())

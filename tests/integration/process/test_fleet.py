@@ -101,7 +101,7 @@ def uri(gateway: LiveGateway, number: int) -> str:
 
 
 def test_a_worker_without_calls_is_not_stuck(gateway: LiveGateway) -> None:
-    """The library stops its clock a second after the last call; `stuck_after_s` is two."""
+    """Its clock is looked at in calls only; `stuck_after_s` is two."""
 
     async def scenario() -> None:
         before = workers(gateway)
@@ -110,7 +110,7 @@ def test_a_worker_without_calls_is_not_stuck(gateway: LiveGateway) -> None:
         await asyncio.sleep(5)
         assert all_up(gateway)
         assert workers(gateway) == before
-        for number in before:  # the clock starts again
+        for number in before:
             await normal_call(uri(gateway, number))
         assert not gateway.logged("worker_stuck")
 

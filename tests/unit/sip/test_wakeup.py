@@ -1,0 +1,91 @@
+"""The SIP library is asked when a message is there, and in time without one."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.sip import wakeup
+from gateway.sip.wakeup import Wakeup, udp_sockets
+
+
+@pytest.fixture
+def library_socket() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        yield udp
+
+
+def send_to(udp: socket.socket) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.sendto(b"OPTIONS", udp.getsockname())
+
+
+def test_only_udp_sockets_on_the_port_are_found(library_socket: socket.socket) -> None:
+    port = library_socket.getsockname()[1]
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
+    ):
+        tcp.bind(("127.0.0.1", port))
+        other.bind(("127.0.0.1", 0))
+        assert udp_sockets(port) == (library_socket.fileno(),)
+
+
+@pytest.mark.parametrize("has_calls", [False, True])
+def test_a_message_is_not_kept_waiting(
+    library_socket: socket.socket, monkeypatch: pytest.MonkeyPatch, *, has_calls: bool
+) -> None:
+    monkeypatch.setattr(wakeup, "_IDLE_S", 3600.0)
+    monkeypatch.setattr(wakeup, "_BUSY_S", 3600.0)
+
+    async def scenario() -> None:
+        waiting = Wakeup(library_socket.getsockname()[1], is_udp_only=True)
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            group.create_task(waiting.wait(has_calls=has_calls))
+            await asyncio.sleep(0)
+            send_to(library_socket)
+        async with asyncio.timeout(10):  # it is still unread
+            await waiting.wait(has_calls=has_calls)
+        library_socket.recv(100)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await waiting.wait(has_calls=has_calls)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("is_udp_only", "has_calls", "is_idle"),
+    [(True, False, True), (True, True, False), (False, False, False)],
+)
+def test_without_a_message_it_is_asked_in_time(
+    library_socket: socket.socket,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_udp_only: bool,
+    has_calls: bool,
+    is_idle: bool,
+) -> None:
+    monkeypatch.setattr(wakeup, "_IDLE_S", 0.01 if is_idle else 3600.0)
+    monkeypatch.setattr(wakeup, "_BUSY_S", 3600.0 if is_idle else 0.01)
+
+    async def scenario() -> None:
+        waiting = Wakeup(library_socket.getsockname()[1], is_udp_only=is_udp_only)
+        async with asyncio.timeout(10):
+            await waiting.wait(has_calls=has_calls)
+
+    asyncio.run(scenario())
+
+
+def test_where_no_socket_is_found_it_is_asked_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wakeup, "_IDLE_S", 3600.0)
+
+    async def scenario() -> None:
+        async with asyncio.timeout(10):
+            await Wakeup(1, is_udp_only=True).wait(has_calls=False)
+
+    asyncio.run(scenario())
