@@ -46,7 +46,7 @@ def test_the_settings_of_the_call_answer_the_same_turns(folder):
     chunks = chunks_of(listen_as_recorded(recording.audio, recording.events))
     for talk in recording.talks:
         turns, again = (
-            [(turn.onset, turn.speech_end, turn.text) for turn in turns_of(decisions) if turn.text]
+            [(turn.speech_end, turn.text) for turn in turns_of(decisions) if turn.text]
             for decisions in (
                 decide_again(talk, chunks),
                 what_if(talk, chunks, talk.settings).decisions,
