@@ -111,8 +111,8 @@ class WorkersConfig(Table):
     edge: Literal["none", "kamailio"] = "none"
     """none = one worker on `sip.port`; kamailio = it takes `sip.port`, worker i has port + i."""
     recognizers: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = "auto"
-    """Recognizer processes, shared by the workers; auto = one per core, but not more than
-    workers."""
+    """Callers recognized at the same time, by processes that the workers share; auto = one per
+    core, but not more than workers."""
     drain_limit_s: Annotated[float, Field(ge=0)] = 300.0
     """So long calls may go on when the gateway or their worker is to end (SIGTERM, drain,
     replacement)."""

@@ -15,6 +15,7 @@ WORKERS_PER_CORE = 2
 WORKER_BYTES = 300_000_000
 """What a worker and its part of a recognizer take, calls included; rounded up."""
 MAX_WORKERS = 64
+DECODERS_PER_PROCESS = 4
 _PORTS_PER_CALL = 4
 """RTP and RTCP, twice: ports of a call just ended may still be in use."""
 
@@ -46,6 +47,15 @@ def most_workers(config: GatewayConfig) -> int:
 def automatic_recognizers(cores: int, workers: int) -> int:
     """Give what `workers.recognizers = "auto"` means: one per core, none without a worker."""
     return max(1, min(cores, workers))
+
+
+def decoders_of(recognizers: int) -> list[int]:
+    """Give how many callers each recognizer process hears at the same time.
+
+    They share its model; more than a few would wait for each other's Python.
+    """
+    processes = -(-recognizers // DECODERS_PER_PROCESS)
+    return [len(range(number, recognizers, processes)) for number in range(processes)]
 
 
 def seats_of(config: GatewayConfig, count: int) -> tuple[Seat, ...]:

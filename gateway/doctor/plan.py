@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.config.models import GatewayConfig
-from gateway.config.seats import Seat, automatic_recognizers, seats_of
+from gateway.config.seats import Seat, automatic_recognizers, decoders_of, seats_of
 from gateway.process import machine
 from gateway.process.deployment import worker_count
 
@@ -18,7 +18,7 @@ class Plan:
     slots: int
     """Calls of all of them."""
     recognizers: int
-    """0 = no agent recognizes here."""
+    """Processes; 0 = no agent recognizes here."""
     seats: tuple[Seat, ...]
     """Ports that workers may take: with an edge twice as many as workers."""
     runs_edge: bool = False
@@ -37,7 +37,7 @@ def plan_of(config: GatewayConfig) -> Plan:
     return Plan(
         workers,
         workers * config.sip.max_calls,
-        recognizers if recognizes else 0,
+        len(decoders_of(recognizers)) if recognizes else 0,
         seats_of(config, workers),
         runs_edge=config.workers.edge == "kamailio" and edge.run and not edge.join,
         joins=edge.join,

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from gateway.config.models import GatewayConfig
-from gateway.config.seats import automatic_recognizers
+from gateway.config.seats import automatic_recognizers, decoders_of
 from gateway.edge.edge import Edge
 from gateway.errors import CommandError, ConfigError, GatewayError, leaves
 from gateway.http.api import create_app
@@ -114,7 +114,10 @@ def _recognizers(config: GatewayConfig, folder: Path) -> list[RecognizerProcess]
     count = config.workers.recognizers
     if count == "auto":
         count = automatic_recognizers(machine.cores(), worker_count(config))
-    return [RecognizerProcess(folder / f"recognizer-{n}.sock") for n in range(count)]
+    return [
+        RecognizerProcess(folder / f"recognizer-{number}.sock", decoders=decoders)
+        for number, decoders in enumerate(decoders_of(count))
+    ]
 
 
 async def _run_recognizers(

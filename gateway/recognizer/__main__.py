@@ -13,7 +13,6 @@ from pathlib import Path
 from gateway.errors import ProviderError, ProviderUnavailable, leaves
 from gateway.recognizer.moonshine import SOURCE_HZ, MoonshineModel, model_folder
 from gateway.recognizer.opinion import Opinions
-from gateway.recognizer.queue import DecodeQueue
 from gateway.recognizer.server import RecognizerServer
 from gateway.recognizer.smart_turn import SmartTurnModel, model_file
 from gateway.threads import BlockingEngine
@@ -43,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gateway.recognizer", description=__doc__)
     parser.add_argument("--socket", type=Path, required=True, help="Unix socket to listen on")
     parser.add_argument("--threads", type=int, default=1, help="threads of one decode")
+    parser.add_argument("--decoders", type=int, default=1, help="segments decoded at once")
     parser.add_argument("--nice", type=int, default=0, help="lower the own priority by so much")
     parser.add_argument(
         "--exit-with-parent", action="store_true", help="end when standard input ends"
@@ -57,13 +57,13 @@ async def _run(options: argparse.Namespace) -> None:
         loop.add_signal_handler(number, done.set)
     if options.exit_with_parent:
         await loop.connect_read_pipe(lambda: _ParentWatch(done), sys.stdin)
-    engine = BlockingEngine("recognizer")
+    engines = [BlockingEngine(f"recognizer-{number}") for number in range(options.decoders)]
     listener = BlockingEngine("end-of-turn", nice=_LISTENER_NICE)
     try:
-        model = await engine.call(_load, options.threads)
+        model = await engines[0].call(_load, options.threads)
         sound = await listener.call(_load_sound)
         opinions = None if sound is None else Opinions(sound, listener)
-        server = RecognizerServer(model, engine, DecodeQueue(), opinions)
+        server = RecognizerServer(model, engines, opinions)
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(options.socket, _say_ready))
             serving.add_done_callback(lambda _: done.set())
@@ -75,7 +75,8 @@ async def _run(options: argparse.Namespace) -> None:
             raise
         raise known[0] from None
     finally:
-        engine.close()
+        for engine in engines:
+            engine.close()
         listener.close()
 
 

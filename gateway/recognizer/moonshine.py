@@ -89,7 +89,7 @@ def model_folder() -> Path:
 
 
 class MoonshineModel:
-    """The loaded network.  Stateless between calls; one thread at a time is meant to use it."""
+    """The loaded network.  Nothing is kept between calls: several threads may use it at once."""
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
         self._encoder = session("moonshine", folder / _FILES[0], threads)

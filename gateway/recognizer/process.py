@@ -37,7 +37,7 @@ class RecognizerProcess:
         self,
         socket: Path | None = None,
         *,
-        threads: int = 1,
+        decoders: int = 1,
         niceness: int = 5,
         ready_timeout_s: float = 60.0,
         hung_after_s: float = _HUNG_AFTER_S,
@@ -46,7 +46,7 @@ class RecognizerProcess:
             None if socket else tempfile.TemporaryDirectory(prefix="gateway-recognizer-")
         )
         self.socket = socket or Path(self._own_folder.name if self._own_folder else "") / "socket"
-        self._threads = threads
+        self._decoders = decoders
         self._niceness = niceness
         self._ready_timeout_s = ready_timeout_s
         self._hung_after_s = hung_after_s
@@ -169,7 +169,7 @@ class RecognizerProcess:
         return [
             *(sys.executable, "-m", "gateway.recognizer", "--exit-with-parent"),
             *("--socket", str(self.socket)),
-            *("--threads", str(self._threads)),
+            *("--decoders", str(self._decoders)),
             *("--nice", str(self._niceness)),
         ]
 

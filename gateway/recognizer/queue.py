@@ -23,6 +23,11 @@ class Job:
     choices: tuple[str, ...] = ()
     grammar: GrammarName | None = None
 
+    @property
+    def turn(self) -> tuple[Hashable, int]:
+        """The caller turn it belongs to."""
+        return self.peer, self.stream
+
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
@@ -32,15 +37,35 @@ class Dropped:
     reason: Literal["replaced", "busy"]
 
 
-class DecodeQueue:
-    """Jobs that wait, and the one that runs.  No I/O."""
+@dataclass(slots=True)
+class Run:
+    """A job that is being decoded."""
 
-    def __init__(self, capacity: int = 32) -> None:
+    job: Job
+    """As it is wanted by now."""
+    is_useless: bool = False
+
+    @property
+    def turn(self) -> tuple[Hashable, int]:
+        """The caller turn it belongs to."""
+        return self.job.turn
+
+
+class DecodeQueue:
+    """Jobs that wait, and those that run.  No I/O."""
+
+    def __init__(self, capacity: int = 32, decoders: int = 1) -> None:
+        """Begin empty.
+
+        Args:
+            capacity: jobs that may wait.
+            decoders: how many run at once at most.
+        """
         self._capacity = capacity
+        self._decoders = decoders
         self._finals: deque[Job] = deque()
         self._partials: deque[Job] = deque()
-        self._running: Job | None = None
-        self._running_is_useless = False
+        self._runs: list[Run] = []
 
     def __len__(self) -> int:
         return len(self._finals) + len(self._partials)
@@ -57,24 +82,28 @@ class DecodeQueue:
         (self._finals if job.final else self._partials).append(job)
         return dropped
 
-    def start_next(self) -> Job | None:
-        """Take the next job to decode; it is the running one until `finish`."""
-        queue = self._finals or self._partials
-        self._running = queue.popleft() if queue else None
-        self._running_is_useless = False
-        return self._running
+    def start_next(self) -> Run | None:
+        """Take the next job to decode; it runs until `finish`.
 
-    def finish(self) -> Job | None:
-        """Say that the running job is done; give it, as it is wanted by now, if it still is."""
-        done, self._running = self._running, None
-        return None if self._running_is_useless else done
+        Two of one turn never run at once: the later one builds upon what the earlier has found.
+        """
+        running = {run.turn for run in self._runs}
+        for queue in (self._finals, self._partials):
+            for job in queue:
+                if job.turn not in running:
+                    queue.remove(job)
+                    self._runs.append(run := Run(job))
+                    return run
+        return None
 
-    def should_stop(self) -> bool:
-        """True when the running job is in vain: cancelled, or a partial that delays a final."""
-        running = self._running
-        return self._running_is_useless or (
-            running is not None and not running.final and bool(self._finals)
-        )
+    def finish(self, run: Run) -> Job | None:
+        """Say that a job is done; give it, as it is wanted by now, if it still is."""
+        self._runs.remove(run)
+        return None if run.is_useless else run.job
+
+    def should_stop(self, run: Run) -> bool:
+        """True when a job is decoded in vain: cancelled, or a partial that delays a final."""
+        return run.is_useless or (not run.job.final and bool(self._finals))
 
     def cancel(self, peer: Hashable, stream: int | None = None) -> None:
         """Forget the jobs of a stream, or of all streams of a connection."""
@@ -84,34 +113,30 @@ class DecodeQueue:
 
         self._finals = deque(filter(keeps, self._finals))
         self._partials = deque(filter(keeps, self._partials))
-        if self._running is not None and not keeps(self._running):
-            self._running_is_useless = True
+        for run in self._runs:
+            run.is_useless |= not keeps(run.job)
 
     def goes_on(self, peer: Hashable, stream: int) -> list[Dropped]:
         """The caller speaks on: what waits is not worth its time, what runs is but a partial."""
-        moot = [job for job in self._finals if (job.peer, job.stream) == (peer, stream)]
+        moot = [job for job in self._finals if job.turn == (peer, stream)]
         for job in moot:
             self._finals.remove(job)
-        running = self._running
-        if running is not None and (running.peer, running.stream) == (peer, stream):
-            self._running = replace(running, final=False)
+        for run in self._runs:
+            if run.turn == (peer, stream):
+                run.job = replace(run.job, final=False)
         return [Dropped(job, "replaced") for job in moot]
 
     def _keeps_waiting(self, partial: Job) -> bool:
         """Whether others wait for their finals: a partial only saves its own some time."""
-        wanted = [*self._finals, *([] if self._running_is_useless else [self._running])]
-        return any(
-            job is not None
-            and job.final
-            and (job.peer, job.stream) != (partial.peer, partial.stream)
-            for job in wanted
-        )
+        wanted = [*self._finals, *(run.job for run in self._runs if not run.is_useless)]
+        others = sum(job.final and job.turn != partial.turn for job in wanted)
+        return others >= self._decoders
 
     def _drop_older(self, job: Job) -> list[Dropped]:
         """What waits for the same stream covers less; only what runs already is finished."""
         dropped = []
         for queue in (self._partials, self._finals) if job.final else (self._partials,):
-            same = [old for old in queue if (old.peer, old.stream) == (job.peer, job.stream)]
+            same = [old for old in queue if old.turn == job.turn]
             for old in same:
                 queue.remove(old)
             dropped += [Dropped(old, "replaced") for old in same]

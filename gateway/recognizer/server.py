@@ -1,4 +1,4 @@
-"""The recognizer's socket side: takes requests from workers, decodes them one after another."""
+"""The recognizer's socket side: takes requests from workers, has them decoded in order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gateway.recognizer.protocol import (
     Refused,
     encode,
 )
-from gateway.recognizer.queue import DecodeQueue, Dropped, Job
+from gateway.recognizer.queue import DecodeQueue, Dropped, Job, Run
 from gateway.threads import BlockingEngine
 
 log = logging.getLogger(__name__)
@@ -50,16 +50,19 @@ class RecognizerServer:
     """Serves any number of workers; the loop stays free while the model computes."""
 
     def __init__(
-        self,
-        model: Model,
-        engine: BlockingEngine,
-        queue: DecodeQueue,
-        opinions: Opinions | None = None,
+        self, model: Model, engines: Sequence[BlockingEngine], opinions: Opinions | None = None
     ) -> None:
+        """Serve with a model.
+
+        Args:
+            model: may be used by as many threads at once as there are engines.
+            engines: each decodes one segment at a time.
+            opinions: on the end of turns.
+        """
         self._model = model
         self._opinions = opinions
-        self._engine = engine
-        self._queue = queue
+        self._engines = engines
+        self._queue = DecodeQueue(decoders=len(engines))
         self._drafts: dict[tuple[Hashable, int], tuple[int, ...]] = {}
         """What was decoded last of each caller turn that is still going on."""
         self._awake = asyncio.Event()
@@ -72,7 +75,8 @@ class RecognizerServer:
             _keep_private(socket)
             on_ready()
             async with asyncio.TaskGroup() as tasks:
-                await self._decode_forever(tasks)
+                for engine in self._engines:
+                    tasks.create_task(self._decode_forever(engine, tasks))
         finally:
             server.close()
             _remove(socket)
@@ -113,43 +117,44 @@ class RecognizerServer:
         if self._opinions is not None:
             self._opinions.drop((peer, stream))
 
-    async def _decode_forever(self, tasks: asyncio.TaskGroup) -> None:
+    async def _decode_forever(self, engine: BlockingEngine, tasks: asyncio.TaskGroup) -> None:
         while True:
-            job = self._queue.start_next()
-            if job is None:
+            run = self._queue.start_next()
+            if run is None:
                 self._awake.clear()
                 await self._awake.wait()
                 continue
-            answered = await self._decode(job)
+            answered = await self._decode(run, engine)
+            self._awake.set()  # another engine may go on with the same turn
             if answered is not None:
                 self._form_opinion(tasks, answered)  # beside the decoding it would slow that down
 
-    async def _decode(self, job: Job) -> Job | None:
+    async def _decode(self, run: Run, engine: BlockingEngine) -> Job | None:
         """Decode and answer; give the job as it was wanted at the end, if it was."""
         loop = asyncio.get_running_loop()
         started_s = loop.time()
-        turn = (job.peer, job.stream)
-        draft = self._drafts.get(turn, ())
+        job = run.job
+        draft = self._drafts.get(job.turn, ())
         try:
-            decoding = await self._engine.call(
+            decoding = await engine.call(
                 self._model.decode,
                 job.pcm,
                 job.choices,
-                self._queue.should_stop,
+                lambda: self._queue.should_stop(run),
                 draft,
                 job.grammar,
             )
         except Exception:  # border: whatever the native runtime raises costs one job
             log.exception("decode_failed")
-            self._queue.finish()
+            self._queue.finish(run)
             _send(job, Refused(id=job.id, reason="failed"))
             return None
         decode_ms = (loop.time() - started_s) * 1000
-        wanted = self._queue.finish()
+        wanted = self._queue.finish(run)
         if wanted is None:
             return None
         if decoding is not None:
-            self._drafts[turn] = decoding.tokens
+            self._drafts[job.turn] = decoding.tokens
         _send(job, _answer(job, decoding, decode_ms))
         return wanted
 
@@ -164,7 +169,7 @@ class RecognizerServer:
         def tell(end_of_turn: float) -> None:
             _send(job, Opinion(id=job.id, end_of_turn=end_of_turn))
 
-        self._opinions.form(tasks, (job.peer, job.stream), job.pcm, tell)
+        self._opinions.form(tasks, job.turn, job.pcm, tell)
 
 
 class _Peer(asyncio.Protocol):

@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from gateway.config.checks import check
 from gateway.config.models import GatewayConfig
-from gateway.config.seats import automatic_count, most_workers, rtp_shares, seats_of
+from gateway.config.seats import (
+    automatic_count,
+    decoders_of,
+    most_workers,
+    rtp_shares,
+    seats_of,
+)
 
 GB = 1_000_000_000
 
@@ -84,3 +90,13 @@ def test_most_workers(sip: dict[str, object], most: int) -> None:
 def test_what_does_not_fit_is_told(made: GatewayConfig, key: str) -> None:
     found = [".".join(map(str, loc)) for loc, _ in check(made)]
     assert found == ([key] if key else [])
+
+
+@pytest.mark.parametrize(
+    ("recognizers", "decoders"),
+    [(1, [1]), (2, [2]), (4, [4]), (5, [3, 2]), (8, [4, 4]), (64, [4] * 16)],
+)
+def test_recognizer_processes_hear_up_to_four_callers_each(
+    recognizers: int, decoders: list[int]
+) -> None:
+    assert decoders_of(recognizers) == decoders

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from gateway.recognizer.moonshine import Decoding
 from gateway.recognizer.opinion import Opinions
 from gateway.recognizer.protocol import Cancel, Decode, GoesOn
-from gateway.recognizer.queue import DecodeQueue
 from gateway.recognizer.server import RecognizerServer
 from gateway.threads import BlockingEngine
 
@@ -37,19 +36,21 @@ class Model:
 
 
 @asynccontextmanager
-async def decoding(model):
+async def decoding(model, decoders=1):
     """A server that decodes, without a socket; what waits in the model goes on at the end."""
-    engine, ear = BlockingEngine("decoder"), BlockingEngine("opinion")
-    server = RecognizerServer(model, engine, DecodeQueue(), Opinions(model, ear))
+    engines = [BlockingEngine(f"decoder-{number}") for number in range(decoders)]
+    ear = BlockingEngine("opinion")
+    server = RecognizerServer(model, engines, Opinions(model, ear))
     try:
         async with asyncio.TaskGroup() as tasks:
-            work = tasks.create_task(server._decode_forever(tasks))
+            work = [tasks.create_task(server._decode_forever(each, tasks)) for each in engines]
             yield server
-            work.cancel()
+            for task in work:
+                task.cancel()
     finally:
         model.may.set()
-        engine.close()
-        ear.close()
+        for engine in (*engines, ear):
+            engine.close()
 
 
 async def happens(event):
@@ -89,3 +90,16 @@ def test_a_caller_who_goes_on_is_not_judged_by_the_sound_of_the_gap():
 
     assert asyncio.run(whole()) == {(PEER, 1): (1, 2)}
     assert model.judged == [b"end"]
+
+
+def test_two_callers_are_decoded_at_the_same_time():
+    model = Model()
+
+    async def whole():
+        async with decoding(model, decoders=2) as server:
+            for stream in (1, 2):
+                server.take(PEER, Decode(id=stream, stream=stream, final=True), b"said")
+            await happens(model.begun[0])
+            await happens(model.begun[1])
+
+    asyncio.run(whole())
