@@ -18,8 +18,9 @@ from gateway.process import machine
 
 FILES_PER_CALL, FILES_PER_PROCESS = 12, 100
 """Measured: a warm worker has about 60 descriptors, a call opens 9 (RTP, RTCP, records, pipes)."""
-CALLS_PER_CORE = 16
-"""Talking calls with recognition on this machine; docs/scaling.md."""
+CALLS_PER_CORE = 8
+"""Talking calls with recognition here, measured with their callers on the same cores
+(docs/scaling.md); what `workers.count = "auto"` makes room for."""
 WORKER_MB, RECOGNIZER_MB, SUPERVISOR_MB = 210, 193, 160
 """Resident memory with four calls, measured (README)."""
 _PTIME_S, _TICKS = 0.02, 50
