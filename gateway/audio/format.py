@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SAMPLE_BYTES = 2
 
@@ -13,16 +13,15 @@ class AudioFormat:
 
     sample_rate_hz: int
     ptime_ms: int = 20
+    frame_samples: int = field(init=False, compare=False)
+    """Samples in one ptime."""
+    frame_bytes: int = field(init=False, compare=False)
+    """Bytes in one ptime."""
 
-    @property
-    def frame_samples(self) -> int:
-        """Samples in one ptime."""
-        return self.sample_rate_hz * self.ptime_ms // 1000
-
-    @property
-    def frame_bytes(self) -> int:
-        """Bytes in one ptime."""
-        return self.frame_samples * SAMPLE_BYTES
+    def __post_init__(self) -> None:
+        samples = self.sample_rate_hz * self.ptime_ms // 1000
+        object.__setattr__(self, "frame_samples", samples)  # frozen; asked for in every frame
+        object.__setattr__(self, "frame_bytes", samples * SAMPLE_BYTES)
 
     def seconds(self, pcm: bytes) -> float:
         """Duration of `pcm` in seconds."""

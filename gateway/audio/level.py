@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 FULL_SCALE = 32768
+_S16LE = np.dtype("<i2")
 FLOOR_DBFS = -96.0
 """What digital silence is called; 16 bits cannot say less."""
 
@@ -52,17 +53,21 @@ def audible_span(pcm: bytes, threshold: int, count: int, within: int) -> tuple[i
     """
     if pcm.count(0) == len(pcm):  # a bot that listens sends nothing else
         return None
-    above = np.flatnonzero(_magnitudes(pcm) > threshold)
+    samples = _samples(pcm)
+    # Twice in every frame of every call: no copies, none of numpy's functions around methods.
+    above = ((samples > threshold) | (samples < -threshold)).nonzero()[0]
     if len(above) < count:
         return None
-    starts = np.flatnonzero(above[count - 1 :] - above[: len(above) - count + 1] < within)
-    if not len(starts):
+    is_start = above[count - 1 :] - above[: len(above) - count + 1] < within
+    first = int(is_start.argmax())
+    if not is_start[first]:
         return None
-    return int(above[starts[0]]), int(above[starts[-1] + count - 1])
+    last = len(is_start) - 1 - int(is_start[::-1].argmax())
+    return int(above[first]), int(above[last + count - 1])
 
 
 def _samples(pcm: bytes) -> npt.NDArray[np.int16]:
-    return np.frombuffer(pcm, dtype="<i2")
+    return np.frombuffer(pcm, dtype=_S16LE)
 
 
 def _magnitudes(pcm: bytes) -> npt.NDArray[np.int32]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.audio import level
 
@@ -63,3 +65,19 @@ def test_a_crackle_is_not_audible(loud: list[int], expected: tuple[int, int] | N
     samples = np.zeros(160, dtype="<i2")
     samples[loud] = -2000
     assert level.audible_span(samples.tobytes(), 1000, 4, 40) == expected
+
+
+@given(
+    st.lists(st.sampled_from([0, 999, 1000, 1001, -1000, -1001, 32767, -32768]), max_size=60),
+    st.integers(1, 5),
+    st.integers(1, 20),
+)
+def test_the_audible_span_is_that_of_enough_loud_samples_near_each_other(
+    samples: list[int], count: int, within: int
+) -> None:
+    loud = [place for place, sample in enumerate(samples) if abs(sample) > 1000]
+    runs = [loud[n : n + count] for n in range(len(loud) - count + 1)]
+    dense = [run for run in runs if run[-1] - run[0] < within]
+    expected = (dense[0][0], dense[-1][-1]) if dense else None
+    pcm = np.array(samples, "<i2").tobytes()
+    assert level.audible_span(pcm, 1000, count, within) == expected
