@@ -13,10 +13,15 @@ FLOOR_DBFS = -96.0
 """What digital silence is called; 16 bits cannot say less."""
 
 
-def rms_dbfs(pcm: bytes) -> float:
-    """Root mean square of mono s16le against a full-scale square wave, >= `FLOOR_DBFS`."""
+def rms(pcm: bytes) -> float:
+    """Root mean square of mono s16le, 0..32768."""
     samples = _samples(pcm).astype(np.float64)
-    return _dbfs(math.sqrt(float(np.mean(samples**2)))) if len(samples) else FLOOR_DBFS
+    return math.sqrt(float(samples @ samples) / len(samples)) if len(samples) else 0.0
+
+
+def rms_dbfs(pcm: bytes) -> float:
+    """The same against a full-scale square wave, >= `FLOOR_DBFS`."""
+    return _dbfs(rms(pcm))
 
 
 def peak_dbfs(pcm: bytes) -> float:
