@@ -165,6 +165,8 @@ def _tls(config: GatewayConfig) -> str:
     lines = ["[server:default]", "method = TLSv1.2+", "verify_certificate = no"]
     if edge.tls_certificate:
         lines += [f"certificate = {edge.tls_certificate}", f"private_key = {edge.tls_key}"]
+    else:  # else it would not start without its own cert.pem; now it refuses who comes by TLS
+        lines += ['certificate = ""', 'private_key = ""']
     if _dials_tls(config):
         # A list of all authorities is loaded into each process; of a folder, what is needed.
         kind = "ca_list" if edge.tls_ca.suffix else "ca_path"

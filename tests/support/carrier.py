@@ -18,10 +18,13 @@ GRANTED_S = 7
 class Carrier(threading.Thread):
     """A registrar and proxy that challenges everything; in a thread, with a life of its own."""
 
-    def __init__(self) -> None:
+    contact_suffix = ""
+    """Of its own URI: the transport."""
+
+    def __init__(self, port: int = 0) -> None:
         super().__init__(daemon=True)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind(("127.0.0.1", port))
         self._socket.settimeout(0.1)
         self.port: int = self._socket.getsockname()[1]
         self.broken: set[str] = {"late"}
@@ -85,7 +88,7 @@ class Carrier(threading.Thread):
             return respond(request, 403, "Forbidden", to_tag="i")
         body = sdp.build(sdp.answer(sdp.offer("127.0.0.1", 40010), sdp.parse(request.body)))
         kind = ("Content-Type", "application/sdp")
-        contact = ("Contact", f"<sip:callee@127.0.0.1:{self.port}>")
+        contact = ("Contact", f"<sip:callee@127.0.0.1:{self.port}{self.contact_suffix}>")
         return respond(request, 200, "OK", to_tag="i", extra=(contact, kind), body=body)
 
 

@@ -86,11 +86,13 @@ async def running_edge(
             waiting.cancel()
 
 
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate of our own for `localhost`, and its key."""
+def make_certificate(folder: Path, signed_by: tuple[Path, Path] | None = None) -> tuple[Path, Path]:
+    """A certificate for `localhost`, and its key; signed by an authority, or by itself."""
+    folder.mkdir(exist_ok=True)
     certificate, key = folder / "cert.pem", folder / "key.pem"
+    authority = ["-CA", signed_by[0], "-CAkey", signed_by[1]] if signed_by else []
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *authority,
          "-subj", "/CN=localhost", "-out", certificate, "-keyout", key],
         check=True, capture_output=True,
     )  # fmt: skip

@@ -66,6 +66,9 @@ def test_tls_to_a_trunk(ca, line):
     assert "verify_certificate = yes" in made["tls.cfg"]
     assert "transport=tls" in made["db/uacreg"]
     assert "listen=tls:" in made["settings.cfg"]
+    # None of our own: else Kamailio looks for cert.pem and does not start.
+    assert 'certificate = ""' in made["tls.cfg"]
+    assert 'private_key = ""' in made["tls.cfg"]
 
 
 def test_without_tcp():
