@@ -200,11 +200,14 @@ def _accounts(config: GatewayConfig, around: Surroundings) -> str:
     rows = []
     for number, trunk in enumerate(registering(config), 1):
         suffix = "" if trunk.transport == "udp" else f";transport={trunk.transport}"
+        contact = ""  # as everywhere: CONTACT
+        if trunk.transport == "tls" and config.edge.tls_certificate:  # we can be called so, too
+            contact = f"{host}:{config.edge.tls_port}{suffix}"
         rows.append(
             (
                 number, trunk.name, trunk.user, host, trunk.user, trunk.server, "",
                 trunk.auth_user or trunk.user, trunk.password.get_secret_value(), "",
-                f"sip:{trunk.server}{suffix}", trunk.expires_s, 0, 0, "", "",
+                f"sip:{trunk.server}{suffix}", trunk.expires_s, 0, 0, contact, "",
             )
         )  # fmt: skip
     return dbtext.table(columns, rows)

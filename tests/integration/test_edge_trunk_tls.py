@@ -15,7 +15,7 @@ from gateway.probe import sdp
 from gateway.probe.dialog import Dialog
 from gateway.probe.sip_messages import Message, uri_of
 from tests.support.carrier import PASSWORD, user_of
-from tests.support.edge import make_certificate, needs_kamailio
+from tests.support.edge import edge_config, make_certificate, needs_kamailio, running_edge
 from tests.support.gateway_process import free_port
 from tests.support.live_gateway import LiveGateway, eventually, live_gateway
 from tests.support.tls_carrier import TlsCarrier
@@ -206,3 +206,29 @@ def test_without_a_certificate_of_its_own_it_takes_nobody_over_tls(gateway: Live
         pytest.raises(ssl.SSLError, match="handshake failure"),
     ):
         context.wrap_socket(plain, server_hostname="localhost")
+
+
+def test_with_a_certificate_the_carrier_is_told_to_call_over_tls(
+    tmp_path: Path, folder: Path, authority: tuple[Path, Path], carrier: TlsCarrier
+) -> None:
+    certificate = make_certificate(tmp_path / "own", authority)
+    config = edge_config(
+        edge={
+            "tls_certificate": certificate[0],
+            "tls_key": certificate[1],
+            "tls_port": free_port(),
+            "tls_ca": authority[0],
+        },
+        trunks=[{**TRUNK, "name": "both", "server": f"127.0.0.1:{carrier.port}", "user": "both"}],
+    )
+
+    async def scenario() -> None:
+        async with running_edge(tmp_path / "edge", [], config) as edge:
+            await eventually(
+                lambda: [news for news in edge.trunk_news if news.state == "registered"], 10, "it"
+            )
+
+    asyncio.run(scenario())
+    contacts = [m.get("Contact") for m in carrier.seen if user_of(m.get("From")) == "both"]
+    address = f"127.0.0.1:{config.edge.tls_port}"
+    assert {uri_of(contact) for contact in contacts} == {f"sip:both@{address};transport=tls"}

@@ -71,6 +71,24 @@ def test_tls_to_a_trunk(ca, line):
     assert 'private_key = ""' in made["tls.cfg"]
 
 
+@pytest.mark.parametrize(
+    ("transport", "own", "contact"),
+    [
+        (
+            "tls",
+            {"tls_certificate": "/c.pem", "tls_key": "/k.pem"},
+            r"10.0.0.1\:5061;transport=tls",
+        ),
+        ("tls", {}, ""),  # nobody could reach it over a new connection
+        ("udp", {"tls_certificate": "/c.pem", "tls_key": "/k.pem"}, ""),
+    ],
+)
+def test_how_a_trunk_is_told_to_call(transport, own, contact):
+    made = files(edge=own, trunks=[TRUNK | {"transport": transport}], sip={"bind": "0.0.0.0"})
+    row = made["db/uacreg"].splitlines()[1]
+    assert row.endswith(f":0:0:{contact}:")
+
+
 def test_without_tcp():
     assert "disable_tcp=yes" in files(sip={"transports": ["udp"]})["settings.cfg"]
 
