@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.models import GatewayConfig
 from gateway.errors import EdgeError, leaves
 from gateway.probe.sip_messages import Credentials
 from gateway.probe.transactions import open_sip_socket
@@ -168,6 +169,39 @@ def test_who_may_call(folder: Path) -> None:
             assert not seen.get_all("Authorization")
             assert seen.get("X-Gateway-Source").startswith("127.0.0.2:")
             assert (await right.ask("BYE")).status == 200
+
+    asyncio.run(scenario())
+
+
+def test_users_and_trunks_come_and_go_while_it_runs(folder: Path) -> None:
+    def config_of(user: str, trunk: str, port: int) -> GatewayConfig:
+        return edge_config(
+            sip={"port": port, "allow_sources": ["127.0.0.1/32"], "users": {user: "wonder"}},
+            trunks=[{"name": trunk, "server": "127.0.0.9:9", "user": "u", "password": "p"}],
+        )
+
+    port = free_port()
+
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            one = await stack.enter_async_context(worker())
+            config = config_of("alice", "before", port)
+            edge = await stack.enter_async_context(running_edge(folder, [target(one.port)], config))
+            pid = edge.pid
+
+            async def status(user: str) -> int:
+                stranger = await stack.enter_async_context(caller(edge.port, "127.0.0.2"))
+                return (await stranger.call(credentials=Credentials(user, "wonder"))).status
+
+            async def accounts() -> list[str]:
+                return [account["l_uuid"] for account in await edge.ask("uac.reg_dump") or ()]
+
+            assert (await status("alice"), await status("bob")) == (200, 403)
+            assert await accounts() == ["before"]
+            await edge.edge.reconfigure(config_of("bob", "after", port))
+            assert (await status("alice"), await status("bob")) == (403, 200)
+            assert await accounts() == ["after"]
+            assert edge.pid == pid
 
     asyncio.run(scenario())
 
