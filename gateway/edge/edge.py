@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +13,19 @@ import structlog
 from gateway.config.models import GatewayConfig
 from gateway.edge import folder as files
 from gateway.edge.control import Control
-from gateway.edge.listing import Lost, calls, destinations
+from gateway.edge.listing import Lost, calls, destinations, started
 from gateway.edge.program import check_files, keep_running
-from gateway.edge.render import CONTROL, RESTART_FOR, SOURCES, USERS, render, sources_list
+from gateway.edge.render import (
+    ACCOUNTS,
+    CONTROL,
+    RESTART_FOR,
+    SOURCES,
+    USERS,
+    render,
+    sources_list,
+)
 from gateway.edge.surroundings import surroundings
-from gateway.edge.targets import Target, changes, gone, remote_targets
+from gateway.edge.targets import SET, Target, changes, gone, remote_targets
 from gateway.edge.trunks import EdgeTrunks
 from gateway.errors import EdgeError
 from gateway.process.messages import TrunkStatus
@@ -27,6 +35,13 @@ log = structlog.get_logger(__name__)
 _LOOK_S, _LOOK_SOON_S = 1.0, 0.1
 _SETTLE_S = 0.1
 """Between two changes of the list: Kamailio frees the list before last at each."""
+
+_READ_AGAIN: Mapping[str, tuple[str, ...]] = {
+    SOURCES: ("permissions.addressReload",),
+    USERS: ("htable.reload", "users"),
+    ACCOUNTS: ("uac.reg_reload",),
+}
+"""File -> call that has the running Kamailio read it again."""
 
 
 class Edge:
@@ -59,6 +74,10 @@ class Edge:
         self._lost = Lost(config.edge.lost_after_s)
         self._changing = asyncio.Lock()
         self._restart = asyncio.Event()
+        self._up_since = ""
+        """When the Kamailio that was told of the workers had started, in its own words."""
+        self._unread: set[str] = set()
+        """Files that a Kamailio which ran before us has yet to read."""
         self.is_up = asyncio.Event()
         """Kamailio runs and answers."""
         self._was_up = asyncio.Event()
@@ -72,8 +91,12 @@ class Edge:
         """
         files.prepare(self._folder)
         again_s = await self._trunks.look_up(self._config)
-        self._render()
+        runs_already = not self._config.edge.run and await self._answers()
+        changed = self._render()
         await check_files(self._folder)
+        if runs_already:
+            self._unread = changed
+            self._ask_for_restart(changed)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_trunk_addresses(again_s))
             group.create_task(self._watch())
@@ -90,8 +113,9 @@ class Edge:
         self._local = tuple(workers)
         try:
             await self._apply()
-        except EdgeError as error:  # it is told again when it is back
+        except EdgeError as error:
             log.warning("edge_not_told", problem=str(error))
+            self.is_up.clear()  # then it is told everything again
 
     async def reconfigure(self, config: GatewayConfig) -> None:
         """Take over a changed configuration; calls in progress go on.
@@ -113,14 +137,12 @@ class Edge:
             self._config, self._remote = old, remote
             raise
         changed = self._render()
-        if changed & set(RESTART_FOR):
+        if changed & set(RESTART_FOR) and config.edge.run:
             self._restart.set()  # it then reads all the others too
             return
+        self._ask_for_restart(changed)
         await self._apply()
-        if SOURCES in changed:
-            await self._control.call("permissions.addressReload")
-        if USERS in changed:
-            await self._control.call("htable.reload", "users")
+        await self._have_read(changed - {ACCOUNTS})
         await self._trunks.change(old, config)
 
     def trunks(self) -> Sequence[TrunkStatus]:
@@ -133,9 +155,9 @@ class Edge:
         """Look at it once a second: does it answer, which workers do, what do trunks say?"""
         while True:
             try:
-                await self._control.call("core.uptime")
-                if not self.is_up.is_set():
-                    await self._take_up()
+                since = started(await self._control.call("core.uptime"))
+                if not self.is_up.is_set() or since != self._up_since:
+                    await self._take_up(since)
                 else:
                     await self._look()
             except EdgeError as error:
@@ -144,17 +166,47 @@ class Edge:
                 self.is_up.clear()
             await asyncio.sleep(_LOOK_S if self.is_up.is_set() else _LOOK_SOON_S)
 
-    async def _take_up(self) -> None:
-        """Have a Kamailio that has just started begin with what is right now."""
+    async def _take_up(self, since: str) -> None:
+        """Have a Kamailio that has just started, or that we do not know, begin with what is so."""
         async with self._changing:
             self._render()
+            dead = gone(self._applied, self._targets)
             self._applied = self._targets
-            if self._applied:  # an empty list would be refused
+            if self._applied:
                 await self._control.call("dispatcher.reload")
+            else:  # an empty list would be refused
+                await self._remove_all()
+            await self._have_read(self._unread)
+            self._unread = set()
             self._lost.forget()
+            self._up_since = since
             self.is_up.set()
             self._was_up.set()
         log.info("edge_up", workers=len(self._applied))
+        for address in dead:
+            await self._end_calls(address)
+
+    async def _answers(self) -> bool:
+        try:
+            await self._control.call("core.uptime")
+        except EdgeError:
+            return False
+        return True
+
+    async def _have_read(self, changed: Collection[str]) -> None:
+        for name, command in _READ_AGAIN.items():
+            if name in changed:
+                await self._control.call(*command)
+
+    async def _remove_all(self) -> None:
+        """Have a Kamailio forget the workers of a gateway before us, or those of a mere render."""
+        try:
+            known = destinations(await self._control.call("dispatcher.list"))
+        except EdgeError:  # it says so when there are none
+            return
+        for uri in {worker.uri for worker in known}:
+            await self._control.call("dispatcher.remove", SET, uri)
+            await asyncio.sleep(_SETTLE_S)
 
     async def _look(self) -> None:
         """Notice workers of other hosts that are lost, and news of trunks."""
@@ -196,6 +248,11 @@ class Edge:
             log.info("edge_ended_calls", worker=address, calls=len(found))
 
     # --- files ---
+
+    def _ask_for_restart(self, changed: Collection[str]) -> None:
+        """Tell whoever runs Kamailio that it has to read its files anew."""
+        if needed := sorted(set(changed) & set(RESTART_FOR)):
+            log.warning("edge_needs_restart", folder=str(self._folder), changed=needed)
 
     @property
     def _targets(self) -> tuple[Target, ...]:

@@ -20,11 +20,16 @@ _ONGOING, _ONLINE, _AUTH_SENT = 2, 4, 8
 class Seen:
     """One worker as the dispatcher sees it."""
 
-    address: str
+    uri: str
     answers: bool
     """It takes calls: answered a probe, and has not missed two since."""
     calls: int
     """As the dispatcher counts them."""
+
+    @property
+    def address(self) -> str:
+        """`host:port`."""
+        return self.uri.removeprefix("sip:").partition(";")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +73,28 @@ class _Registration(BaseModel):
     expires: float = 0.0
 
 
+class _Uptime(BaseModel):
+    up_since: str
+
+
 class _Dialog(BaseModel):
     entry: int = Field(alias="h_entry")
     number: int = Field(alias="h_id")
 
 
 _DIALOGS = TypeAdapter(tuple[_Dialog, ...])
+
+
+def started(result: object) -> str:
+    """Read the result of `core.uptime`: when it has started, to the second.
+
+    Raises:
+        EdgeError: another version of Kamailio than this code knows.
+    """
+    try:
+        return _Uptime.model_validate(result).up_since
+    except ValidationError as error:
+        raise EdgeError(f"core.uptime cannot be read: {error}") from error
 
 
 def destinations(result: object) -> list[Seen]:
@@ -88,7 +109,7 @@ def destinations(result: object) -> list[Seen]:
         raise EdgeError(f"dispatcher.list cannot be read: {error}") from error
     return [
         Seen(
-            target.one.uri.removeprefix("sip:").partition(";")[0],
+            target.one.uri,
             target.one.flags[:1] in {"A", "T"},
             target.one.load.calls,
         )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.edge.listing import Call, Lost, Seen, calls, destinations, trunk_status
+from gateway.edge.listing import Call, Lost, Seen, calls, destinations, started, trunk_status
 from gateway.edge.program import complaint
 from gateway.errors import EdgeError
 
@@ -18,7 +18,8 @@ def listing(*flags):
 
 def test_destinations():
     found = destinations(listing("AP", "TP", "IP", "DX"))
-    assert found[0] == Seen("10.0.0.2:5061", answers=True, calls=2)
+    assert found[0] == Seen("sip:10.0.0.2:5061;transport=udp", answers=True, calls=2)
+    assert found[0].address == "10.0.0.2:5061"
     assert [one.answers for one in found] == [True, True, False, False]
     assert destinations({"NRSETS": 0, "RECORDS": []}) == []
 
@@ -28,7 +29,12 @@ def test_dialogs():
     assert calls([]) == calls(None) == []
 
 
-@pytest.mark.parametrize("read", [destinations, calls])
+def test_when_it_has_started():
+    since = "Sat Nov 21 22:17:05 2026"
+    assert started({"now": "x", "up_since": since, "uptime": 7}) == since
+
+
+@pytest.mark.parametrize("read", [destinations, calls, started])
 def test_another_version(read):
     with pytest.raises(EdgeError, match="cannot be read"):
         read("surprise")
