@@ -129,7 +129,9 @@ def _settings(config: GatewayConfig, around: Surroundings) -> Iterator[str]:
     yield from (f"#!define {name} {value}" for name, value in numbers.items())
     yield f'#!define REALM "{sip.realm}"'
     yield f"children={edge.processes}"
-    yield f"tcp_children={edge.processes}"
+    # Handshakes in two processes at once have corrupted the memory that OpenSSL 3 shares there.
+    has_tls = edge.tls_certificate or _dials_tls(config)
+    yield f"tcp_children={1 if has_tls else edge.processes}"
     yield from _listen(config, around.own_addresses)
 
 

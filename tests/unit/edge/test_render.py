@@ -57,6 +57,8 @@ def test_tls():
     assert "TLSv1.2+" in made["tls.cfg"]
     assert "client" not in made["tls.cfg"]
     assert "tls.cfg" not in files()
+    assert "tcp_children=1\n" in made["settings.cfg"]
+    assert "tcp_children=4\n" in files()["settings.cfg"]
 
 
 @pytest.mark.parametrize(("ca", "line"), [("/c/certs", "ca_path"), ("/c/own.pem", "ca_list")])
