@@ -187,7 +187,7 @@ class SipEndpoint:
         """
         self._outgoing.check_destination(target, trunk_name)
         self._drop_ended_legs()
-        if self.active_calls() >= self._config.max_calls or not self._free_ports:
+        if self.active_calls() >= self._config.max_calls:
             raise NoCallSlot(503, f"all {self._config.max_calls} call slots taken")
         if trunk_name and trunk_name not in self._trunks:
             raise SipError(404, f"no trunk named {trunk_name!r}")
@@ -228,9 +228,11 @@ class SipEndpoint:
     # --- what can be seen ---
 
     def active_calls(self) -> int:
-        """Slots in use."""
+        """Slots in use; that of a call which is over is free while its last words are written."""
+        if not self._free_ports:
+            return self._config.max_calls
         counted = self._filter.active_calls() if self._filter else 0
-        return max(counted, len(self._ports) - len(self._free_ports))
+        return max(counted, sum(line.ended is None for line in self._lines))
 
     def clock_late_s(self) -> float:
         """How long the media clock is overdue in calls that are up: others wait for nothing."""
@@ -269,7 +271,8 @@ class SipEndpoint:
         if self._edge or "udp" in self._config.transports:
             address = (self._edge.bind or EVERYWHERE) if self._edge else self._config.bind
             self._filter.self_test(address, self._config.port, self._pump_once)
-        self._ports = [CallMediaPort(f"slot{i}") for i in range(self._config.max_calls)]
+        # Twice as many as calls: each may end and another begin before its last words are written.
+        self._ports = [CallMediaPort(f"slot{i}") for i in range(2 * self._config.max_calls)]
         self._free_ports = list(self._ports)
         self._open_accounts()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.errors import CallRejected
 from tests.support.live_gateway import LiveGateway, live_gateway
 from tests.support.outside import Telephone, calling
 
@@ -109,3 +111,18 @@ def test_calls_that_must_not_last(tmp_path: Path) -> None:
             REPROMPT,
             GOODBYE,
         ]
+
+
+def test_who_calls_in_the_moment_in_which_another_hangs_up_is_answered(tmp_path: Path) -> None:
+    async def scenario(gateway: LiveGateway) -> None:
+        async with AsyncExitStack() as stack:
+            phones = [await stack.enter_async_context(calling(gateway.uri("2"))) for _ in range(4)]
+            with pytest.raises(CallRejected, match="slots"):
+                await stack.enter_async_context(calling(gateway.uri("2")))
+            for old in phones:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(old.call.hang_up())
+                    group.create_task(stack.enter_async_context(calling(gateway.uri("2"))))
+
+    with live_gateway(tmp_path, config(tmp_path)) as gateway:
+        asyncio.run(scenario(gateway))
