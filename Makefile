@@ -70,7 +70,7 @@ bench-load: setup ## calls at once from 1 to the bend (LOAD_WORKERS, LOAD_RAMP)
 		--hold 60 --out load-report $(ARGS)
 
 soak: setup       ## an hour of calls, 2,000 short ones, workers replaced and killed: two hours
-	@$(BIN)/gateway load --leaks --warm 60 --tries 1 --ramp 4 --rate 1 --mix talk=2,short-call=1 --probes 1 \
+	@$(BIN)/gateway load --leaks --warm 300 --tries 1 --ramp 4 --rate 1 --mix talk=2,short-call=1 --probes 1 \
 		--call-s 90 --hold $(SOAK_S) --out load-report/soak $(ARGS)
 	@$(BIN)/gateway load --leaks --warm 60 --tries 1 --ramp 4 --rate 2 --mix short-call --probes 0 \
 		--total $(SOAK_CALLS) --out load-report/short-calls $(ARGS)

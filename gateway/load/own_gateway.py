@@ -125,6 +125,8 @@ def _agent(llm_port: int) -> str:
 greeting = {json.dumps(_GREETING)}
 instructions = "You take orders for a cafe. Answer in one or two sentences."
 llm = {{ provider = "openai", model = "double", base_url = "{base_url}" }}
+# The double never says the same twice: a large cache would only look like a leak while it fills.
+tts = {{ provider = "flite", cache_bytes = 1_000_000 }}
 """
 
 
