@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Protocol, cast
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 
 _MAX_UNREAD_BYTES = 1 << 20
 """A worker that does not read so much of its answers is cut off."""
+_HUNG_AFTER_S = 20.0
+"""A decode takes half a second; ten times that on a busy machine."""
+_EXIT_HUNG = 70  # sysexits.h EX_SOFTWARE
 
 
 class Model(Protocol):
@@ -50,7 +54,13 @@ class RecognizerServer:
     """Serves any number of workers; the loop stays free while the model computes."""
 
     def __init__(
-        self, model: Model, engines: Sequence[BlockingEngine], opinions: Opinions | None = None
+        self,
+        model: Model,
+        engines: Sequence[BlockingEngine],
+        opinions: Opinions | None = None,
+        *,
+        hung_after_s: float = _HUNG_AFTER_S,
+        give_up: Callable[[], object] | None = None,
     ) -> None:
         """Serve with a model.
 
@@ -58,11 +68,16 @@ class RecognizerServer:
             model: may be used by as many threads at once as there are engines.
             engines: each decodes one segment at a time.
             opinions: on the end of turns.
+            hung_after_s: a decode that takes so long never ends.
+            give_up: what is done then; without it the process is ended, for a thread cannot be,
+                and who owns it starts another.
         """
         self._model = model
         self._opinions = opinions
         self._engines = engines
         self._queue = DecodeQueue(decoders=len(engines))
+        self._hung_after_s = hung_after_s
+        self._give_up = give_up
         self._drafts: dict[tuple[Hashable, int], tuple[int, ...]] = {}
         """What was decoded last of each caller turn that is still going on."""
         self._awake = asyncio.Event()
@@ -124,10 +139,20 @@ class RecognizerServer:
                 self._awake.clear()
                 await self._awake.wait()
                 continue
-            answered = await self._decode(run, engine)
+            watch = asyncio.get_running_loop().call_later(self._hung_after_s, self._is_hung)
+            try:
+                answered = await self._decode(run, engine)
+            finally:
+                watch.cancel()
             self._awake.set()  # another engine may go on with the same turn
             if answered is not None:
                 self._form_opinion(tasks, answered)  # beside the decoding it would slow that down
+
+    def _is_hung(self) -> None:
+        log.critical("decoder_hung")
+        if self._give_up is None:
+            os._exit(_EXIT_HUNG)
+        self._give_up()
 
     async def _decode(self, run: Run, engine: BlockingEngine) -> Job | None:
         """Decode and answer; give the job as it was wanted at the end, if it was."""

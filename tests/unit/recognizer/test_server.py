@@ -4,6 +4,8 @@ import asyncio
 import threading
 from contextlib import asynccontextmanager
 
+import pytest
+
 from gateway.recognizer.moonshine import Decoding
 from gateway.recognizer.opinion import Opinions
 from gateway.recognizer.protocol import Cancel, Decode, GoesOn
@@ -36,11 +38,11 @@ class Model:
 
 
 @asynccontextmanager
-async def decoding(model, decoders=1):
+async def decoding(model, decoders=1, **options):
     """A server that decodes, without a socket; what waits in the model goes on at the end."""
     engines = [BlockingEngine(f"decoder-{number}") for number in range(decoders)]
     ear = BlockingEngine("opinion")
-    server = RecognizerServer(model, engines, Opinions(model, ear))
+    server = RecognizerServer(model, engines, Opinions(model, ear), **options)
     try:
         async with asyncio.TaskGroup() as tasks:
             work = [tasks.create_task(server._decode_forever(each, tasks)) for each in engines]
@@ -101,5 +103,35 @@ def test_two_callers_are_decoded_at_the_same_time():
                 server.take(PEER, Decode(id=stream, stream=stream, final=True), b"said")
             await happens(model.begun[0])
             await happens(model.begun[1])
+
+    asyncio.run(whole())
+
+
+def test_a_decode_that_never_ends_ends_the_process():
+    model = Model()
+
+    async def whole():
+        given_up = asyncio.Event()
+        async with decoding(model, hung_after_s=0.05, give_up=given_up.set) as server:
+            server.take(PEER, Decode(id=1, stream=1, final=True), b"said")
+            async with asyncio.timeout(10):
+                await given_up.wait()
+            model.may.set()
+
+    asyncio.run(whole())
+
+
+def test_a_decode_that_ends_does_not():
+    model = Model()
+    model.may.set()
+
+    async def whole():
+        given_up = asyncio.Event()
+        async with decoding(model, hung_after_s=0.1, give_up=given_up.set) as server:
+            server.take(PEER, Decode(id=1, stream=1, final=True), b"said")
+            await happens(model.has_judged)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await given_up.wait()
 
     asyncio.run(whole())
