@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.audio.format import LINE
 from gateway.sip import pj
-from gateway.sip.pcm import read_pcm
+from gateway.sip.pcm import FrameVector, read_pcm
 from gateway.threads import SILENCE, FrameInlet, FrameOutlet, Tick, monotonic_ns, stay_attached
 
 
@@ -19,6 +19,7 @@ class CallMediaPort(pj.AudioMediaPort):
         super().__init__()
         self._inlet: FrameInlet | None = None
         self._outlet: FrameOutlet | None = None
+        self._given = FrameVector()
         self._ticked_ns = 0
         """`monotonic_ns` of the latest tick of this call; 0 before the first."""
         wanted = pj.MediaFormatAudio()
@@ -51,7 +52,7 @@ class CallMediaPort(pj.AudioMediaPort):
         """Give one ptime to the caller.  Clock thread only."""
         outlet = self._outlet
         frame.type = pj.PJMEDIA_FRAME_TYPE_AUDIO
-        frame.buf = pj.ByteVector(outlet.pull() if outlet is not None else SILENCE)
+        frame.buf = self._given.of(outlet.pull() if outlet is not None else SILENCE)
 
     def onFrameReceived(self, frame: pj.MediaFrame) -> None:
         """Take one ptime of caller audio, and what was sent in this tick.  Clock thread only."""
