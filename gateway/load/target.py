@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,7 +20,8 @@ _URI = re.compile(
 )
 _MOST_RECORDS = 400
 """So many calls of a step are read for their turns, the latest first."""
-_LISTED = 1000
+_PAGE = 50
+"""The gateway is looked at for leaks afterwards: a large answer would look like one."""
 _TIMEOUT_S = 10.0
 
 
@@ -97,25 +98,27 @@ class GatewayApi:
 
     async def calls_since(self, start: datetime) -> list[CallRecord]:
         """Give finished calls that began after `start`, the latest 400.  Raises ApiError."""
-        query: Sequence[tuple[str, str]] = (("active", "false"), ("limit", str(_LISTED)))
-        listed = (await self._get("/v1/calls", query)).json()["calls"]
-        ids = [
-            call["call_id"]
-            for call in listed
-            if datetime.fromisoformat(call["started_at"].replace("Z", "+00:00")) >= start
-        ]
-        return [
-            CallRecord.model_validate_json((await self._get(f"/v1/calls/{call_id}")).content)
-            for call_id in ids[:_MOST_RECORDS]
-        ]
+        found: list[CallRecord] = []
+        cursor: str | None = ""
+        while cursor is not None and len(found) < _MOST_RECORDS:
+            after = {"cursor": cursor} if cursor else {}
+            query = {"active": "false", "limit": str(_PAGE), **after}
+            page = (await self._get("/v1/calls", query)).json()
+            cursor = page["next"]
+            for call in page["calls"]:
+                if datetime.fromisoformat(call["started_at"].replace("Z", "+00:00")) < start:
+                    return found
+                answer = await self._get(f"/v1/calls/{call['call_id']}")
+                found.append(CallRecord.model_validate_json(answer.content))
+        return found
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _get(self, path: str, query: Sequence[tuple[str, str]] = ()) -> httpx2.Response:
+    async def _get(self, path: str, query: Mapping[str, str] | None = None) -> httpx2.Response:
         try:
-            answer = await self._client.get(path, params=list(query))
+            answer = await self._client.get(path, params=query)
             answer.raise_for_status()
         except httpx2.HTTPError as error:
             raise ApiError(f"{self.base_url}{path}: {error}") from error
