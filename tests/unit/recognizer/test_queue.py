@@ -153,7 +153,7 @@ def test_every_job_is_decoded_or_dropped_exactly_once(entries, capacity):
 
 
 def test_two_decoders_take_two_turns_and_never_the_same():
-    queue = DecodeQueue(decoders=2)
+    queue = DecodeQueue()
     for entry in (job(1, final=True), job(2, stream=2, final=True)):
         queue.put(entry)
     first, second = queue.start_next(), queue.start_next()
@@ -168,7 +168,7 @@ def test_two_decoders_take_two_turns_and_never_the_same():
 
 
 def test_a_partial_gives_way_to_the_final_of_its_own_turn():
-    queue = DecodeQueue(decoders=2)
+    queue = DecodeQueue()
     queue.put(job(1))
     run = queue.start_next()
     queue.put(job(2, final=True))
@@ -176,15 +176,3 @@ def test_a_partial_gives_way_to_the_final_of_its_own_turn():
     assert queue.should_stop(run)
     queue.finish(run)
     assert queue.start_next().job.id == 2
-
-
-def test_partials_are_heard_as_long_as_a_decoder_is_left_for_them():
-    queue = DecodeQueue(decoders=2)
-    queue.put(job(1, final=True))
-    queue.start_next()
-    partial = job(2, stream=2)
-    assert queue.put(partial) == []
-    queue.put(job(3, stream=3, final=True))
-    queue.start_next()
-    late = job(4, stream=4)
-    assert queue.put(late) == [Dropped(late, "busy")]
