@@ -110,7 +110,6 @@ async def _make_call(screen: Screen, folder: Path, records: Path, port: int) -> 
             caller = CallerLog()
             following = group.create_task(follow_bundle(records, user, screen))
             await follow_caller(process.stdout, caller, screen)
-            await process.wait()  # it ends by itself; ending it now would race with that
             if not caller.report:
                 raise DemoError(f"the caller gave up:\n{tail(folder / 'caller.log')}")
             bundle, record = await finish(following)

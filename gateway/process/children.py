@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from contextlib import suppress
 
 
@@ -15,7 +17,9 @@ async def end_child(process: asyncio.subprocess.Process, timeout_s: float) -> bo
     if process.returncode is not None:
         return True
     with suppress(ProcessLookupError):
-        process.terminate()
+        # Not `terminate()`: it collects a child that has just ended, and the loop's own watcher
+        # then complains that it never knew it.
+        os.kill(process.pid, signal.SIGTERM)
     try:
         async with asyncio.timeout(timeout_s):
             await process.wait()
