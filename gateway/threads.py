@@ -202,6 +202,7 @@ class FrameInlet:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._ticks: deque[Tick] = deque()
+        self._is_awake = False
         self._waiter: asyncio.Future[None] | None = None
         self._wake_pending = False
         self._closed = False
@@ -234,18 +235,21 @@ class FrameInlet:
 
     def _wake(self) -> None:
         self._wake_pending = False
+        self._is_awake = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     async def ticks(self) -> AsyncIterator[Tick]:
         """Yield ticks in order until `close`; for one reader."""
         while True:
+            if not self._is_awake:
+                self._waiter = self._loop.create_future()  # half of what an asyncio.Event costs
+                await self._waiter
+            self._is_awake = False
             while self._ticks:
                 yield self._ticks.popleft()
             if self._closed:
                 return
-            self._waiter = self._loop.create_future()  # half of what an asyncio.Event costs
-            await self._waiter
 
 
 class BlockingEngine:
