@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import stat
 from pathlib import Path
 
 _IDLE_S = 0.045
@@ -59,8 +60,10 @@ def udp_sockets(port: int) -> tuple[int, ...]:
 
 def _is_udp_on(descriptor: int, port: int) -> bool:
     try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):  # a copy of it would stay open
+            return False
         with socket.socket(fileno=os.dup(descriptor)) as found:
             is_udp = found.family == socket.AF_INET and found.type == socket.SOCK_DGRAM
             return is_udp and found.getsockname()[1] == port
-    except OSError:  # it is no socket, or was closed meanwhile
+    except OSError:  # it was closed meanwhile
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,13 @@ def test_only_udp_sockets_on_the_port_are_found(library_socket: socket.socket) -
         tcp.bind(("127.0.0.1", port))
         other.bind(("127.0.0.1", 0))
         assert udp_sockets(port) == (library_socket.fileno(),)
+
+
+def test_looking_leaves_nothing_open(library_socket: socket.socket, tmp_path: Path) -> None:
+    with (tmp_path / "no-socket").open("wb"):
+        before = sorted(Path("/proc/self/fd").iterdir())
+        udp_sockets(library_socket.getsockname()[1])
+        assert sorted(Path("/proc/self/fd").iterdir()) == before
 
 
 @pytest.mark.parametrize("has_calls", [False, True])
