@@ -7,9 +7,11 @@
 VENV ?= .venv
 # Most tests wait for a call to be spoken: two files at a time halve that.
 WORKERS ?= 2
-PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --durations=25 --durations-min=1
 BIN := $(VENV)/bin
 export VENV
+# A test starts processes of the gateway by the hundred: none need compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
 LOAD_WORKERS ?= 1
 SOAK_S ?= 3600
 SOAK_CALLS ?= 2000
@@ -18,7 +20,7 @@ export PYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup runtime demo run test unit contract wire integration lint fmt check bench bench-turns bench-load soak fuzz audit
+.PHONY: help setup runtime demo run test unit contract wire integration lint fmt check bench bench-turns bench-load soak fuzz lock mutate audit reference
 
 help:             ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -45,6 +47,7 @@ lint: setup       ## check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python deploy/words.py
 
 fmt: setup        ## format the code
 	@$(BIN)/ruff check --fix-only --quiet .
@@ -55,17 +58,27 @@ check: lint test  ## what must pass before a change goes in
 bench: setup      ## measure the gateway as callers see it
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-fuzz: setup       ## send a gateway what strangers might (ARGS="sip rtp --seconds 600")
+fuzz: setup       ## send a gateway damaged requests (ARGS="sip rtp --seconds 600")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
+reference: setup  ## write docs/reference anew from the code
+	@$(BIN)/python -m tests.support.reference_pages
+
+lock: setup       ## write deploy/lock anew: versions and hashes of all packages (network)
+	@deploy/lock/lock.sh $(ARGS)
+
 audit: setup      ## check dependencies: bounds, licences, known vulnerabilities (network)
-	@$(BIN)/python -m pip install --quiet ".[audit]" 2>/dev/null || true
+	@$(BIN)/python -m pip install --quiet -e ".[audit]" 2>/dev/null || true
 	@$(BIN)/python deploy/audit.py
+
+mutate: setup     ## change the code at random and see which tests notice (hours; ARGS="gateway.turn.*")
+	@$(BIN)/python -m pip install --quiet -e ".[mutate]"
+	@$(BIN)/mutmut run $(ARGS)
 
 bench-turns: setup  ## measure turn taking over recordings
 	@$(BIN)/python -m benchmarks.turns $(ARGS)
 
-bench-load: setup ## calls at once from 1 to the bend (LOAD_WORKERS, LOAD_RAMP)
+bench-load: setup ## calls at once from 1 to saturation (LOAD_WORKERS, LOAD_RAMP)
 	@$(BIN)/gateway load --workers $(LOAD_WORKERS) $(if $(LOAD_RAMP),--ramp $(LOAD_RAMP)) \
 		--hold 60 --out load-report $(ARGS)
 

@@ -22,9 +22,10 @@ import numpy as np
 
 from gateway.audio.echo_control import Dry, EchoControl
 from gateway.audio.voice_chunk import Chunk
+from gateway.call.call_audio import judged
 from gateway.config.models import TurnConfig
-from gateway.conversation.ear import judged
 from gateway.providers.vad.silero import SileroModel, SpeechProbability
+from gateway.turn.barge_in_alarm import Alarm
 from gateway.turn.vad import SpeechDetector, SpeechStarted
 from tests.support.echo import (
     RATE,
@@ -121,13 +122,14 @@ class Studio:
     def alarms(self, dry: Iterator[Dry], after_s: float = 0.0) -> Alarms:
         """Listen to a call; alarms before `after_s` do not count."""
         detector = SpeechProbability(self._model)
-        chunks = [chunk for each in dry for chunk in judged(each, detector, 0)]
-        suspicions = _suspicions(chunks, after_s)
-        return Alarms(suspicions, [at for at in _starts(chunks) if at >= after_s])
+        looks = [chunk for each in dry for chunk in judged(each, detector, 0, looks_ahead=True)]
+        whole = [chunk for chunk in looks if not chunk.is_provisional]
+        starts = [at for at in _starts(whole) if at >= after_s]
+        return Alarms(_suspicions(looks, after_s), starts)
 
 
 def through_control(received: bytes, sent: bytes) -> Iterator[Dry]:
-    """One call's frames as its ear takes them."""
+    """One call's frames as the call takes them."""
     control = EchoControl()
     try:
         for both in zip(frames(received), frames(sent), strict=True):
@@ -178,9 +180,11 @@ def measure_callers(studio: Studio, dbfs: float, at_s: float, count: int) -> Del
 def _suspicions(chunks: Sequence[Chunk], after_s: float) -> list[float]:
     found: list[float] = []
     last_s = -1.0
+    alarm = Alarm(_TURN.barge_in.pause_probability)
     for chunk in chunks:
         at = chunk.end / RATE
-        if chunk.probability < _TURN.barge_in.pause_probability or at < after_s:
+        is_alarming = alarm.peek(chunk) if chunk.is_provisional else alarm.hear(chunk)
+        if not is_alarming or at < after_s:
             continue
         if at - last_s > _SAME_S:
             found.append(at)

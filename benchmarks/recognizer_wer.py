@@ -19,8 +19,10 @@ import sys
 import time
 from pathlib import Path
 
+from gateway.audio.format import NARROWBAND
 from gateway.audio.g711 import decode_ulaw, encode_ulaw
 from gateway.audio.wav import read_wav
+from gateway.providers.kit.speech import speech
 from gateway.providers.tts import flite
 from gateway.providers.vad.silero import SileroModel, SpeechProbability
 from gateway.recognizer.moonshine import Decoding, MoonshineModel, model_folder
@@ -102,11 +104,11 @@ class Bench:
 async def speak(text: str, voice: str) -> bytes:
     """Render one sentence at 8000 Hz."""
     settings = flite.Settings.model_validate({"voice": voice})
-    speech = flite.create(settings)
+    engine = flite.create(settings)
     try:
-        return b"".join([chunk async for chunk in speech.synthesize(text)])
+        return b"".join([part.pcm async for part in speech(engine, text, NARROWBAND)])
     finally:
-        await speech.close()
+        await engine.close()
 
 
 def spoken(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""How long the caller waits for an answer: offline brain and speech, complete sentences.
+"""How long the caller waits for an answer: offline script and speech, complete sentences.
 
 Measured by the caller from its last loud sample sent to the bot's first received, and beside it
 what the gateway wrote into `call.json`.
@@ -81,7 +81,7 @@ async def run(*, quick: bool) -> None:
             unanswered += missing
             progress(f"{len(answers)} answers")
     rows, figures = summary(answers, unanswered)
-    publish("response", "Response gap, offline brain, complete sentences", rows, figures)
+    publish("response", "Response gap, offline script, complete sentences", rows, figures)
 
 
 async def talk(

@@ -1,7 +1,8 @@
 """Audit of what the gateway depends on: `make audit`; offline it does what it can and says so.
 
 Always: every requirement has a lower bound or a pin, none comes from a URL, the installed version
-fits, and its licence goes with ours (GPL-3.0-or-later).  With a network also: known
+fits, and its licence goes with ours (GPL-3.0-or-later); the C libraries inside wheels are those
+whose advisories were looked up (`native.toml`), and these are listed.  With a network also: known
 vulnerabilities, by pip-audit.
 """
 
@@ -15,6 +16,7 @@ import tomllib
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 
@@ -52,13 +54,35 @@ def installed_faults(wanted: list[Requirement]) -> Iterator[str]:
         try:
             found = metadata.distribution(requirement.name)
         except metadata.PackageNotFoundError:
-            continue  # an extra that nobody has installed
+            continue  # an extra that is not installed
         if not requirement.specifier.contains(found.version, prereleases=True):
             wanted_here = f"is installed, wanted: {requirement.specifier}"
             yield f"{requirement.name} {found.version} {wanted_here}"
         licence = licence_of(found)
         if not _GOES_WITH_OURS.search(licence):
             yield f"{requirement.name}: licence {licence or 'unknown'!r} may not go with ours"
+
+
+def native_faults(known: list[dict[str, Any]]) -> Iterator[str]:
+    """Say which C libraries inside wheels are others than those that were looked up."""
+    for component in known:
+        found = native_version(component["package"], component.get("library", ""))
+        if found and found != component["version"]:
+            look = "look up its advisories, then change deploy/native.toml"
+            yield f"{component['name']}: {found}, looked up was {component['version']}: {look}"
+
+
+def native_version(package: str, library: str) -> str:
+    """Give the version of a wheel, or of a library in it by its file's name; empty = not there."""
+    try:
+        found = metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return ""
+    if not library:
+        return found.version
+    pattern = re.compile(rf"/{re.escape(library)}-[0-9a-f]{{8}}\.so\.(\S+)$")
+    names = (pattern.search(f"/{file}") for file in found.files or ())
+    return next((name[1] for name in names if name), "")
 
 
 def licence_of(found: metadata.Distribution) -> str:
@@ -92,10 +116,19 @@ def vulnerabilities() -> tuple[int, str]:
 def main() -> int:
     """Print all findings; exit code 1 when there are any."""
     wanted = requirements((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    faults = [*bound_faults(wanted), *installed_faults(wanted)]
+    native = tomllib.loads((ROOT / "deploy" / "native.toml").read_text(encoding="utf-8"))
+    faults = [
+        *bound_faults(wanted),
+        *installed_faults(wanted),
+        *native_faults(native["component"]),
+    ]
     for fault in faults:
         print(f"audit: {fault}")
     print(f"audit: {len(wanted)} requirements: bounds, versions, licences: {len(faults)} faults")
+    for component in native["component"]:
+        print(f"audit: {component['name']} {component['version']}; fixed: {component['fixed_in']}")
+        for advisory in component["advisories"]:
+            print(f"audit:   {advisory}")
     outcome, said = vulnerabilities()
     if outcome == 2:
         print(f"audit: NOT DONE: known vulnerabilities were not looked up: {said}")

@@ -8,8 +8,11 @@
 # VENV=.venv          where the virtual environment goes
 # APT=no              never call apt-get, go on without what is missing
 #
-# Quick when there is nothing to do: a stamp in the environment holds the hash of pyproject.toml
-# and of this file.
+# Every package is installed at the version and with the SHA-256 that deploy/lock says (`make lock`
+# writes it); one lock serves both Pythons.
+#
+# Quick when there is nothing to do: a stamp in the environment holds the hash of pyproject.toml,
+# of the lock files and of this file.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -18,9 +21,6 @@ WANTED=${1:-dev}
 VENV=${VENV:-.venv}
 APT=${APT:-yes}
 ASKED_FOR=${PYTHON:-}
-# Their own dependencies are left out: one declares PyTorch, the other a whole framework (its model of
-# the end of a turn is wanted, a file of 9 MB in a wheel of 12); both need only onnxruntime here.
-NO_DEPS=("silero-vad>=6,<7" "pipecat-ai==1.14.0")
 
 say() { printf '%s\n' "$*"; }
 
@@ -73,6 +73,7 @@ missing_packages() {
     has_library libflite_cmu_us_rms.so.1 || say libflite1
     has_library libespeak-ng.so.1 || say libespeak-ng1
     has_library libspeexdsp.so.1 || say libspeexdsp1
+    has_library libspandsp.so.2 || say libspandsp2
     if [[ $WANTED == dev ]]; then
         command -v sipp >/dev/null || say sip-tester
         compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || say libfaketime
@@ -173,7 +174,7 @@ pip_install() {
 }
 
 stamp_text() {
-    sha256sum pyproject.toml deploy/setup.sh | sha256sum
+    sha256sum pyproject.toml deploy/setup.sh deploy/lock/*.txt | sha256sum
     version_of "$VENV/bin/python"
     pwd
 }
@@ -181,8 +182,7 @@ stamp_text() {
 is_stamped() { [[ -f $1 && $(<"$1") == "$(stamp_text)" ]]; }
 
 install_python_packages() {
-    local what=. stamp="$VENV/.setup-$WANTED"
-    [[ $WANTED == dev ]] && what=".[dev]"
+    local stamp="$VENV/.setup-$WANTED"
     if is_stamped "$stamp" || is_stamped "$VENV/.setup-dev"; then
         say "[3/3] Python packages: up to date"
         return
@@ -190,7 +190,12 @@ install_python_packages() {
     say "[3/3] Python packages: about 200 MB the first time"
     PIP_LOG=$VENV/pip.log
     : >"$PIP_LOG"
-    if pip_install -e "$what" && pip_install --no-deps "${NO_DEPS[@]}"; then
+    # models.txt: without what its packages declare (see deploy/lock/models.in).  The last line fetches
+    # nothing: what builds the package is in the lock, too.
+    if pip_install --require-hashes -r deploy/lock/build.txt &&
+        pip_install --require-hashes --no-build-isolation -r "deploy/lock/$WANTED.txt" &&
+        pip_install --require-hashes --no-deps -r deploy/lock/models.txt &&
+        pip_install --no-deps --no-build-isolation --no-index -e .; then
         stamp_text >"$stamp"
         return
     fi
@@ -199,6 +204,7 @@ install_python_packages() {
     fail "pip could not install the Python packages." \
         "All that it said is in $PIP_LOG." \
         "Behind a mirror or a proxy: set PIP_INDEX_URL or HTTPS_PROXY and run make again." \
+        "\"THESE PACKAGES DO NOT MATCH THE HASHES\": the index gave another file than deploy/lock knows: look why." \
         "\"No matching distribution\" for pjsua2-python: there are wheels for x86_64 Linux, CPython 3.11 and 3.12."
 }
 

@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
     call = commands.add_parser("call", help="have the running gateway place a call")
     call.add_argument("to", metavar="sip:USER@HOST", help="SIP URI, or a number with --trunk")
-    call.add_argument("--agent", default="", help="who talks (default: the default agent)")
+    call.add_argument("--agent", default="", help="agent that talks (default: the default agent)")
     call.add_argument("--trunk", default="", help="trunk to call over (default: directly)")
     _add_config(call)
     call.set_defaults(command=_call)
@@ -109,8 +109,8 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def _add_route_test(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
 ) -> None:
-    test = commands.add_parser("route-test", help="show which dialplan rule takes a call")
-    test.add_argument("--to", required=True, metavar="NUMBER", help="called number")
+    test = commands.add_parser("route-test", help="show which dialplan rule a call matches")
+    test.add_argument("--to", required=True, metavar="NUMBER", help="number that is called")
     test.add_argument("--from", required=True, dest="caller", metavar="NUMBER", help="caller")
     test.add_argument("--trunk", default="", help="trunk it comes over (default: none)")
     test.add_argument(
@@ -140,7 +140,7 @@ def _add_records(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _add_edge(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     edge = commands.add_parser("edge", help="write and check the files of the Kamailio in front")
     actions = edge.add_subparsers(title="actions", metavar="ACTION", required=True)
-    render = actions.add_parser("render", help="write them into a folder and have them checked")
+    render = actions.add_parser("render", help="write them into a folder and check them")
     render.add_argument(
         "--into", type=Path, metavar="FOLDER", help="where to (default: edge.directory)"
     )
@@ -156,7 +156,7 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a turn setting and say what would have been different (repeatable)",
+        help="change a turn setting and show what would have been different (repeatable)",
     )
     replay.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the call")
     replay.add_argument(
@@ -165,7 +165,7 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="run the recognizer where the call has no transcript that fits the changed settings",
     )
     replay.add_argument(
-        "--accept", action="store_true", help="keep what is decided now as what is expected"
+        "--accept", action="store_true", help="store the present decisions as the expected ones"
     )
     replay.add_argument("--decisions", action="store_true", help="print every decision")
     _add_config(replay)
@@ -202,9 +202,9 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _worker(args: argparse.Namespace) -> int:
-    seats = importlib.import_module("gateway.config.seats")
-    seat = seats.Seat(args.index, args.sip_port, tuple(args.rtp_ports))
-    return _hand_over("gateway.process.worker", args.socket, seat, args.setup)
+    assignments = importlib.import_module("gateway.config.port_assignment")
+    assignment = assignments.PortAssignment(args.index, args.sip_port, tuple(args.rtp_ports))
+    return _hand_over("gateway.process.worker_main", args.socket, assignment, args.setup)
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -260,7 +260,7 @@ def _load(args: argparse.Namespace) -> int:
 
 
 def _config(args: argparse.Namespace) -> Path | None:
-    path: Path | None = importlib.import_module("gateway.config.loader").find_config(args.config)
+    path: Path | None = importlib.import_module("gateway.setup.loader").find_config(args.config)
     return path
 
 

@@ -1,4 +1,4 @@
-"""So many of something in so much time: for all, per source, and for log lines.  Pure.
+"""Rate limits: for all, per source, and for log lines.  Pure.
 
 Nothing here reads a clock: `now_s` is the caller's, monotonic.
 """
@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import OrderedDict
 
 SOURCES = 4096
-"""So many sources are remembered one by one; who was silent longest is forgotten first."""
+"""Number of sources remembered one by one; the one silent for longest is forgotten first."""
 
 
 class Allowance:
-    """A token bucket: so many at once, refilled evenly over `period_s`."""
+    """A token bucket: `count` at once, refilled evenly over `period_s`."""
 
     def __init__(self, count: int, period_s: float) -> None:
         self._count = count
@@ -21,7 +21,7 @@ class Allowance:
         self._at_s = 0.0
 
     def has_one(self, now_s: float) -> bool:
-        """Say whether one may be taken."""
+        """Return whether one may be taken."""
         gained = max(0.0, now_s - self._at_s) * self._count / self._period_s
         self._left = min(float(self._count), self._left + gained)
         self._at_s = now_s
@@ -42,8 +42,8 @@ class Allowance:
 class SourceAllowances:
     """One allowance for each source, in bounded memory.
 
-    Who can send from thousands of addresses is forgotten and starts anew: what all of them do
-    together needs an `Allowance` of its own.
+    A sender with thousands of addresses is forgotten and starts anew: what all of them do
+    together needs a separate `Allowance`.
     """
 
     def __init__(self, count: int, period_s: float, sources: int = SOURCES) -> None:
@@ -56,7 +56,7 @@ class SourceAllowances:
         return len(self._known)
 
     def has_one(self, source: str, now_s: float) -> bool:
-        """Say whether this source may take one; nothing is remembered of who only asks."""
+        """Return whether this source may take one; asking leaves no trace."""
         known = self._known.get(source)
         return known is None or known.has_one(now_s)
 
@@ -71,10 +71,10 @@ class SourceAllowances:
         return known.spend(now_s)
 
 
-class Muffler:
-    """Lets so many log lines of each kind through and counts the rest.
+class LogLimiter:
+    """Lets `count` log lines of each kind through per period and counts the rest.
 
-    Kinds must be a bounded set (rules, codes), never what a stranger chose.
+    Kinds must be a bounded set (rules, codes), never what a remote party chose.
     """
 
     def __init__(self, count: int = 30, period_s: float = 60.0) -> None:
@@ -82,12 +82,12 @@ class Muffler:
         self._held_back: dict[str, int] = {}
 
     def passes(self, kind: str, now_s: float) -> bool:
-        """Say whether a line of this kind may be logged."""
+        """Return whether a line of this kind may be logged."""
         if self._allowed.spend(kind, now_s):
             return True
         self._held_back[kind] = self._held_back.get(kind, 0) + 1
         return False
 
     def held_back(self, kind: str) -> int:
-        """How many lines of this kind were not logged since this was last asked."""
+        """Return how many lines of this kind were not logged since the last question."""
         return self._held_back.pop(kind, 0)

@@ -16,6 +16,8 @@ PREFIX = "vgw_"
 """Lets secret scanners find a key that was published by mistake."""
 KEY_ENV = "GATEWAY_API_KEY"
 """Where our own commands look for the key when the configuration holds only hashes."""
+GUESSABLE_LETTERS = 12
+"""A plain key shorter than this may be found by trying over a network."""
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -25,19 +27,24 @@ def new_key() -> str:
 
 
 def hash_of(key: str) -> str:
-    """Give what the configuration may hold instead of a key."""
+    """Return what the configuration may hold instead of a key."""
     return f"sha256:{_digest(key).hex()}"
 
 
 def is_hash(entry: str) -> bool:
-    """Tell whether a configured entry is a hash; everything else is a plain key."""
+    """Return whether a configured entry is a hash; everything else is a plain key."""
     return _HASH.fullmatch(entry) is not None
 
 
 def own_key(entries: Iterable[str], environ: Mapping[str, str]) -> str | None:
-    """Give the key that our own commands send; None = the configuration has only hashes."""
+    """Return the key that our own commands send; None = the configuration has only hashes."""
     named = environ.get(KEY_ENV)
     return named or next((entry for entry in entries if not is_hash(entry)), None)
+
+
+def name_of(key: str) -> str:
+    """Return what a log may call a key: the beginning of its hash, as the configuration has it."""
+    return hash_of(key)[: len("sha256:") + 8]
 
 
 class KeyRing:
@@ -56,8 +63,9 @@ class KeyRing:
         return _is_in(key, self._hashed + self._plain)
 
     def holds_strong(self, key: str) -> bool:
-        """The same for the keys that are kept as hashes: made by us, not to be guessed."""
-        return _is_in(key, self._hashed)
+        """The same for keys that cannot be guessed: kept as hashes (made by us), or long."""
+        is_long = len(key) >= GUESSABLE_LETTERS
+        return _is_in(key, self._hashed + self._plain if is_long else self._hashed)
 
 
 def _is_in(key: str, digests: list[bytes]) -> bool:

@@ -6,11 +6,13 @@ GatewayError
     RegistrationFailed  CallRejected  CallNotFound  NoCallSlot  TransferFailed  OutgoingRefused
   MediaError   NoMedia  UnsupportedFormat
   ProviderError(provider, problem)            vendor exceptions are translated by the provider
-    ProviderUnavailable  ProviderTimeout  ProviderRejected  ProviderProtocolError
+    ProviderUnavailable  ProviderTimeout  ProviderProtocolError
+    ProviderRejected  ContextExceeded
   BadReference(reference, problem)            a function of the user's that cannot be loaded
   ToolError(tool)                             told to the model, never to the caller
   CommandError(status, reason)                the gateway cannot do what it was told; HTTP status
     DatabaseTrouble  StoreTrouble             503; calls go on without them
+    DiskTrouble                               503; a bundle cannot be deleted
   EdgeError(problem)                          Kamailio is missing, does not start or answer
   TurnStateError                              our bug, never caught
 """
@@ -117,6 +119,7 @@ class ProviderError(GatewayError):
             ProviderUnavailable: "unavailable",
             ProviderTimeout: "timeout",
             ProviderRejected: "rejected",
+            ContextExceeded: "rejected",
             ProviderProtocolError: "protocol",
         }.get(type(self), "error")
 
@@ -135,6 +138,10 @@ class ProviderTimeout(ProviderError):
 
 class ProviderRejected(ProviderError):
     """It understood and refused (bad key, bad model, bad request): trying again is useless."""
+
+
+class ContextExceeded(ProviderRejected):
+    """The conversation is too long for the model: asking with less of it may help."""
 
 
 class ProviderProtocolError(ProviderError):
@@ -184,8 +191,16 @@ class StoreTrouble(CommandError):
         super().__init__(503, f"the object store cannot be used: {problem}")
 
 
+class DiskTrouble(CommandError):
+    """A bundle cannot be deleted from this machine's disk."""
+
+    def __init__(self, call_id: str, error: OSError) -> None:
+        told = f"{error.filename or 'the bundle'}: {error.strerror or error}"
+        super().__init__(503, f"call {call_id} cannot be deleted from this disk: {told}")
+
+
 class TurnStateError(GatewayError):
-    """An event that the turn state machine does not allow: a bug of ours."""
+    """A step that the state of the dialogue does not allow: our bug."""
 
 
 def leaves(errors: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -54,8 +54,8 @@ def _import(reference: str, where: str, base_dir: Path) -> ModuleType:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Import a file once, however many of its functions are used."""
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    """Import a file once, however many of its functions are used; anew when it has changed."""
+    digest = hashlib.sha256(str(path).encode() + path.read_bytes()).hexdigest()[:8]
     name = f"gateway_tool_{path.stem}_{digest}"
     if name in sys.modules:
         return sys.modules[name]

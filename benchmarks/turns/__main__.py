@@ -1,7 +1,8 @@
 """`python -m benchmarks.turns [CONDITION ...]`: turn taking as an outside caller sees it.
 
-Conditions (all without names): gap, llm, slots, barge_in, noise, echo, loss, four.  The short form
-takes some six minutes and is for a glance; `--full` gives at least 100 turns each and takes hours.
+Conditions (all without names): gap, llm, slots, barge_in, words, noise, echo, loss, four.  The
+short form takes some eight minutes and is for a glance; `--full` gives at least 100 turns each and
+takes hours.
 Rows are kept in `benchmarks/results/turns/LABEL/` call by call, with the
 bundles of calls that went wrong (for `gateway replay`); `--show` prints the table of them.
 """
@@ -35,6 +36,7 @@ CONDITIONS: Mapping[str, Callable[[Plan], Awaitable[None]]] = {
     "llm": answering.llm,
     "slots": answering.slots,
     "barge_in": interrupting.barge_in,
+    "words": interrupting.words,
     "noise": holding.noise,
     "echo": holding.echo,
     "loss": _loss,

@@ -45,7 +45,7 @@ _BASE: dict[str, Any] = {"silence": {"reprompt_after_s": 600.0}}
 
 
 def script_agent(settings: Settings, script: str, greeting: str = "") -> tuple[str, dict[str, str]]:
-    """An agent with the offline brain: its configuration and the script beside it."""
+    """An agent with the offline script: its configuration and the script beside it."""
     agent = {"greeting": greeting, "llm": {"provider": "script", "file": "{folder}/script.toml"}}
     return _config(agent, settings), {"script.toml": script}
 
@@ -68,7 +68,7 @@ def talker_script() -> str:
 
 
 def story_script(sentences: int) -> str:
-    """Tells a story of so many sentences (about 5 s each), and says next to nothing after it."""
+    """Return a script that tells a story of about 5 s per sentence, then says next to nothing."""
     return _main(" ".join(re.findall(r"[^.]+\.", STORY)[:sentences]), "Pardon?", 200)
 
 

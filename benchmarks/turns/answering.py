@@ -41,7 +41,7 @@ class _Judging:
 
 
 async def gap(plan: Plan, name: str = "gap", impairments: Impairments | None = None) -> None:
-    """Natural requests, offline brain."""
+    """Natural requests, offline script."""
     utterances = corpus.orders(plan.count(10, 211), plan.seed)
     judging = _Judging(references(utterances), _reported_text)
     rows = plan.store.start(name, plan.about(impairments=str(impairments)))

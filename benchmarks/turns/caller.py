@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._gateway import Gateway
+from benchmarks.turns import corpus
 from benchmarks.turns.corpus import Utterance
 from gateway.errors import SipError
 from gateway.probe import scenario
@@ -132,7 +133,7 @@ def _trace(
     audio = [packet.audio for packet in media.received if packet.audio is not None]
     bot = loud_instants(audio)
     lines = zip(spoken, performance.lines, strict=False)  # a call may end before all is said
-    pairs = [(one, _instants(media, line, one.clean)) for one, line in lines]
+    pairs = [(one, _instants(media, line, one)) for one, line in lines]
     pairs = [(one, instants) for one, instants in pairs if len(instants)]
     turns = measure_turns([instants for _, instants in pairs], bot)
     limits = [turn.speech_start_ns for turn in turns[1:]] + [2**63 - 1]
@@ -181,15 +182,18 @@ def pair(
     ]
 
 
-def _instants(media: RtpPeer, line: Line, clean: Samples) -> Instants:
-    """When the words were sent, whatever was mixed to them."""
+def _instants(media: RtpPeer, line: Line, said: Utterance) -> Instants:
+    """When the words were sent, as far as they are heard over what was mixed to them."""
     ticks = media.sent[line.first_tick : line.last_tick + 1]
+    clean = said.clean
     frames = np.pad(clean, (0, -len(clean) % FRAME_SAMPLES)).reshape(-1, FRAME_SAMPLES)
+    noise = said.sent.astype(np.int32) - clean
     return loud_instants(
         [
             Departure(tick.at_ns, frame, tick.late_ms)
             for tick, frame in zip(ticks, frames, strict=False)
-        ]
+        ],
+        corpus.heard_from(clean, noise.astype(np.int16)),
     )
 
 

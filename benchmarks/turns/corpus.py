@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gateway.audio import audible
 from gateway.probe import voices
 from gateway.probe.g711 import Samples
 from gateway.probe.timeline import Audio, loud_instants
@@ -23,6 +24,8 @@ ANSWERS = {
     "yes_no": ("Yes.", "No.", "Yes please.", "No thank you.", "Yeah.", "Yes, that's right."),
     "menu": ("Small.", "A large one please.", "Medium.", "The large one.", "Small please."),
 }
+FIRST_WORDS = ("Stop.", "Wait.", "No.", "Excuse me.", "Hold on.", "Sorry.", "Actually.", "Listen.")
+"""What people break in with; half of it begins softly."""
 COMMANDS = ("Wait.", "Stop.", "No, listen.", "Hold on.")
 BACKCHANNELS = ("Uh-huh.", "Mm-hmm.", "Okay.", "Right.", "Yeah.")
 _RATE = 8000
@@ -125,6 +128,13 @@ def over_noise(utterance: Utterance, noise: Samples, snr_db: float, lead_s: floa
     behind *= wanted / max(_rms(behind), 1.0)
     mixed = np.clip(clean + behind, -32768, 32767).astype(np.int16)
     return Utterance(f"{utterance.name} {snr_db:g} dB", clean, mixed, utterance.text)
+
+
+def heard_from(clean: Samples, noise: Samples) -> float:
+    """Power from which a voice is heard over the noise of the two seconds before it."""
+    loud = audible.audible_samples(clean)
+    begins = int(loud[0]) if len(loud) else len(clean)
+    return audible.over_noise(audible.block_powers(noise[max(0, begins - 2 * _RATE) : begins]))
 
 
 def at_level(samples: Samples, dbfs: float, *, speech: bool = True) -> Samples:

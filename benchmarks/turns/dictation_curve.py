@@ -1,11 +1,12 @@
 """Telephone numbers and spelled names, offline: cut-offs and gap for several patiences.
 
-`python -m benchmarks.turns.dictation_curve [--data ../shared/data] [--count 60] [--free]`
+`python -m benchmarks.turns.dictation_curve [--data DIR] [--count 60] [--free | --question]`
 
 As `endpointing_curve`, but each turn is a dictation that the dialogue expects.  Numbers are put
 together from recorded single digits of one speaker, at their own level, silence around them cut
 off: `spread`, 7, 8 or 10 digits with 0.2-1.2 s between any two; `grouped`, ten digits in groups of
 3, 3 and 4 with 0.3-1.2 s between groups and 0.05-0.25 s within.  Names are spelled by flite.
+`--question` is the dictation to a language model: nothing is expected but what its question tells.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from benchmarks.turns.endpointing_curve import Decoder, Outcome, Recording, prep
 from benchmarks.turns.judge import digit_recall
 from gateway.audio.wav import read_wav
 from gateway.config.models import TurnConfig
-from gateway.providers.vad.silero import SileroModel
+from gateway.conversation.asking import expected_by
+from gateway.providers.contracts import Expect, VoiceDetection
+from gateway.providers.vad import silero
 from gateway.recognizer.grammar import GrammarName
 from gateway.turn.completeness import Wanted
 
@@ -41,7 +44,7 @@ def trimmed(pcm: bytes) -> bytes:
     return pcm[loud[0] * 320 : (loud[-1] + 1) * 320]
 
 
-def numbers(data: Path, count: int, pacing: str, detector: SileroModel) -> list[Turn]:
+def numbers(data: Path, count: int, pacing: str, detector: VoiceDetection) -> list[Turn]:
     """Put numbers together, the speakers taking turns."""
     chance = random.Random(105)
     speakers: dict[str, list[Path]] = {}
@@ -61,7 +64,7 @@ def numbers(data: Path, count: int, pacing: str, detector: SileroModel) -> list[
     return turns
 
 
-def names(count: int, detector: SileroModel) -> list[Turn]:
+def names(count: int, detector: VoiceDetection) -> list[Turn]:
     """Names spelled by synthetic voices."""
     spoken = asyncio.run(corpus.spelled_names(count))
     return [(one.text, prepare(one.name, one.sent.tobytes(), detector)) for one in spoken]
@@ -91,17 +94,33 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=corpus.DATA)
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--free", action="store_true", help="recognition knows of no dictation")
+    parser.add_argument("--question", nargs="?", const="What is your phone number?",
+                        help="what a language model asks; empty = nothing")  # fmt: skip
     parser.add_argument("--dictation-ms", type=int, nargs="+", default=[1000, 1300, 1600, 2000])
     options = parser.parse_args()
-    detector = SileroModel()
+    detector = silero.create(silero.Settings())
     print("| what, dictation_ms | cut off | unanswered | gap p50 ms | under 700 ms | digits % |")
     print("|---|---|---|---|---|---|")
     for pacing in ("spread", "grouped"):
         turns = numbers(options.data, options.count, pacing, detector)
+        if options.question is not None:
+            _measure_question(pacing, turns, options.question)
+            continue
         for known in (True, False):
             length = "length known" if known else "length unknown"
             _measure(f"{pacing}, {length}", turns, "digits", options, known=known)
+    if options.question is not None:
+        return
     _measure("names", names(options.count, detector), "letters", options, known=False)
+
+
+def _measure_question(pacing: str, turns: Sequence[Turn], question: str) -> None:
+    expect = expected_by(question) or Expect()
+    is_number = expect.kind in {"digits", "phone_number"}
+    decoder = Decoder(None, "digits" if is_number else None)
+    wanted = Wanted(expect.kind, expect.digits)
+    outcomes = [run(recording, TurnConfig(), decoder, wanted) for _, recording in turns]
+    print(row(f"{pacing}, after {question!r} ({expect.kind})", turns, outcomes), flush=True)
 
 
 def _measure(

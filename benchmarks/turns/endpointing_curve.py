@@ -22,16 +22,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.audio.format import LINE
+import numpy as np
+
+from gateway.audio.audible import audible_samples
+from gateway.audio.format import ANALYSIS
 from gateway.audio.g711 import decode_ulaw, encode_ulaw
-from gateway.audio.level import audible_span
 from gateway.audio.voice_chunk import Chunk
 from gateway.audio.wav import read_wav
 from gateway.config.models import TurnConfig
-from gateway.conversation.wire import THRESHOLD
 from gateway.errors import ProviderUnavailable
+from gateway.providers import registry
+from gateway.providers.contracts import VoiceDetection
 from gateway.providers.stt.moonshine import looks_phantom
-from gateway.providers.vad.silero import SileroModel, SpeechProbability
 from gateway.recognizer.grammar import GrammarName
 from gateway.recognizer.moonshine import MoonshineModel, model_folder
 from gateway.recognizer.smart_turn import SmartTurnModel, model_file
@@ -66,7 +68,9 @@ class Recording:
 
     def pcm(self, begins: int, ends: int) -> bytes:
         """Audio between two frame borders, in samples."""
-        return b"".join(self.frames[begins // LINE.frame_samples : ends // LINE.frame_samples])
+        return b"".join(
+            self.frames[begins // ANALYSIS.frame_samples : ends // ANALYSIS.frame_samples]
+        )
 
 
 @dataclass
@@ -83,21 +87,18 @@ class Outcome:
     ends: list[TurnEnded] = field(default_factory=list)
 
 
-def prepare(name: str, pcm: bytes, model: SileroModel) -> Recording:
+def prepare(name: str, pcm: bytes, detection: VoiceDetection) -> Recording:
     """Put a recording (mono s16le, 8000 Hz) through mu-law and the voice detector."""
-    rate = LINE.sample_rate_hz
+    rate = ANALYSIS.sample_rate_hz
     pcm = decode_ulaw(
         encode_ulaw(bytes(2 * int(LEAD_S * rate)) + pcm + bytes(2 * int(TAIL_S * rate)))
     )
-    size = LINE.frame_bytes
+    size = ANALYSIS.frame_bytes
     frames = [pcm[at : at + size] for at in range(0, len(pcm) - size + 1, size)]
-    detector = SpeechProbability(model)
+    detector = detection.open()
     chunks = [detector.push(frame) for frame in frames]
-    last_audible = 0
-    for number, frame in enumerate(frames):
-        span = audible_span(frame, THRESHOLD, 4, LINE.sample_rate_hz * 5 // 1000)
-        if span:
-            last_audible = number * LINE.frame_samples + span[1]
+    audible = audible_samples(np.frombuffer(pcm, "<i2"))
+    last_audible = int(audible[-1]) if len(audible) else 0
     return Recording(name, frames, chunks, last_audible)
 
 
@@ -176,7 +177,7 @@ def run(
     out = Outcome(recording.name, None, 0, 0, 0, "")
     now = 0
     for chunks in recording.chunks:
-        now += LINE.frame_samples
+        now += ANALYSIS.frame_samples
         for item in [d for d in due if d[0] <= now]:
             due.remove(item)
             covers = item[1]
@@ -187,11 +188,13 @@ def run(
             match event:
                 case TurnStarted(onset=onset):
                     back = samples(config.preroll_ms) + now - onset
-                    begins = max(0, now - -(-back // LINE.frame_samples) * LINE.frame_samples)
+                    begins = max(
+                        0, now - -(-back // ANALYSIS.frame_samples) * ANALYSIS.frame_samples
+                    )
                     due.clear()
                 case TranscriptWanted():
                     out.requests += 1
-                    seconds = (now - begins) / LINE.sample_rate_hz
+                    seconds = (now - begins) / ANALYSIS.sample_rate_hz
                     due.append((now + samples(DECODE_MS[0] + DECODE_MS[1] * seconds), now))
                 case EagerEnd():
                     out.eager_ends += 1
@@ -275,6 +278,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--limit", type=int, default=None, help="only so many recordings")
+    parser.add_argument("--vad", default="silero", help="voice detector")
     parser.add_argument("--cache", type=Path, default=None, help="folder that keeps transcripts")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
@@ -284,8 +288,8 @@ def main() -> int:
         return 1
     if options.cache is not None:
         options.cache.mkdir(parents=True, exist_ok=True)
-    detector = SileroModel()
-    recordings = [prepare(file.name, read_wav(file)[0], detector) for file in files]
+    detection = registry.create("vad", {"provider": options.vad})
+    recordings = [prepare(file.name, read_wav(file)[0], detection) for file in files]
     decoder = Decoder(options.cache and options.cache / "texts.pickle")
     sound = _sound(options.cache and options.cache / "sounds.pickle")
     settings = {key: json.loads(value) for key, value in (s.split("=", 1) for s in options.set)}

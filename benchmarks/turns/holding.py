@@ -124,7 +124,7 @@ def _until_over() -> Part:
 def _row(case: _Case, trace: Trace, reference: Samples) -> Row:
     found, reached = seams(trace.heard, reference)
     story = trace.record.turns[0] if trace.record.turns else None
-    held = getattr(story, "held_breaths", ()) if story else ()
+    held = getattr(story, "false_interruptions", ()) if story else ()
     loud = np.flatnonzero(np.abs(reference.astype(np.int32)) > 1000)
     told_s = reached * float(loud[-1] - loud[0]) / 8000
     return {
@@ -138,7 +138,7 @@ def _row(case: _Case, trace: Trace, reference: Samples) -> Row:
         "seams": [
             [s.at_s, s.silence_ms, s.repeated_ms, s.skipped_ms, s.step, s.own_step] for s in found
         ],
-        "held_breaths": [[h.at_s, h.evidence, h.silent_ms] for h in held],
+        "false_interruptions": [[h.at_s, h.evidence, h.silent_ms] for h in held],
         "caller_turns": [turn.caller_text for turn in trace.record.turns if turn.caller_text],
         "call": trace.record.call_id,
     }

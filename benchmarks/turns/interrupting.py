@@ -23,8 +23,8 @@ SNR_DB = (20.0, 10.0, 5.0)
 _PER_CALL = 6
 _AFTER_MS = (1700, 4000)
 """So long after the bot began: a caller who comes sooner may be going on, not breaking in."""
-_LEAD_S = 0.3
-"""So much noise is heard before the caller speaks."""
+_LEAD_S = 1.5
+"""So much noise is heard before the caller speaks: what has just begun is a sound of its own."""
 
 
 async def barge_in(plan: Plan) -> None:
@@ -40,6 +40,19 @@ async def barge_in(plan: Plan) -> None:
         ]
     spoken["command"] = await corpus.spoken(corpus.COMMANDS, plan.count(1, 60))
     await _interrupt(plan, rows, spoken)
+
+
+async def words(plan: Plan) -> None:
+    """Eight first words by three voices, clean and over noise, then people's own first words."""
+    rows = plan.store.start("words", plan.about())
+    noises = [noise for name, noise in corpus.noises() if "cry" not in name]
+    clean = await corpus.spoken(corpus.FIRST_WORDS, plan.count(24, 96))
+    noisy = [
+        corpus.over_noise(one, noises[n % len(noises)], 10.0, _LEAD_S)
+        for n, one in enumerate(clean)
+    ]
+    people = corpus.orders(plan.count(12, 96), plan.seed + 5)
+    await _interrupt(plan, rows, {"words": clean, "words 10 dB": noisy, "people": people})
 
 
 async def loss(plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""What became of a caller's turn: answered, begun too early, broken; who talked at once.  Pure."""
+"""What became of a caller's turn: answered, begun too early, broken; double talk.  Pure."""
 
 from __future__ import annotations
 

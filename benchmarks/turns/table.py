@@ -54,11 +54,12 @@ def _by_place(found: Sequence[Line]) -> dict[tuple[str, str], Line]:
 def lines(store: Store) -> list[Line]:
     """All that can be said about one run."""
     return [
-        *_answers("orders, offline brain", store.rows("gap"), "450 / 900", "<= 6 %", "<= 1 %"),
+        *_answers("orders, offline script", store.rows("gap"), "450 / 900", "<= 6 %", "<= 1 %"),
         *_answers("orders, LLM double", store.rows("llm"), "650 / 1000", "<= 6 %", "<= 1 %"),
         *_shares(store.rows("llm")),
         *_slots(store.rows("slots")),
         *_interruptions(store.rows("barge_in"), "barge-in"),
+        *_interruptions(store.rows("words"), "first words:"),
         *_held(store.rows("noise")),
         *_echoes(store.rows("echo")),
         *_answers("orders, 3 % loss, 30 ms jitter", store.rows("gap_loss"), "", "", ""),
@@ -149,7 +150,7 @@ def _slots(rows: Sequence[Row]) -> list[Line]:
 
 def _interruptions(rows: Sequence[Row], name: str) -> list[Line]:
     found: list[Line] = []
-    targets = {"clean": "100 / p95 200", "10 dB": "p95 280"}
+    targets = {"clean": "100 / p95 200", "10 dB": "p95 280", "words": "60 / p95 130 / 200"}
     for variant in dict.fromkeys(row["variant"] for row in rows):
         mine = [row for row in rows if row["variant"] == variant]
         apart = agreement([r["final_stop_ms"] for r in mine], [r["gateway_stop_ms"] for r in mine])
@@ -160,7 +161,7 @@ def _interruptions(rows: Sequence[Row], name: str) -> list[Line]:
                 targets.get(variant, ""),
                 spread(_some(mine, "stop_ms"), 50, 95),
             ),
-            ("  silence for good", "", spread(_some(mine, "final_stop_ms"), 50, 95)),
+            ("  silence for good", "", spread(_some(mine, "final_stop_ms"), 50, 90, 95, 100)),
             ("  outside minus inside", "20 ms", spread(apart, 5, 50, 95)),
             ("  missed", "<= 2 %", percent(_count(mine, _is_missed), len(mine))),
             ("  kept its reply (call.json)", "", percent(_count(mine, _kept), len(mine))),

@@ -108,11 +108,11 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("Interruptions", "ops", (rates("gateway_barge_in_total", "cause"),)),
         Panel("Turns", "ops", (rates("gateway_turns_total", "outcome"),)),
         Panel(
-            "Taken back, breaths held, fillers",
+            "Taken back, false interruptions, fillers",
             "ops",
             (
                 rate("gateway_false_starts_total", "answers taken back"),
-                rate("gateway_held_breaths_total", "breaths held"),
+                rate("gateway_false_interruptions_total", "false interruptions"),
                 rate("gateway_fillers_total", "fillers"),
                 rate("gateway_watchdog_total", "dead lines"),
             ),

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from gateway.audio.format import LINE
+from gateway.audio.format import ANALYSIS
 from gateway.errors import MediaError, UnsupportedFormat
 
 INSTALL = "apt-get install libspeexdsp1"
@@ -17,8 +17,8 @@ _LIBRARY = "libspeexdsp.so.1"
 _SET_SAMPLING_RATE = 24
 _GET_IMPULSE_RESPONSE_SIZE = 27
 _GET_IMPULSE_RESPONSE = 29
-_RESPONSE_SCALE = 2 * LINE.frame_samples
-"""The library gives the response times its transform's length."""
+_RESPONSE_SCALE = 2 * ANALYSIS.frame_samples
+"""The library returns the response times its transform's length."""
 _NOTCH_RADIUS = 0.9
 _NOTCH_SAMPLES = 64
 
@@ -49,7 +49,7 @@ def probe() -> str:
 
 
 class EchoCanceller:
-    """Takes the echo of what we sent out of what we received.  One thread at a time.
+    """Removes the echo of the sent audio from the received audio.  One thread at a time.
 
     Linear, without delay: sample n of the result belongs to sample n of `received`.  About 35 us
     per frame with a tail of 256 ms.
@@ -65,13 +65,13 @@ class EchoCanceller:
             MediaError: libspeexdsp is not installed.
         """
         self._speex = _library()
-        tail_samples = tail_ms * LINE.sample_rate_hz // 1000
-        self._state = self._speex.speex_echo_state_init(LINE.frame_samples, tail_samples)
+        tail_samples = tail_ms * ANALYSIS.sample_rate_hz // 1000
+        self._state = self._speex.speex_echo_state_init(ANALYSIS.frame_samples, tail_samples)
         if not self._state:
             raise MediaError(f"libspeexdsp: no echo canceller with a tail of {tail_ms} ms")
-        rate = ctypes.c_int(LINE.sample_rate_hz)
+        rate = ctypes.c_int(ANALYSIS.sample_rate_hz)
         self._speex.speex_echo_ctl(self._state, _SET_SAMPLING_RATE, ctypes.byref(rate))
-        self._out = ctypes.create_string_buffer(LINE.frame_bytes)
+        self._out = ctypes.create_string_buffer(ANALYSIS.frame_bytes)
         size = ctypes.c_int()
         self._speex.speex_echo_ctl(self._state, _GET_IMPULSE_RESPONSE_SIZE, ctypes.byref(size))
         self._response = (ctypes.c_int32 * size.value)()
@@ -90,13 +90,13 @@ class EchoCanceller:
             UnsupportedFormat: a frame of another length (the library would read past its end).
             MediaError: used after `close`.
         """
-        if len(received) != LINE.frame_bytes or len(sent) != LINE.frame_bytes:
+        if len(received) != ANALYSIS.frame_bytes or len(sent) != ANALYSIS.frame_bytes:
             raise UnsupportedFormat(f"echo: frames of {len(received)} and {len(sent)} bytes")
         self._speex.speex_echo_cancellation(self._open_state(), received, sent, self._out)
         return self._out.raw
 
     def response(self) -> npt.NDArray[np.float64]:
-        """Give the path as learned: float64[n], convolved with `sent` it gives the echo.
+        """Return the path as learned: float64[n], convolved with `sent` it gives the echo.
 
         n is the tail in samples, rounded up to whole frames.  About 20 us.
         """
@@ -111,13 +111,13 @@ class EchoCanceller:
         self._speex.speex_echo_state_reset(self._open_state())
 
     def close(self) -> None:
-        """Give the memory back.  Idempotent."""
+        """Release the memory.  Idempotent."""
         state, self._state = self._state, None
         if state:
             self._speex.speex_echo_state_destroy(state)
 
     def __del__(self) -> None:
-        """Give the memory back also when a call never came to its orderly end."""
+        """Release the memory also when a call had no orderly end."""
         if getattr(self, "_state", None):
             self.close()
 

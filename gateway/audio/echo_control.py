@@ -17,13 +17,13 @@ from gateway.audio.echo_gate import (
 from gateway.audio.echo_noise import LineNoise
 from gateway.audio.echo_path import EchoPath, History, Samples
 from gateway.audio.echo_slip import REACH_SAMPLES, SlipFinder, is_audible
-from gateway.audio.format import LINE
+from gateway.audio.format import ANALYSIS
 from gateway.audio.level import peak
 
-_MARGIN_SAMPLES = 40 * LINE.sample_rate_hz // 1000
-"""So much of the canceller's tail lies before the echo's peak."""
-_SLIP_SAMPLES = 48 * LINE.sample_rate_hz // 1000
-"""The peak may move so much further in before the reference is laid anew."""
+_MARGIN_SAMPLES = 40 * ANALYSIS.sample_rate_hz // 1000
+"""Part of the canceller's tail before the echo's peak."""
+_SLIP_SAMPLES = 48 * ANALYSIS.sample_rate_hz // 1000
+"""How far the peak may move in before the reference is laid anew."""
 _AUDIBLE_PEAK = 64
 """Sent frames that stay below this (-54 dBFS) have no echo worth cancelling."""
 _LESSON_FRAMES = 50
@@ -32,7 +32,7 @@ _LESSONS = 25
 """After the path is found the canceller hears the last second again, every 40 ms for 1 s: it
 cancels 20-30 dB after one second of bot speech, without that 3-5 dB."""
 _DOUBT_FRAMES = 6
-"""So long may it take to find the path: the call's first sounds are held back until then."""
+"""How long finding the path may take: the call's first sounds are held back until then."""
 _MIMICRY = 0.6
 """Audio so like the bot's is the bot's ..."""
 _HOLD_FRAMES = 5
@@ -53,7 +53,7 @@ class Dry(NamedTuple):
     evidence: bytes
     """For voice detection: the same, with noise in place of what is still echo."""
     is_echo: bool = False
-    """True when `evidence` or the frame before is such noise: who is detected now is nobody."""
+    """True when `evidence` or the frame before is such noise: a detection is no speech."""
 
 
 class EchoControl:
@@ -64,14 +64,14 @@ class EchoControl:
         self.tail_ms, self.max_delay_ms = tail_ms, max_delay_ms
         self._canceller = EchoCanceller(tail_ms)
         self._path = EchoPath(max_delay_ms)
-        self._tail_samples = tail_ms * LINE.sample_rate_hz // 1000
-        delay_frames = max_delay_ms // LINE.ptime_ms
-        self._reach_frames = delay_frames + tail_ms // LINE.ptime_ms + 1
-        self._max_shift = delay_frames * LINE.frame_samples
-        length = (self._reach_frames + _LESSON_FRAMES + 1) * LINE.frame_samples
+        self._tail_samples = tail_ms * ANALYSIS.sample_rate_hz // 1000
+        delay_frames = max_delay_ms // ANALYSIS.ptime_ms
+        self._reach_frames = delay_frames + tail_ms // ANALYSIS.ptime_ms + 1
+        self._max_shift = delay_frames * ANALYSIS.frame_samples
+        length = (self._reach_frames + _LESSON_FRAMES + 1) * ANALYSIS.frame_samples
         self._sent = History(length + 2 * REACH_SAMPLES)
-        self._received = History(_LESSON_FRAMES * LINE.frame_samples)
-        self._cancelled = History(_LESSON_FRAMES * LINE.frame_samples)
+        self._received = History(_LESSON_FRAMES * ANALYSIS.frame_samples)
+        self._cancelled = History(_LESSON_FRAMES * ANALYSIS.frame_samples)
         self._frames_left = 0
         self._shift = 0
         self._frames_until_lesson = 0
@@ -87,12 +87,12 @@ class EchoControl:
         self._frames_until_note = 0
 
     def push(self, received: bytes, sent: bytes, *, is_speech: bool = False) -> Dry:
-        """Take one tick.
+        """Accept one tick.
 
         Args:
             received: 160 samples from the caller.
             sent: the 160 samples handed to RTP in the same tick.
-            is_speech: whether somebody was heard in the frames before (for the figures only).
+            is_speech: whether speech was heard in the frames before (for the figures only).
 
         Returns:
             The caller's frame without echo; in both parts `received` itself while the bot is
@@ -121,24 +121,24 @@ class EchoControl:
         self._learn()
         is_echo = self._is_echo(delay)
         self._tally.add(self._received, self._cancelled, self._sent, delay, is_speech=is_speech)
-        audio = _pcm(self._cancelled.latest(LINE.frame_samples))
+        audio = _pcm(self._cancelled.latest(ANALYSIS.frame_samples))
         was_echo, self._was_echo = self._was_echo, is_echo
         return Dry(audio, self._noise.frame() if is_echo else audio, is_echo or was_echo)
 
     def figures(self) -> EchoFigures | None:
-        """Give what was measured; None when no echo was found."""
+        """Return what was measured; None when no echo was found."""
         if self._tally.delay_samples is None:
             return None
         return self._tally.figures()
 
     def close(self) -> None:
-        """Give the canceller's memory back."""
+        """Release the canceller's memory."""
         self._canceller.close()
 
     def _has_died_away(self) -> bool:
         """True when the bot has been silent for longer than its echo lasts."""
         silent_frames = self._reach_frames - self._frames_left
-        return silent_frames * LINE.frame_samples > self._shift + self._tail_samples
+        return silent_frames * ANALYSIS.frame_samples > self._shift + self._tail_samples
 
     def _align(self, delay: int) -> None:
         """Lay the reference so that the echo falls into the beginning of the tail."""
@@ -167,14 +167,14 @@ class EchoControl:
         self._frames_until_lesson = _LESSON_EVERY_FRAMES
         self._lessons_left -= 1
         received = self._received.latest().astype("<i2").tobytes()
-        size = LINE.frame_bytes
+        size = ANALYSIS.frame_bytes
         for age in range(self._lesson_frames - 1, -1, -1):
             at = len(received) - (age + 1) * size
             self._canceller.process(received[at : at + size], self._reference(age))
 
     def _has_slipped(self, *, is_hidden: bool) -> bool:
         """True when the frame is echo at another delay; follow it there."""
-        count = LINE.frame_samples
+        count = ANALYSIS.frame_samples
         came, left = self._received.latest(count), self._cancelled.latest(count)
         if not is_audible(came):
             return False
@@ -210,7 +210,7 @@ class EchoControl:
             self._slips.learn(self._canceller.response())
 
     def _move(self, samples: int) -> None:
-        """Lay the reference so much earlier, and let the canceller forget what it was.
+        """Move the reference earlier, and reset the canceller.
 
         It hears its tail's length of the reference at the new place, with the echo that the path
         makes of it: so nothing that it has learned is lost.
@@ -224,14 +224,14 @@ class EchoControl:
         if shift < 0:
             self._relearn_sooner(-shift)
             return
-        tail_frames = self._tail_samples // LINE.frame_samples + 1
-        length = tail_frames * LINE.frame_samples
+        tail_frames = self._tail_samples // ANALYSIS.frame_samples + 1
+        length = tail_frames * ANALYSIS.frame_samples
         before = self._sent.latest(self._shift + length)[:length]
         self._shift = shift
         after = self._sent.latest(shift + length)[:length]
         fed = np.concatenate([before, after])
         echo = self._slips.echo(fed)[1:]
-        size = LINE.frame_bytes
+        size = ANALYSIS.frame_bytes
         echo_pcm, after_pcm = _pcm(echo), _pcm(after)
         for at in range(0, len(after_pcm), size):
             self._canceller.process(echo_pcm[at : at + size], after_pcm[at : at + size])
@@ -240,16 +240,16 @@ class EchoControl:
         """The reference cannot be laid any later: teach what the path will make of it from now."""
         self._slips.advance(samples)
         self._shift = 0
-        past = self._received.latest()[: -LINE.frame_samples]
+        past = self._received.latest()[: -ANALYSIS.frame_samples]
         known = self._slips.path_samples() - 1 + len(past)
-        sent = self._sent.latest(known + LINE.frame_samples)[:known]
+        sent = self._sent.latest(known + ANALYSIS.frame_samples)[:known]
         past[:] = self._slips.echo(sent)
         self._start_over(_LESSON_FRAMES)
 
     def _reference(self, age_frames: int) -> bytes:
         """The frame whose echo came `age_frames` ago."""
-        end = age_frames * LINE.frame_samples + self._shift
-        recent = self._sent.latest(end + LINE.frame_samples)[: LINE.frame_samples]
+        end = age_frames * ANALYSIS.frame_samples + self._shift
+        recent = self._sent.latest(end + ANALYSIS.frame_samples)[: ANALYSIS.frame_samples]
         return recent.astype("<i2").tobytes()
 
     def _is_suspect(self) -> bool:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from gateway.audio.echo_path import History
-from gateway.audio.format import LINE
+from gateway.audio.format import ANALYSIS
 from gateway.audio.level import FLOOR_DBFS
 
 _FORGET = 0.5 ** (1 / 250)
 """Per frame with echo: the figures speak for the last 5 s."""
-WORTH_ENERGY = 100.0 * LINE.frame_samples
+WORTH_ENERGY = 100.0 * ANALYSIS.frame_samples
 """Of a frame (-70 dBFS)."""
 
 
@@ -38,9 +38,9 @@ class EchoTally:
     def add(
         self, received: History, cancelled: History, sent: History, delay: int, *, is_speech: bool
     ) -> None:
-        """Take the latest frame."""
+        """Accept the latest frame."""
         self.delay_samples = delay
-        count = LINE.frame_samples
+        count = ANALYSIS.frame_samples
         came, left = received.latest(count), cancelled.latest(count)
         went = sent.latest(delay + count)[:count]
         echo = came - left
@@ -54,9 +54,9 @@ class EchoTally:
         self._left = _FORGET * self._left + float(left @ left)
 
     def figures(self) -> EchoFigures:
-        """Give them in decibels."""
+        """Return them in decibels."""
         return EchoFigures(
-            delay_ms=(self.delay_samples or 0) * 1000 / LINE.sample_rate_hz,
+            delay_ms=(self.delay_samples or 0) * 1000 / ANALYSIS.sample_rate_hz,
             return_loss_db=_ratio_db(self._sent, self._echo),
             enhancement_db=_ratio_db(self._received, self._left) if self._received else None,
         )

@@ -1,14 +1,14 @@
-"""EchoGate: tells what the canceller leaves of an echo from a caller, by level.  Pure."""
+"""EchoGate: distinguishes the residual echo from a caller, by level.  Pure."""
 
 from __future__ import annotations
 
 from gateway.audio.echo_path import Samples
-from gateway.audio.format import LINE
+from gateway.audio.format import ANALYSIS
 
-WINDOW_SAMPLES = 3 * LINE.frame_samples
-BEFORE_SAMPLES = 2 * LINE.frame_samples
-AFTER_SAMPLES = 6 * LINE.frame_samples
-"""An echo may begin so much before its peak and ring so long after it."""
+WINDOW_SAMPLES = 3 * ANALYSIS.frame_samples
+BEFORE_SAMPLES = 2 * ANALYSIS.frame_samples
+AFTER_SAMPLES = 6 * ANALYSIS.frame_samples
+"""How long an echo may begin before its peak, and ring after it."""
 WENT_SAMPLES = BEFORE_SAMPLES + WINDOW_SAMPLES + AFTER_SAMPLES
 _ABOVE_AT_FIRST, _ABOVE = 4.0, 8.0
 """A caller counts as heard at 6 dB (9 dB once little is left) above what may be left."""
@@ -18,14 +18,14 @@ _LOUD_ENERGY = 1000.0 * WINDOW_SAMPLES
 _SMOOTHING, _UNSURE = 0.1, 0.002
 """The expectation follows what is left, hardly so when that may be a caller."""
 _SURE_FRAMES, _OPEN_FRAMES = 3, 6
-"""Who was above it for 60 ms is heard for 100 ms more: syllables end softly."""
+"""A caller above it for 60 ms is passed for 100 ms more: syllables end softly."""
 
 
 class EchoGate:
     """Knows which share of the bot's energy is still heard: much at first, next to nothing later.
 
     A caller has to be louder than that.  So in the first half second of a call's first echo, when
-    nothing is cancelled yet, one who is quieter than the echo is not heard.
+    nothing is cancelled yet, a caller quieter than the echo is not heard.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class EchoGate:
         return not self._is_open(is_hidden=is_hidden)
 
     def _is_open(self, *, is_hidden: bool) -> bool:
-        """A caller who was surely heard is heard for a little longer."""
+        """A caller that was surely heard is heard for a little longer."""
         self._heard_frames = 0 if is_hidden else self._heard_frames + 1
         is_sure = self._heard_frames >= _SURE_FRAMES
         self._frames_open = _OPEN_FRAMES if is_sure else max(0, self._frames_open - 1)
@@ -70,6 +70,6 @@ class EchoGate:
 
 def _loudest(samples: Samples) -> float:
     """Energy of the loudest window."""
-    frames = samples.reshape(-1, LINE.frame_samples)
+    frames = samples.reshape(-1, ANALYSIS.frame_samples)
     energies = (frames**2).sum(axis=1)
     return float((energies[:-2] + energies[1:-1] + energies[2:]).max())

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy import fft
 
-from gateway.audio.format import LINE
+from gateway.audio.format import ANALYSIS
 
 Samples = npt.NDArray[np.float64]
 """float64[n], s16 range, mono."""
@@ -28,9 +28,9 @@ _LOST_RATIO = 5.0
 _FOUND_LIKENESS = 0.25
 _SAME_SAMPLES = 16
 _QUIET_SHARE = 0.02
-"""Pauses of the bot count as so much of its loudest: what is next to nothing proves nothing."""
+"""Level, relative to the bot's loudest, that its pauses count as: near-silence proves nothing."""
 _FAINT_GAIN = 10 ** (-50 / 20)
-_NEAR_SAMPLES = 24 * LINE.sample_rate_hz // 1000
+_NEAR_SAMPLES = 24 * ANALYSIS.sample_rate_hz // 1000
 """A jitter buffer that slips by a packet moves the echo by less than this."""
 _RECENT_SAMPLES = 480
 
@@ -39,7 +39,7 @@ class EchoPath:
     """Compares what is received with what was sent before.  Feed it while an echo may come."""
 
     def __init__(self, max_delay_ms: int) -> None:
-        self._lags = max_delay_ms * LINE.sample_rate_hz // 1000 + 1
+        self._lags = max_delay_ms * ANALYSIS.sample_rate_hz // 1000 + 1
         self._sent = History(self._lags - 1 + _BLOCK_SAMPLES)
         self._received = History(_BLOCK_SAMPLES)
         self._before = (0.0, 0.0)
@@ -55,7 +55,7 @@ class EchoPath:
         """0..1: how much of the latest 100 ms is something that was sent, searched at any delay."""
 
     def follow(self, received: Samples, sent: Samples) -> None:
-        """Take one frame of both directions."""
+        """Accept one frame of both directions."""
         self._received.push(_whiten(received, self._before[0]))
         self._sent.push(_whiten(sent, self._before[1]))
         self._before = (float(received[-1]), float(sent[-1]))
@@ -71,7 +71,7 @@ class EchoPath:
         return self._frames <= _TRIAL_FRAMES and self.delay_samples is None
 
     def slip(self, samples: int) -> None:
-        """The echo comes so much later (negative: sooner) from now on."""
+        """Shift the echo: it comes later (negative: sooner) from now on."""
         if self.delay_samples is None:
             return
         last = self._lags - 1
@@ -81,7 +81,7 @@ class EchoPath:
         self._sent_energy = _moved(self._sent_energy, samples)
 
     def likeness(self, heard: Samples) -> float:
-        """How much of the latest 60 ms of `heard` is echo at the known delay, 0..1.
+        """Return how much of the latest 60 ms of `heard` is echo at the known delay, 0..1.
 
         Args:
             heard: received audio, or what a canceller left of it; not whitened, at least 60 ms.
@@ -155,7 +155,7 @@ class History:
 
     def __init__(self, length: int) -> None:
         self._length = length
-        self._samples = np.zeros(2 * length + LINE.frame_samples)
+        self._samples = np.zeros(2 * length + ANALYSIS.frame_samples)
         self._end = length
 
     def push(self, frame: Samples) -> None:

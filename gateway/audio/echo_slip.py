@@ -13,18 +13,18 @@ import numpy.typing as npt
 from numpy import fft
 
 from gateway.audio.echo_path import Samples
-from gateway.audio.format import LINE
+from gateway.audio.format import ANALYSIS
 
-REACH_SAMPLES = 120 * LINE.sample_rate_hz // 1000
+REACH_SAMPLES = 120 * ANALYSIS.sample_rate_hz // 1000
 """So far may one slip go (a machine that stands still piles up packets) ..."""
-_ANY_SAMPLES = 40 * LINE.sample_rate_hz // 1000
+_ANY_SAMPLES = 40 * ANALYSIS.sample_rate_hz // 1000
 """... and so far by any number of samples."""
-_PACKET_SAMPLES = 10 * LINE.sample_rate_hz // 1000
+_PACKET_SAMPLES = 10 * ANALYSIS.sample_rate_hz // 1000
 """Jitter buffers move by a few whole codec frames; anything else is believed when seen twice."""
 _NEAR_SAMPLES = 2
 _LEAST_SAMPLES = 8
 _SHARE = 0.2
-"""Of what is left so much may remain at the right delay (7 dB)."""
+"""Share of the residual that may remain at the right delay (7 dB)."""
 _GAINS = (0.3, 1.2)
 """What a jitter buffer repeats to fill a gap, it fades."""
 _FULL_GAIN = 0.7
@@ -41,7 +41,7 @@ class Slip(NamedTuple):
     """The latest frame is an echo that came at another time than expected."""
 
     samples: int
-    """So much later it comes from now on (negative: sooner); 0 = nothing to rely on."""
+    """Delay of the echo from now on (negative: sooner); 0 = not reliable."""
     left: Samples
     """float64[160]: the frame without the echo."""
 
@@ -54,7 +54,7 @@ class SlipFinder:
         self._seen = 0
 
     def learn(self, response: Samples) -> None:
-        """Take the path: convolved with the reference it gives the echo."""
+        """Accept the path: convolved with the reference it gives the echo."""
         self._response = response
 
     def forget(self) -> None:
@@ -62,7 +62,7 @@ class SlipFinder:
         self._response = None
 
     def advance(self, samples: int) -> None:
-        """The echo comes so much sooner after the same reference."""
+        """Shift the echo: it comes sooner after the same reference."""
         if self._response is not None:
             self._response = np.concatenate([self._response[samples:], np.zeros(samples)])
 
@@ -71,10 +71,10 @@ class SlipFinder:
         return 0 if self._response is None else len(self._response)
 
     def reference_samples(self) -> int:
-        """How much of the reference `find` wants; 0 while no path is known."""
+        """Return how much of the reference `find` wants; 0 while no path is known."""
         if self._response is None:
             return 0
-        return len(self._response) - 1 + LINE.frame_samples + 2 * REACH_SAMPLES
+        return len(self._response) - 1 + ANALYSIS.frame_samples + 2 * REACH_SAMPLES
 
     def find(self, reference: Samples, came: Samples, left: Samples) -> Slip | None:
         """Look for the delay at which the path explains the latest frame.
@@ -116,7 +116,7 @@ class SlipFinder:
         return 0
 
     def echo(self, reference: Samples) -> Samples:
-        """What the path makes of it: float64[len(reference) - n + 1] for a response of n."""
+        """Return what the path makes of it: float64[len(reference) - n + 1] for a response of n."""
         if self._response is None:
             raise ValueError("no path is known")
         return convolved(reference, self._response)
@@ -134,7 +134,7 @@ class _Match(NamedTuple):
 
 
 def _match(echoes: Samples, came: Samples, places: npt.NDArray[np.intp]) -> _Match:
-    """Where in `echoes`, of these places, is what explains most of `came`."""
+    """Return where in `echoes`, of these places, is what explains most of `came`."""
     width = len(came)
     sums = np.concatenate([[0.0], np.cumsum(echoes**2)])
     energies = (sums[width:] - sums[:-width])[places] + 1.0

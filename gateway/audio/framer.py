@@ -13,7 +13,7 @@ class Framer:
         self._rest = b""
 
     def push(self, chunk: bytes) -> list[bytes]:
-        """Take a chunk of any length and return the frames that are whole now."""
+        """Accept a chunk of any length and return the frames that are whole now."""
         line = self._rest + chunk if self._rest else chunk
         size = self._frame_bytes
         whole = len(line) - len(line) % size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +63,7 @@ class Resampler:
         return self._filter(np.frombuffer(pcm[:whole], dtype="<i2").astype(np.float64))
 
     def flush(self) -> bytes:
-        """Give the last `delay_s` of signal and start afresh."""
+        """Return the last `delay_s` of signal and start afresh."""
         rest = b""
         if self._up != self._down:
             rest = self._filter(np.zeros(self._history_samples // 2))
@@ -73,15 +74,25 @@ class Resampler:
 
     def _filter(self, samples: _Float64) -> bytes:
         line = np.concatenate([self._history, samples])
-        places = np.arange(self._next, len(samples) * self._up, self._down)
-        self._next = self._next + len(places) * self._down - len(samples) * self._up
+        places = range(self._next, len(samples) * self._up, self._down)
         self._history = line[len(samples) :]
-        if not len(places):
+        self._next = self._next + len(places) * self._down - len(samples) * self._up
+        if not places:
             return b""
-        windows = np.lib.stride_tricks.sliding_window_view(line, self._bank.shape[1])
-        sums = np.einsum("ij,ij->i", windows[places // self._up], self._bank[places % self._up])
+        sums = self._sums(line, places)
         rounded = np.floor(sums / _COEFFICIENT_SCALE + 0.5)
         return bytes(np.clip(rounded, -32768, 32767).astype("<i2"))
+
+    def _sums(self, line: _Float64, places: range) -> _Float64:
+        """Return the filter's output at each place; whole ratios need no windows of their own."""
+        if self._up == 1:
+            return np.correlate(line, self._bank[0])[places.start : places.stop : places.step]
+        if self._down == 1:
+            return np.stack([np.correlate(line, row) for row in self._bank], axis=1).ravel()
+        at = np.asarray(places)
+        windows = np.lib.stride_tricks.sliding_window_view(line, self._bank.shape[1])
+        sums: _Float64 = np.einsum("ij,ij->i", windows[at // self._up], self._bank[at % self._up])
+        return sums
 
 
 def resample_once(pcm: bytes, source_hz: int, target_hz: int) -> bytes:
@@ -89,8 +100,15 @@ def resample_once(pcm: bytes, source_hz: int, target_hz: int) -> bytes:
     if source_hz == target_hz:
         return pcm
     samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
-    converted = soxr.resample(samples, source_hz, target_hz)
+    converted = resample_floats(samples, source_hz, target_hz)
     return bytes(np.clip(np.rint(converted), -32768, 32767).astype("<i2"))
+
+
+def resample_floats(
+    samples: npt.NDArray[np.floating[Any]], source_hz: int, target_hz: int
+) -> npt.NDArray[np.float32]:
+    """Convert a whole segment of float32[n], for networks that take no other numbers."""
+    return np.asarray(soxr.resample(samples, source_hz, target_hz), np.float32)
 
 
 def _factors(source_hz: int, target_hz: int) -> tuple[int, int]:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from gateway.audio.format import LINE, SAMPLE_BYTES, AudioFormat
-from gateway.audio.loudness import level_speech
-from gateway.audio.resample import resample_once
+from gateway.audio.format import SAMPLE_BYTES, AudioFormat
 
 LEAD_MS = 15
 """Silence kept in front."""
@@ -50,14 +48,14 @@ class SpeechTrimmer:
         self._has_sound = False
 
     def process(self, pcm: bytes) -> bytes:
-        """Take mono s16le of any even length; give what is certain to be spoken."""
+        """Accept mono s16le of any even length; return what is certain to be spoken."""
         pcm = self._partial + pcm
         whole = len(pcm) - len(pcm) % self._block_bytes
         self._partial = pcm[whole:]
         return self._blocks(pcm[:whole])
 
     def flush(self) -> bytes:
-        """Give the rest and exactly the wanted silence behind it."""
+        """Return the rest and exactly the wanted silence behind it."""
         rest = b""
         if self._partial:
             rest = self._blocks(self._partial.ljust(self._block_bytes, b"\0"))
@@ -94,18 +92,3 @@ class SpeechTrimmer:
         samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
         blocks = samples.reshape(-1, self._block_bytes // SAMPLE_BYTES)
         return np.sqrt(np.mean(blocks * blocks, axis=1, dtype=np.float32))
-
-
-def speech_for_line(pcm: bytes, source_hz: int, *, text: str, level_dbfs: float) -> bytes:
-    """Turn one whole rendered sentence (mono s16le) into `LINE` format: rate, silence, level.
-
-    Args:
-        pcm: what the synthesizer gave.
-        source_hz: its sample rate.
-        text: what is said in it; its last character decides the pause behind it.
-        level_dbfs: wanted level of the spoken parts.
-    """
-    trimmer = SpeechTrimmer(LINE, tail_ms=pause_after_ms(text))
-    narrow = resample_once(pcm, source_hz, LINE.sample_rate_hz)
-    spoken = trimmer.process(narrow) + trimmer.flush()
-    return level_speech(spoken, LINE.sample_rate_hz, level_dbfs)

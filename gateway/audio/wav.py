@@ -1,4 +1,4 @@
-"""Recordings on disk: mono WAV in and out."""
+"""Recordings on disk: mono WAV files."""
 
 from __future__ import annotations
 
@@ -36,12 +36,3 @@ def read_wav(path: Path) -> tuple[bytes, int]:
         narrow = np.frombuffer(content, dtype=np.uint8).astype(np.int32)
         return ((narrow - 128) << 8).astype("<i2").tobytes(), rate_hz
     raise UnsupportedFormat(f"{path}: {8 * width} bits per sample, only 8 and 16 can be used")
-
-
-def write_wav(path: Path, pcm: bytes, rate_hz: int) -> None:
-    """Write mono s16le as a WAV file.  Raises OSError."""
-    with wave.open(str(path), "wb") as recording:
-        recording.setnchannels(1)
-        recording.setsampwidth(SAMPLE_BYTES)
-        recording.setframerate(rate_hz)
-        recording.writeframes(pcm)

@@ -14,9 +14,9 @@ from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from gateway.api_keys import KEY_ENV, own_key
-from gateway.config.loader import load_config
 from gateway.config.models import HttpConfig
 from gateway.errors import GatewayError
+from gateway.setup.loader import load_config
 
 POLL_S = 0.5
 TIMEOUT_S = 10.0

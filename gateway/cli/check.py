@@ -7,22 +7,23 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.config.checks import Fault
-from gateway.config.engines import settings_of
-from gateway.config.loader import load_config, load_dialplan
+from gateway.config.checks import Fault, cautions
 from gateway.config.models import AgentConfig, GatewayConfig
+from gateway.config.renamed import accept_old_names, old_names
 from gateway.config.toml_file import dotted, read_toml
 from gateway.conversation.function_tool import load_tool
+from gateway.doctor.finding import counted
 from gateway.errors import ConfigError, Problem, ToolError
 from gateway.providers import registry
 from gateway.records.redaction import load_redactor
-from gateway.script.loader import load_script
+from gateway.setup.engines import tables_of
+from gateway.setup.loader import load_config, load_dialplan
 
 BUILT_IN = "built-in configuration"
 
 
 def run(config_path: Path | None) -> int:
-    """Check configuration, dialplan, scripts, tools and providers; say `OK` when all is well.
+    """Check configuration, dialplan, scripts, tools and providers; print `OK` without any problem.
 
     Raises:
         ConfigError: all problems.
@@ -42,13 +43,21 @@ def run(config_path: Path | None) -> int:
         problems += error.problems
     if problems:
         raise ConfigError(problems)
+    for problem in _cautions(config, config_path):
+        sys.stderr.write(f"warning: {problem}\n")
     counts = [
-        _count(len(config.agents), "agent"),
-        _count(len(config.trunks), "trunk"),
-        _count(rules, "extension"),
+        counted(len(config.agents), "agent"),
+        counted(len(config.trunks), "trunk"),
+        counted(rules, "extension"),
     ]
     sys.stdout.write(f"OK: {', '.join(counts)}\n")
     return 0
+
+
+def _cautions(config: GatewayConfig, path: Path | None) -> Iterator[Problem]:
+    file = accept_old_names(read_toml(path, str(path), os.environ)) if path else None
+    for loc, text in (*(old_names(file) if file else ()), *cautions(config)):
+        yield file.problem(loc, text) if file else Problem(BUILT_IN, 0, dotted(loc), text)
 
 
 def agent_problems(config: GatewayConfig, path: Path | None) -> Iterator[Problem]:
@@ -69,16 +78,15 @@ def _agent_faults(agent: AgentConfig) -> Iterator[Fault]:
             load_tool(reference, Path.cwd())
         except ToolError as error:
             yield ("tools", index), error.problem
-    for kind, name, settings in settings_of(agent):
-        if hint := registry.load(kind, name).probe():
+    for kind, table in tables_of(agent):
+        module, settings = registry.load(kind, table.provider), registry.settings_of(kind, table)
+        if hint := module.probe():
             yield (kind, "provider"), hint
+        missing = False
         for key, field in type(settings).model_fields.items():
             value = getattr(settings, key)
             if isinstance(value, Path) and not value.exists():
+                missing = True
                 yield (kind, field.alias or key), f"no such file or folder: {value}"
-            elif isinstance(value, Path) and (kind, name) == ("llm", "script"):
-                load_script(value)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+        if not missing and (check := getattr(module, "check", None)):
+            check(settings)

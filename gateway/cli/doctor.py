@@ -14,11 +14,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gateway.cli.check import agent_problems
-from gateway.config.loader import load_config, load_dialplan
 from gateway.config.models import GatewayConfig, LogConfig
 from gateway.doctor import Deployment, Finding, examine
 from gateway.doctor.deployment import is_gateway_running
 from gateway.errors import ConfigError
+from gateway.setup.loader import load_config, load_dialplan
 from gateway.telemetry.logging import configure_logging
 
 EX_CONFIG = 78
@@ -29,7 +29,7 @@ _WIDTH = 100
 
 
 def run(args: argparse.Namespace) -> int:
-    """Examine, print, and tell the worst by the exit code.
+    """Examine, print, and report the worst by the exit code.
 
     Returns:
         0 when nothing fails (warnings are none), 1 when something does, 78 for a configuration
@@ -112,8 +112,8 @@ def _print_finding(finding: Finding) -> None:
 
 def _print_summary(findings: list[Finding]) -> None:
     count = Counter(finding.level for finding in findings)
-    text = f"{count['fail']} failed, {count['warn']} to look at, {count['ok']} well"
-    sys.stdout.write(f"\n{text}, {count['skip']} not looked at\n")
+    text = f"{count['fail']} failed, {count['warn']} warnings, {count['ok']} ok"
+    sys.stdout.write(f"\n{text}, {count['skip']} not examined\n")
 
 
 def _print_json(findings: list[Finding]) -> None:

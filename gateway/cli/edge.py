@@ -1,4 +1,4 @@
-"""`gateway edge render`: the files of an edge that somebody else runs."""
+"""`gateway edge render`: the files of an edge that is run elsewhere."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 import sys
 from pathlib import Path
 
-from gateway.config.loader import load_config
 from gateway.edge import folder as files
+from gateway.edge.host_facts import host_facts
 from gateway.edge.program import check_files
 from gateway.edge.render import MAIN, render
-from gateway.edge.surroundings import surroundings
 from gateway.edge.targets import local_targets, remote_targets
-from gateway.edge.trunks import look_up
+from gateway.edge.trunks import hosts_of, look_up, servers_of
 from gateway.errors import EdgeError
+from gateway.setup.loader import load_config
 
 
 def run(config_path: Path | None, into: Path | None) -> int:
@@ -31,9 +31,11 @@ def run(config_path: Path | None, into: Path | None) -> int:
     folder = folder.absolute()
     count = config.workers.count if isinstance(config.workers.count, int) else 1
     targets = (*local_targets(config, count), *remote_targets(config, count))
-    addresses = asyncio.run(look_up(config.trunks))
+    found = asyncio.run(look_up(config.trunks))
+    addresses = {name: hosts_of(located) for name, located in found.items()}
+    servers = {name: servers_of(located) for name, located in found.items()}
     files.prepare(folder)
-    around = surroundings(folder, addresses, files.mask_key(folder))
+    around = host_facts(folder, addresses, servers, files.mask_key(folder))
     files.write(folder, render(config, targets, around))
     asyncio.run(check_files(folder))
     sys.stdout.write(f"OK: kamailio -f {folder / MAIN} -Y {folder}\n")

@@ -1,4 +1,4 @@
-"""`gateway load`: how many calls a gateway carries, and where it bends."""
+"""`gateway load`: how many calls a gateway carries, and where it saturates."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 
 from gateway.demo.screen import Screen
 from gateway.errors import GatewayError, leaves
-from gateway.load.model import LoadReport
 from gateway.load.own_gateway import CALLS_PER_WORKER
 from gateway.load.plan import LoadError, LoadPlan, parse_mix, parse_ramp
-from gateway.load.plot import draw
 from gateway.load.processes import pid_listening
+from gateway.load.report import LoadReport
+from gateway.load.report_plot import draw
+from gateway.load.report_table import report_lines
 from gateway.load.run import LoadOptions, run_load
 from gateway.load.speech import GENERATED, write_speech
-from gateway.load.table import report_lines
 from gateway.load.target import SipTarget, local_address_towards, parse_target
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -92,7 +92,7 @@ def options_of(args: argparse.Namespace) -> LoadOptions:
         probes=args.probes,
         total=args.total,
         tries=args.tries,
-        stop_at_bend=not args.past_bend,
+        stop_at_saturation=not args.past_saturation,
     )
     return LoadOptions(
         plan=plan,
@@ -111,7 +111,7 @@ def options_of(args: argparse.Namespace) -> LoadOptions:
 
 
 def verdict(report: LoadReport) -> int:
-    """Give the exit code: 1 when not even the first step holds, or something has grown."""
+    """Return the exit code: 1 when not even the first step holds, or something has grown."""
     has_grown = any(leak.is_growth for leak in report.leaks or ())
     return 1 if report.best is None or has_grown else 0
 

@@ -1,13 +1,19 @@
-"""`gateway providers`: what can recognize, think and speak here, and what is missing for it."""
+"""`gateway providers`: the engines that can be used here, and what is missing for the others."""
 
 from __future__ import annotations
 
 import sys
 
-from gateway.config.engines import KINDS
 from gateway.providers import registry
+from gateway.setup.engines import KINDS
 
-_TITLES = {"stt": "speech to text", "llm": "language model", "tts": "text to speech"}
+_TITLES = {
+    "stt": "speech to text",
+    "llm": "language model",
+    "tts": "text to speech",
+    "s2s": "speech to speech",
+    "vad": "voice detection",
+}
 
 
 def run() -> int:

@@ -6,13 +6,14 @@ import asyncio
 import sys
 from pathlib import Path
 
-from gateway.config.loader import load_config
 from gateway.config.models import RecordsConfig
+from gateway.config.secrets import secrets_of
 from gateway.errors import CallNotFound, CommandError
 from gateway.records.archive import open_archive
 from gateway.records.ids import is_call_id
 from gateway.records.object_store import BundleStore
-from gateway.telemetry.logging import configure_logging
+from gateway.setup.loader import load_config
+from gateway.telemetry.logging import configure_logging, hide_in_logs
 from gateway.telemetry.metrics import Metrics
 
 
@@ -23,6 +24,7 @@ def run(config_path: Path | None, call_id: str = "", to: Path | None = None) -> 
         GatewayError: it cannot be done now.
     """
     settings = load_config(config_path)
+    hide_in_logs(secrets_of(settings))
     configure_logging(settings.log)
     config = settings.records
     if to is None:

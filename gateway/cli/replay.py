@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from gateway.config.loader import load_config
 from gateway.errors import GatewayError
 from gateway.replay import report
 from gateway.replay.accepted import read_accepted, write_accepted
@@ -17,10 +16,11 @@ from gateway.replay.comparison import compare
 from gateway.replay.hearing import Heard, chunks_of, listen_as_recorded
 from gateway.replay.recognition import recognize, stt_of
 from gateway.replay.recording import Decision, NotReplayable, Recording, Talk, read_recording
-from gateway.replay.retelling import decide_again, first_difference
 from gateway.replay.settings import Settings, changed, differences
+from gateway.replay.turn_replay import decide_again, first_difference
 from gateway.replay.waterfall import draw
 from gateway.replay.what_if import Outcome, speech_of, what_if
+from gateway.setup.loader import load_config
 
 NOT_AS_RECORDED = 3
 
@@ -70,11 +70,10 @@ def _check(args: Namespace) -> None:
 
 
 def _without_talks(recording: Recording, *, is_plotted: bool) -> None:
-    spoke = any(event["kind"] == "turn_started" for event in recording.events)
     text = (
         f"{recording.folder}: made by {recording.record.software}, which did not yet record "
         "what turn taking was told"
-        if spoke
+        if recording.has_turns
         else f"{recording.folder}: no agent listened in this call"
     )
     if not is_plotted:

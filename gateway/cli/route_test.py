@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
+from gateway.call.line import CallFacts
 from gateway.config.dialplans import Action, Dialplan
 from gateway.config.faults import did_you_mean
-from gateway.config.loader import load_config, load_dialplan
-from gateway.conversation.line import CallFacts
+from gateway.config.models import TrunkConfig
 from gateway.dialplan.router import Route, Verdict, entry_context, explain, route
 from gateway.errors import GatewayError
+from gateway.setup.loader import load_config, load_dialplan
+from gateway.sip.message import SipRequest
+from gateway.sip.parties import called_from_words, called_party, caller_number
 
 
 def run(
@@ -21,7 +26,7 @@ def run(
 
     Args:
         config_path: None = the built-in configuration.
-        called: number of the To side.
+        called: number, or account, in the Request-URI.
         caller: number of the From side.
         trunk: name of the trunk, empty = none.
         headers: `Name=value` each.
@@ -36,8 +41,37 @@ def run(
     trunks = [each.name for each in config.trunks]
     if trunk and trunk not in trunks:
         raise GatewayError(f'no trunk "{trunk}"{did_you_mean(trunk, trunks)}')
-    sys.stdout.write("\n".join(_report(plan, facts)) + "\n")
+    over = next((each for each in config.trunks if each.name == trunk), None)
+    lines = [*_numbers(facts, over), *_report(plan, _as_received(facts, over))]
+    sys.stdout.write("\n".join(lines) + "\n")
     return 0
+
+
+def _request(facts: CallFacts) -> SipRequest:
+    """Make the INVITE that such a call would begin with."""
+    called, caller = (quote(number, safe="+*") for number in (facts.called, facts.caller))
+    own = {"to": f"<sip:{called}@gateway>", "from": f"<sip:{caller}@carrier>"}
+    headers = {name: (value,) for name, value in (own | dict(facts.headers)).items()}
+    return SipRequest("INVITE", f"sip:{called}@gateway", headers)
+
+
+def _as_received(facts: CallFacts, trunk: TrunkConfig | None) -> CallFacts:
+    """Read the numbers from where the trunk has them."""
+    request = _request(facts)
+    called, caller = called_party(request, trunk).number, caller_number(request, trunk)
+    return replace(facts, called=called, caller=caller)
+
+
+def _numbers(facts: CallFacts, trunk: TrunkConfig | None) -> Iterator[str]:
+    """Return header values for the numbers: the Request-URI is the value of --to."""
+    if trunk is None:
+        return
+    found = called_party(_request(facts), trunk)
+    yield f'called number: "{found.number}" by {found.origin} (trunk "{trunk.name}": ' + (
+        f"called_from = {trunk.called_from}, {called_from_words(trunk)})"
+    )
+    caller = caller_number(_request(facts), trunk)
+    yield f'caller number: "{caller}" (caller_from = {trunk.caller_from})'
 
 
 def _facts(called: str, caller: str, trunk: str, headers: Sequence[str]) -> CallFacts:

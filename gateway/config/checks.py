@@ -5,9 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, ip_address, ip_network
+from zoneinfo import available_timezones
+
+from pydantic import SecretStr
 
 from gateway.api_keys import is_hash
-from gateway.config.destinations import Destinations, pattern_fault
+from gateway.config.destinations import (
+    Destinations,
+    Verdict,
+    is_number,
+    opens_names_only,
+    pattern_fault,
+)
 from gateway.config.edge_checks import edge_faults
 from gateway.config.faults import did_you_mean
 from gateway.config.locate import KeyPath
@@ -19,14 +28,16 @@ from gateway.config.models import (
     SipConfig,
     TrunkConfig,
 )
-from gateway.config.seats import seats_of
+from gateway.config.port_assignment import port_assignments
 from gateway.config.store_url import StoreUrl
+from gateway.placeholders import NAMES, is_known, names_in
 
 Fault = tuple[KeyPath, str]
 
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _DOTTED_NUMBERS = re.compile(r"[0-9.]+")
 _SIP_URI = re.compile(r"sips?:[^\s<>\"]+")
+_CALLER_ID = re.compile(r"[A-Za-z0-9+*#._-]{1,64}", re.ASCII)
 _POSTGRESQL = re.compile(r"postgres(ql)?://")
 _TOOL = re.compile(r"(?:[A-Za-z_][\w.]*|.+\.py):[A-Za-z_]\w*")
 
@@ -45,12 +56,22 @@ def check(config: GatewayConfig) -> Iterator[Fault]:
 
 
 def is_sip_uri(text: str) -> bool:
-    """Tell whether this is a URI that a call can be sent to."""
+    """Return whether this is a URI that a call can be sent to."""
     return _SIP_URI.fullmatch(text) is not None
 
 
+def is_target(text: str) -> bool:
+    """Return whether a caller can be transferred here: to a URI, or to a number."""
+    return is_sip_uri(text) or is_number(text)
+
+
+def target_fault(text: str) -> str:
+    """Describe what is wrong with a target; empty = nothing."""
+    return f'must be a SIP URI (sip:...) or a number, not "{text}"'
+
+
 def is_loopback(address: str) -> bool:
-    """Tell whether a socket bound here is out of reach for other machines."""
+    """Return whether a socket bound here is out of reach for other machines."""
     try:
         return ip_address(address).is_loopback
     except ValueError:
@@ -64,7 +85,7 @@ def _sip_faults(config: GatewayConfig) -> Iterator[Fault]:
     elif not (is_loopback(sip.bind) or sip.allow_sources or sip.users or config.trunks):
         yield (
             ("sip", "bind"),
-            "anybody who reaches this address could call in: set sip.allow_sources (such as"
+            "anyone who reaches this address could call in: set sip.allow_sources (such as"
             ' ["192.168.0.0/16"]), [sip.users] or a [[trunks]]',
         )
     if sip.public_address and not _is_host(sip.public_address):
@@ -128,20 +149,22 @@ def _worker_faults(config: GatewayConfig) -> Iterator[Fault]:
     if config.http.port in ports and "tcp" in sip.transports:
         yield ("http", "port"), f"{why}: this is one of them"
     try:
-        seats_of(config, count)
+        port_assignments(config, count)
     except ValueError as error:
         yield ("sip", "rtp_ports"), f"for {count} workers and those that follow them: {error}"
 
 
 def _http_faults(config: GatewayConfig) -> Iterator[Fault]:
     http = config.http
-    if not is_loopback(http.bind) and not (http.api_keys or http.read_keys):
+    is_keyless = not (http.api_keys or http.read_keys or http.metrics_keys)
+    if not is_loopback(http.bind) and is_keyless:
         yield (
             ("http", "bind"),
             "other machines could place calls: set http.api_keys (such as"
             ' ["${GATEWAY_API_KEY}"]) or bind = "127.0.0.1"',
         )
-    for name, keys in {"api_keys": http.api_keys, "read_keys": http.read_keys}.items():
+    for name in ("api_keys", "read_keys", "metrics_keys"):
+        keys: tuple[SecretStr, ...] = getattr(http, name)
         for index, key in enumerate(keys):
             if fault := _key_fault(key.get_secret_value()):
                 yield ("http", name, index), fault
@@ -188,9 +211,15 @@ def _trunk_faults(config: GatewayConfig) -> Iterator[Fault]:
 
 
 def _one_trunk_faults(trunk: TrunkConfig) -> Iterator[tuple[str, str]]:
-    host, colon, port = trunk.server.partition(":")
-    if not _is_host(host) or (colon and not (port.isdecimal() and 0 < int(port) < 65536)):
-        yield "server", f'must be host or host:port, not "{trunk.server}"'
+    for key in ("server", "outbound_proxy"):
+        place = getattr(trunk, key)
+        host, colon, port = place.partition(":")
+        is_port = not colon or (port.isdecimal() and 0 < int(port) < 65536)
+        if (place or key == "server") and not (_is_host(host) and is_port):
+            said = f'not "{place}"' if "@" not in place else "credentials go into user and password"
+            yield key, f"must be host or host:port, {said}"
+    if trunk.caller_id and not _CALLER_ID.fullmatch(trunk.caller_id):
+        yield "caller_id", f'must be a number or a user name, not "{trunk.caller_id}"'
     if trunk.retry_min_s > trunk.retry_max_s:
         yield "retry_min_s", "must not be greater than retry_max_s"
     if trunk.password.get_secret_value() and not trunk.user:
@@ -214,9 +243,10 @@ def _one_agent_faults(agent: AgentConfig) -> Iterator[Fault]:
         if not _TOOL.fullmatch(tool):
             text = 'must be "package.module:function" or "path/to/file.py:function"'
             yield ("tools", index), f'{text}, not "{tool}"'
+    yield from _placeholder_faults(agent)
     for name, target in agent.transfer_targets.items():
-        if not is_sip_uri(target):
-            yield ("transfer_targets", name), f'must be a SIP URI (sip:...), not "{target}"'
+        if not is_target(target):
+            yield ("transfer_targets", name), target_fault(target)
     if agent.turn.stop_probability > agent.turn.start_probability:
         yield ("turn", "stop_probability"), "must not be greater than start_probability"
     yield from _silent_faults(agent)
@@ -224,28 +254,65 @@ def _one_agent_faults(agent: AgentConfig) -> Iterator[Fault]:
         yield ("filler", *loc), text
 
 
+def _placeholder_faults(agent: AgentConfig) -> Iterator[Fault]:
+    for key in ("greeting", "instructions"):
+        for name in names_in(getattr(agent, key)):
+            if not is_known(name):
+                known = [*NAMES, "header.NAME", "var.NAME"]
+                guess = did_you_mean(name, known) or f"; known: {', '.join(known)}"
+                literal = f" ({{{{{name}}}}} stands for itself)"
+                yield (key,), f"unknown placeholder {{{name}}}{guess}{literal}"
+    for key in ("fallback", "give_up", "transfer_failed"):
+        for name in names_in(getattr(agent, key)):
+            if is_known(name):
+                yield (key,), f"{{{name}}} is filled in greeting and instructions only"
+    if agent.timezone and agent.timezone not in available_timezones():
+        text = f'no time zone "{agent.timezone}"'
+        yield ("timezone",), text + did_you_mean(agent.timezone, sorted(available_timezones()))
+
+
 def destinations(config: GatewayConfig) -> Destinations:
-    """Give what `[outgoing]` allows; patterns at fault allow nothing."""
-    good = [pattern for pattern in config.outgoing.allow if not pattern_fault(pattern)]
-    return Destinations(good, {trunk.name: trunk.server for trunk in config.trunks})
+    """Return what `[outgoing]` allows; patterns at fault allow nothing."""
+    outgoing = config.outgoing
+    allow, deny = (
+        [pattern for pattern in patterns if not pattern_fault(pattern)]
+        for patterns in (outgoing.allow, outgoing.deny)
+    )
+    return Destinations(allow, {trunk.name: trunk.server for trunk in config.trunks}, deny)
 
 
-def not_allowed(target: str) -> str:
-    """Say what to do about a target that `[outgoing]` does not allow."""
+def not_allowed(target: str, verdict: Verdict) -> str:
+    """Return what to do about a target that `[outgoing]` does not allow."""
+    if verdict == "denied":
+        return "outgoing calls there are denied: see [outgoing] deny"
     return f'outgoing calls there are not allowed: add "{target}" to [outgoing] allow'
 
 
 def _outgoing_faults(config: GatewayConfig) -> Iterator[Fault]:
-    for index, pattern in enumerate(config.outgoing.allow):
-        if fault := pattern_fault(pattern):
-            yield ("outgoing", "allow", index), fault
+    for key, patterns in {"allow": config.outgoing.allow, "deny": config.outgoing.deny}.items():
+        for index, pattern in enumerate(patterns):
+            if fault := pattern_fault(pattern):
+                yield ("outgoing", key, index), fault
     allowed = destinations(config)
     for name, agent in config.agents.items():
         if "transfer_call" not in agent.builtin_tools:
             continue
         for who, target in agent.transfer_targets.items():
-            if is_sip_uri(target) and not allowed.allow(target):
-                yield ("agents", name, "transfer_targets", who), not_allowed(target)
+            verdict = allowed.verdict(target)
+            if is_target(target) and verdict != "allowed":
+                yield ("agents", name, "transfer_targets", who), not_allowed(target, verdict)
+
+
+def cautions(config: GatewayConfig) -> Iterator[Fault]:
+    """Yield what is allowed, but may not be what was meant."""
+    for index, pattern in enumerate(config.outgoing.allow):
+        for trunk in config.trunks:
+            if not pattern_fault(pattern) and opens_names_only(pattern, trunk.server):
+                yield (
+                    ("outgoing", "allow", index),
+                    f'opens names at the server of trunk "{trunk.name}", but no numbers there:'
+                    ' name those with patterns such as "+49*"',
+                )
 
 
 def _silent_faults(agent: AgentConfig) -> Iterator[Fault]:

@@ -8,7 +8,7 @@ _TOOLS = "gateway.script.examples.front_desk_tools"
 
 
 def default_config() -> GatewayConfig:
-    """Give the front desk of the example script, with its tools, on 127.0.0.1:5060."""
+    """Return the front desk of the example script, with its tools, on 127.0.0.1:5060."""
     # Only this machine can be called: enough to try `gateway call`, and it costs nothing.
     outgoing = OutgoingConfig(allow=("sip:*@127.0.0.1:*",))
     return GatewayConfig(agents={"front-desk": _front_desk()}, outgoing=outgoing)

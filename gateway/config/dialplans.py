@@ -15,8 +15,6 @@ from gateway.config.models import Table
 Items = TypeVar("Items", bound=Sized)
 
 _PLACEHOLDER = re.compile(r"\{([^{}\s]+)\}")
-FACTS = ("called", "caller", "trunk")
-"""Placeholders that every call has; `collected.NAME` is the other kind."""
 
 
 def placeholders(text: str) -> list[str]:
@@ -86,7 +84,7 @@ class Say(Table):
     file: Path | None = None
     """Mono WAV file, relative to the dialplan file."""
     agent: str = ""
-    """Whose voice speaks; empty = the default agent's."""
+    """The agent whose voice speaks; empty = the default agent's."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -111,7 +109,7 @@ class Collect(Table):
     into: Name = "digits"
     """Name for `branch` and for `{collected.NAME}`."""
     digits: Annotated[int, Field(ge=1, le=32)] = 32
-    """The most keys; input is complete when so many were pressed."""
+    """Largest number of keys; input is complete with the last of them."""
     min_digits: Annotated[int, Field(ge=1, le=32)] = 1
     terminator: Annotated[str, Field(pattern=r"^[0-9*#]?$")] = "#"
     """Key that completes the input early and is not part of it; empty = none."""
@@ -126,7 +124,7 @@ class Collect(Table):
     retry_prompt: str = ""
     """Before every try but the first; empty = the prompt again."""
     agent: str = ""
-    """Whose voice speaks; empty = the default agent's."""
+    """The agent whose voice speaks; empty = the default agent's."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -146,8 +144,10 @@ class Transfer(Table):
     target: Text
     announce: str = ""
     """Spoken before."""
+    timeout_s: Annotated[float, Field(ge=1, le=300)] | None = None
+    """Seconds without an outcome after which it has failed; none = the agent's `transfer`."""
     agent: str = ""
-    """Whose voice speaks; empty = the default agent's."""
+    """The agent whose voice speaks; empty = the default agent's."""
 
 
 class HangUp(Table):
@@ -204,6 +204,8 @@ class Extension(Table):
     """A rule: conditions, all of which must hold, and what to do then."""
 
     name: Name
+    jump_only: bool = False
+    """Reached by `goto` and `branch` alone: no call enters here, whatever number it dials."""
     called: OneOrMore | None = None
     """Exactly this number, or one of these."""
     called_prefix: Text | None = None
@@ -226,6 +228,9 @@ class Extension(Table):
             given = [key for key in keys if getattr(self, key) is not None]
             if len(given) > 1:
                 raise ValueError(f"{' and '.join(given)} cannot go together")
+        others = {"name", "steps", "jump_only"}
+        if self.jump_only and (conditions := sorted(self.model_fields_set - others)):
+            raise ValueError(f"jump_only and {' and '.join(conditions)} cannot go together")
         return self
 
 

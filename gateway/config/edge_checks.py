@@ -9,6 +9,10 @@ from gateway.config.locate import KeyPath
 from gateway.config.models import GatewayConfig
 
 Fault = tuple[KeyPath, str]
+_NO_KEY = (
+    "needs edge.key, the same secret on every host (openssl rand -hex 32): edge and workers "
+    "know each other by it"
+)
 
 
 def edge_faults(config: GatewayConfig) -> Iterator[Fault]:
@@ -16,6 +20,8 @@ def edge_faults(config: GatewayConfig) -> Iterator[Fault]:
     for index, trunk in enumerate(config.trunks):
         if trunk.transport == "tls" and config.workers.edge == "none":
             yield ("trunks", index, "transport"), 'tls needs an edge: set workers.edge = "kamailio"'
+        if trunk.outbound_proxy and config.workers.edge != "none":
+            yield ("trunks", index, "outbound_proxy"), "goes without an edge only"
     if config.workers.edge == "none":
         if {"hosts", "join"} & config.edge.model_fields_set and (
             config.edge.hosts or config.edge.join
@@ -35,6 +41,8 @@ def _host_faults(config: GatewayConfig) -> Iterator[Fault]:
     edge = config.edge
     if edge.join and edge.hosts:
         yield ("edge", "hosts"), "this host joins another one's edge: name the hosts there"
+    if (edge.join or edge.hosts) and not edge.key.get_secret_value():
+        yield ("edge", "join" if edge.join else "hosts"), _NO_KEY
     for index, entry in enumerate((*edge.hosts, *((edge.join,) if edge.join else ()))):
         try:
             read_host(entry, config.sip.port, 1)

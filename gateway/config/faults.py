@@ -34,7 +34,7 @@ def faults_of(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """Give ` (did you mean "..."?)`, else `; known: ...`."""
+    """Return ` (did you mean "..."?)`, else `; known: ...`."""
     nearest = get_close_matches(word, known, n=1)
     if nearest:
         return f' (did you mean "{nearest[0]}"?)'
@@ -99,7 +99,7 @@ def _inner(annotation: object, part: str | int) -> list[Any]:
 
 
 def _flat(annotation: object) -> list[Any]:
-    """Take unions and `Annotated` apart."""
+    """Yield the members of unions and `Annotated`."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return _flat(get_args(annotation)[0])

@@ -14,7 +14,7 @@ class ConfigFiles:
         """Absolute path -> what was read."""
 
     def read(self, path: Path) -> bytes:
-        """Give a file's bytes.  Raises OSError, ValueError (a path that can be none)."""
+        """Return a file's bytes.  Raises OSError, ValueError (a path that can be none)."""
         data = path.read_bytes()
         self.texts[str(path.absolute())] = data.decode("utf-8", "replace")
         return data
@@ -24,19 +24,22 @@ class ConfigFiles:
         return sorted(path for path in folder.iterdir() if path.suffix == ".toml")
 
     def is_folder(self, path: Path) -> bool:
-        """Tell whether there is such a folder."""
-        return path.is_dir()
+        """Return whether there is such a folder."""
+        try:
+            return path.is_dir()
+        except (OSError, ValueError):  # no name that a folder could have
+            return False
 
 
 class KeptFiles(ConfigFiles):
-    """Gives what was read before, whatever is on disk by now."""
+    """Holds what was read before, whatever is on disk by now."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         super().__init__()
         self.texts = dict(texts)
 
     def read(self, path: Path) -> bytes:
-        """Give a kept text.  Raises FileNotFoundError."""
+        """Return a kept text.  Raises FileNotFoundError."""
         try:
             return self.texts[str(path.absolute())].encode()
         except KeyError:
@@ -50,5 +53,5 @@ class KeptFiles(ConfigFiles):
         )
 
     def is_folder(self, path: Path) -> bool:
-        """Tell whether a text of this folder was kept."""
+        """Return whether a text of this folder was kept."""
         return bool(self.toml_files(path))

@@ -8,9 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from gateway.audio.wav import read_wav
-from gateway.config.checks import Fault, destinations, is_sip_uri, not_allowed
+from gateway.config.checks import Fault, destinations, is_target, not_allowed, target_fault
 from gateway.config.dialplans import (
-    FACTS,
     Action,
     Branch,
     Collect,
@@ -32,6 +31,7 @@ from gateway.config.locate import KeyPath, locate
 from gateway.config.models import GatewayConfig
 from gateway.config.toml_file import TomlFile
 from gateway.errors import Problem, UnsupportedFormat
+from gateway.placeholders import NAMES, is_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,13 @@ class _Check:
         self._trunks = [trunk.name for trunk in config.trunks]
         self._destinations = destinations(config)
         self._calls_out = bool(config.outgoing.allow)
+        self._jumped_to = {
+            (jump.context or name, jump.extension)
+            for name, context in plan.contexts.items()
+            for extension in context.extensions
+            for step in extension.steps
+            for _, jump in _jumps(step.action)
+        }
         self._collected = sorted(
             step.collect.into
             for context in plan.contexts.values()
@@ -131,6 +138,8 @@ class _Check:
         if extension.trunk and extension.trunk not in self._trunks:
             known = did_you_mean(extension.trunk, self._trunks)
             yield ("trunk",), f'no trunk "{extension.trunk}"{known}'
+        if extension.jump_only and (context, extension.name) not in self._jumped_to:
+            yield ("jump_only",), "no goto or branch leads here: it is never reached"
         for index, (before, _) in enumerate(pairwise(extension.steps), 1):
             if _never_goes_on(before.action):
                 yield ("steps", index), f"is never reached: {before.name} before it does not go on"
@@ -157,18 +166,21 @@ class _Check:
 
     def _target_faults(self, target: str) -> Iterator[str]:
         example = dict.fromkeys(placeholders(target), "1")
-        if not is_sip_uri(fill(target, example)):
-            yield f'must be a SIP URI (sip:...), not "{target}"'
+        if not is_target(fill(target, example)):
+            yield target_fault(target)
         elif example:  # whether it fits is known in the call only
             if not self._calls_out:
-                yield "outgoing calls are off: name in [outgoing] allow where this may go"
-        elif not self._destinations.allow(target):
-            yield not_allowed(target)
+                yield (
+                    "outgoing calls are off: name in [outgoing] allow where this may go, such as"
+                    f' "{fill(target, dict.fromkeys(example, "*"))}"'
+                )
+        elif (verdict := self._destinations.verdict(target)) != "allowed":
+            yield not_allowed(target, verdict)
 
     def _placeholder_faults(self, text: str) -> Iterator[str]:
-        known = [*FACTS, *(f"collected.{name}" for name in self._collected)]
+        known = [*NAMES, *(f"collected.{name}" for name in self._collected)]
         for name in placeholders(text):
-            if name not in known:
+            if name not in known and not is_known(name):
                 yield f"unknown placeholder {{{name}}}{did_you_mean(name, known)}"
 
     def _jump_faults(self, context: str, jump: Jump) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`records.store` taken apart.  Pure."""
+"""The parts of `records.store`.  Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StoreUrl:
 
     @classmethod
     def parse(cls, url: str) -> StoreUrl:
-        """Take a URL apart.
+        """Parse a URL.
 
         Raises:
             ValueError: what is wrong with it.

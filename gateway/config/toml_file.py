@@ -32,11 +32,14 @@ class TomlFile:
     """References to the environment that could not be filled in."""
     filled_in: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Value from the environment -> the reference that stands for it."""
+    written: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
+    """Renamed key -> the old name that the file has for it."""
 
     def problem(self, loc: KeyPath, text: str) -> Problem:
-        """Say what is wrong with a key, on its line; what the environment holds may be secret."""
+        """Describe a key's problem with its line, without values from the environment."""
         for value, reference in self.filled_in.items():
             text = text.replace(value, reference)
+        loc = (*self.written.get(loc[:2], loc[:2]), *loc[2:])
         return Problem(self.name, locate(self.text, loc), dotted(loc), text)
 
 
@@ -130,7 +133,10 @@ def _reference_faults(text: str, environ: Mapping[str, str]) -> Iterator[str]:
         if match[0] == "${":
             yield 'write ${NAME} or ${NAME:-default}; "$${" stands for a plain "${"'
         elif name and match["default"] is None and name not in environ:
-            yield f"environment variable {name} is not set"
+            yield (
+                f"environment variable {name} is not set: export it before the gateway starts, or"
+                f" write ${{{name}:-}} where it may be empty"
+            )
 
 
 def _replacement(match: re.Match[str], environ: Mapping[str, str]) -> str:

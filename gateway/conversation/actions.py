@@ -6,15 +6,18 @@ the reply that asked for it when that is never heard to its end.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from gateway.config.models import BuiltinTool
+from gateway.conversation.asking import hinted
 from gateway.conversation.function_tool import FunctionTool, tool
-from gateway.errors import ToolError
+from gateway.errors import SipError, ToolError
+from gateway.providers.contracts import Expect, ToolResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,29 @@ class PauseRecording:
     paused: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ExpectAnswer:
+    """Hear the caller out on what was just asked.  Done at once, not after playout."""
+
+    expect: Expect
+
+
 Action = HangUp | Transfer | SendDigits
 """Done after playout."""
+
+
+INTERRUPTED = "not done: the caller interrupted before you had finished speaking"
+FAILED = "not done: what you said before could not be spoken to its end"
+
+
+def undone_action(told: ToolResult, why: str = INTERRUPTED) -> ToolResult:
+    """Make the result of an action that was dropped with its reply."""
+    return replace(told, content=json.dumps({"error": why}), is_error=True, is_undone=True)
+
+
+def failed_action(told: ToolResult, error: SipError) -> ToolResult:
+    """Make the result of an action that was tried and failed."""
+    return replace(told, content=json.dumps({"error": str(error)}), is_error=True)
 
 
 def builtin_tools(
@@ -64,11 +88,12 @@ def builtin_tools(
     Raises:
         ToolError: no such built-in.
     """
-    functions: dict[str, Callable[..., Action | PauseRecording]] = {
+    functions: dict[str, Callable[..., Action | PauseRecording | ExpectAnswer]] = {
         "hang_up": hang_up,
         "send_dtmf": send_dtmf,
         "pause_recording": pause_recording,
         "resume_recording": resume_recording,
+        "expect_answer": expect_answer,
     }
     tools = []
     for name in names:
@@ -104,6 +129,24 @@ def send_dtmf(
     return SendDigits(digits)
 
 
+@tool(side_effects=False)
+def expect_answer(
+    kind: Literal[
+        "phone_number", "digits", "spelling", "email", "date", "name", "time", "yes_no", "free"
+    ],
+    digits: Annotated[int | None, Field(ge=1, le=30)] = None,
+) -> ExpectAnswer:
+    """Tell what you ask the caller for, together with the question: numbers are heard to their end.
+
+    Args:
+        kind: of answer.
+        digits: how many digits it has, where that is known.
+    """
+    expect = hinted(kind, digits)
+    assert expect is not None  # noqa: S101 - the kinds above are known
+    return ExpectAnswer(expect)
+
+
 # These two have a side effect: they never run for a reply that may not be spoken.
 def pause_recording() -> PauseRecording:
     """Stop recording the call. Do it before you ask for card numbers, codes or passwords."""
@@ -118,10 +161,10 @@ def resume_recording() -> PauseRecording:
 def _transfer_tool(targets: Mapping[str, str]) -> FunctionTool:
     @tool(side_effects=False)
     def transfer_call(target: str) -> Transfer:
-        """Transfer the caller to somebody else. Tell them first: it is played to its end before.
+        """Transfer the caller to another person. Tell them first: it is played to its end before.
 
         Args:
-            target: to whom.
+            target: the person or department.
         """
         return Transfer(targets[target], target)
 

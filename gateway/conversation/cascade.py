@@ -4,78 +4,161 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from typing import cast
 
-from gateway.conversation.actions import PauseRecording
+import structlog
+
+from gateway.call.events import HistoryShortened
+from gateway.call.live_call import LiveCall
 from gateway.conversation.agent import Agent
+from gateway.conversation.answer import Answer
+from gateway.conversation.asking import expected_by
+from gateway.conversation.bill import Bill
 from gateway.conversation.chat_context import ChatContext
-from gateway.conversation.live_call import LiveCall
+from gateway.conversation.day_ledger import DayLedger
+from gateway.conversation.model_stream import ModelStream
 from gateway.conversation.reply import Outcome, Reply
-from gateway.conversation.sentences import SentenceSplitter
-from gateway.conversation.token_count import TokenCount
-from gateway.conversation.tools import CallContext, ToolOutcome
-from gateway.errors import ProviderError, ProviderTimeout
+from gateway.conversation.reply_tools import ReplyTools
+from gateway.conversation.running_tools import RunningTools
+from gateway.conversation.spending import Spending
+from gateway.errors import ContextExceeded, ProviderError, ProviderTimeout
+from gateway.providers.call_ids import free_call_id
 from gateway.providers.contracts import (
+    AskedAgain,
     Expect,
     Memo,
     ReplyEvent,
     ReplyRequest,
+    Retracted,
     TextDelta,
+    Thinking,
     ToolCall,
-    Usage,
+    UserMessage,
 )
-from gateway.records.model import ToolUse
 
 MAX_ROUNDS = 8
-"""So often may a model call tools within one reply."""
+"""A model may call tools this number of times within one reply."""
+_MAX_EMPTY = 2
+"""Answers without a word or a tool call that are a failure: the next try is made at once."""
+
+log = structlog.get_logger(__name__)
 
 
 class Cascade:
-    """Asks the agent's brain for one reply after another."""
+    """Asks the agent's language model for one reply after another."""
 
-    def __init__(self, call: LiveCall, agent: Agent, context: ChatContext) -> None:
+    def __init__(
+        self, call: LiveCall, agent: Agent, context: ChatContext, tools: RunningTools
+    ) -> None:
         self._call = call
         self._agent = agent
         self._context = context
-        facts = call.line.facts
-        self._facts = CallContext(facts.call_id, facts.caller, facts.called, agent.name)
+        self._tools = tools
+        self._reply_tools = ReplyTools(call, agent.tools, context, tools)
+        self._spending = Spending(
+            agent.config.llm_limits, call.spent, call.line.facts, DayLedger.of_machine()
+        )
+        self._guesses = not getattr(agent.llm, "tells_what_it_expects", False)
+        self.answers_meanwhile = not getattr(agent.llm, "waits_for_tools", False)
+        """Something else may be said while a tool runs."""
 
     async def pieces(self, reply: Reply) -> AsyncGenerator[str, None]:
         """Yield a reply piece by piece; runs tools in between.
 
         Raises:
-            ProviderError: the brain failed.
+            ProviderError: the language model failed.
         """
+        if isinstance(reply.unfinished, Answer):
+            answer = reply.unfinished.rest(reply)
+        else:
+            await self._wait_for_earlier_tools(reply)
+            reply.figures.earlier_tools += self._call.take_tool_uses()
+            answer = Answer(reply, self._context.bring_forward())
+        is_over = False
+        try:
+            async with aclosing(self._rounds(answer, reply)) as pieces:
+                async for piece in pieces:
+                    yield piece
+            is_over = True
+        except ProviderError:
+            is_over = True  # the fallback is said: the next answer knows it
+            reply.unfinished = None
+            raise
+        finally:
+            if is_over or reply.heard_text():
+                self._context.told(answer.tells)
+
+    async def _rounds(self, answer: Answer, reply: Reply) -> AsyncGenerator[str, None]:
+        empty = 0
         for _ in range(MAX_ROUNDS):
-            splitter = SentenceSplitter()
-            text: list[str] = []
-            calls: list[ToolCall] = []
+            try:
+                async with aclosing(self._pieces_of(answer, reply)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+            finally:  # cut or failed: what was heard of it must have its place in the history
+                is_heard = bool(self._agent.voice.reading(answer.text))
+                self._context.add_assistant(answer.text if is_heard else "", answer.calls)
+            actions = len(reply.outcome.actions)
+            hints = reply.outcome.hints
+            if answer.calls:
+                await self._reply_tools.run(answer.calls, reply)
+            hints = reply.outcome.hints - hints
+            only_acts = len(reply.outcome.actions) - actions + hints == len(answer.calls)
+            reply.outcome.expect = reply.outcome.expect or self.expected_by(answer.text)
+            said = answer.goes_on or any(map(self._agent.voice.reading, reply.figures.generated))
+            acts = bool(reply.outcome.actions)
+            if (said and only_acts) or (acts and not answer.calls):  # it needs no last word
+                reply.outcome.is_answer = True
+                return
+            empty += not answer.calls
+            if empty == _MAX_EMPTY:
+                raise ProviderError(self._agent.name, "gave an empty answer")
+            answer = Answer(reply, answer.tells)
+        raise ProviderError(self._agent.name, f"called tools {MAX_ROUNDS} times in one reply")
+
+    def expected_by(self, text: str) -> Expect | None:
+        """Return what the bot's words ask for, unless the model reports that itself."""
+        return expected_by(text) if self._guesses else None
+
+    async def _pieces_of(self, answer: Answer, reply: Reply) -> AsyncGenerator[str, None]:
+        """Yield the pieces of one answer.  Closed before its end it leaves it as `unfinished`."""
+        if answer.stream is None:
+            answer.stream = ModelStream(self._call.group, self._asked(reply))
+        reply.unfinished = answer
+        for piece in answer.pieces():
+            yield piece
+        async for event in answer.stream:
+            if isinstance(event, ToolCall):
+                answer.calls.append(self._with_free_id(event, answer.calls))
+            elif isinstance(event, TextDelta | Retracted):
+                answer.take(event)
+            else:
+                self._keep(event, reply.outcome)
+            for piece in answer.pieces():
+                yield piece
+        answer.complete()
+        for piece in answer.pieces():
+            yield piece
+        reply.unfinished = None
+
+    async def _asked(self, reply: Reply) -> AsyncGenerator[ReplyEvent, None]:
+        """Ask, and with less of the history where it is too long for the model."""
+        while True:
+            has_begun = False
             try:
                 async with aclosing(self._events(reply)) as events:
                     async for event in events:
-                        if isinstance(event, TextDelta):
-                            text.append(event.text)
-                            for piece in splitter.push(event.text):
-                                yield piece
-                        elif isinstance(event, ToolCall):
-                            calls.append(event)
-                        else:
-                            self._keep(event, reply.outcome)
-                for piece in splitter.flush():
-                    yield piece
-            finally:  # cut or failed: what was heard of it must have its place in the history
-                self._context.add_assistant("".join(text), calls)
-            actions = len(reply.outcome.actions)
-            if calls:
-                await self._run_tools(calls, reply)
-            only_acts = len(reply.outcome.actions) - actions == len(calls)
-            if not calls or (only_acts and reply.figures.generated):  # it needs no last word
-                if not reply.figures.generated and not reply.outcome.actions:
-                    raise ProviderError(self._agent.name, "gave an empty answer")
-                reply.outcome.is_answer = True
+                        has_begun = True
+                        yield event
+            except ContextExceeded as error:
+                if has_begun or not self._context.shorten():
+                    raise
+                log.warning("history_shortened", problem=str(error))
+                self._call.note(HistoryShortened(problem=str(error)))
+            else:
                 return
-        raise ProviderError(self._agent.name, f"called tools {MAX_ROUNDS} times in one reply")
 
     async def _events(self, reply: Reply) -> AsyncGenerator[ReplyEvent, None]:
         config = self._agent.config
@@ -86,88 +169,53 @@ class Cascade:
             tools=self._agent.tools.specs,
             memo=self._context.memo,
         )
-        brain = self._agent.brain
-        count = TokenCount(reply.outcome, request) if brain.counts_tokens else None
-        events = cast("AsyncGenerator[ReplyEvent, None]", brain.reply(request))
-        async with aclosing(events):
+        llm = self._agent.llm
+        bill = None
+        if llm.counts_tokens:
+            bill = Bill(self._agent.name, self._call, self._spending, reply.outcome, request)
+            request = replace(request, late_usage=bill.settle)
+        events = cast("AsyncGenerator[ReplyEvent, None]", llm.reply(request))
+        async with AsyncExitStack() as stack:
+            if bill is not None:
+                stack.callback(bill.close)
+            await stack.enter_async_context(aclosing(events))
             try:
                 async with asyncio.timeout(config.llm_timeout_s) as limit:
                     async for event in events:
+                        if isinstance(event, Thinking):
+                            limit.reschedule(loop.time() + config.llm_timeout_s)
+                            continue
+                        if bill is not None:
+                            bill.see(event)
+                        if isinstance(event, AskedAgain):
+                            continue
                         limit.reschedule(None)
                         if reply.figures.first_token_s is None:
                             reply.figures.first_token_s = loop.time()
-                        if count is not None:
-                            count.see(event)
                         yield event
             except TimeoutError as error:
                 problem = f"no answer within {config.llm_timeout_s:g} s"
                 raise ProviderTimeout(self._agent.name, problem) from error
 
-    def _keep(self, event: Expect | Memo | Usage, outcome: Outcome) -> None:
+    def _with_free_id(self, call: ToolCall, others: list[ToolCall]) -> ToolCall:
+        """Some servers count calls anew per request: a late result must find its own."""
+        made_now = {other.id for other in others}
+        if not self.answers_meanwhile and call.id not in made_now:
+            return call
+        return replace(call, id=free_call_id(call.id, lambda it: it in made_now or self._knows(it)))
+
+    def _knows(self, call_id: str) -> bool:
+        return self._context.has_call(call_id) or self._tools.has_left(call_id)
+
+    def _keep(self, event: ReplyEvent, outcome: Outcome) -> None:
         if isinstance(event, Memo):
             self._context.keep_memo(event.state)
         elif isinstance(event, Expect):
             outcome.expect = event
-        else:
-            self._call.metrics.llm_tokens.labels("input").inc(event.input_tokens)
-            self._call.metrics.llm_tokens.labels("output").inc(event.output_tokens)
 
-    async def _run_tools(self, calls: list[ToolCall], reply: Reply) -> None:
-        is_acting = any(self._agent.tools.has_side_effects(call.name) for call in calls)
-        if is_acting:  # never for a turn that may go on
-            await reply.surely_over.wait()
-            reply.outcome.has_acted = True
-        started_s = asyncio.get_running_loop().time()
-        for call in calls:
-            self._call.note("tool_called", tool=call.name, arguments=call.arguments)
-        running = self._call.group.create_task(self._agent.tools.run_all(calls, self._facts))
-        try:
-            await asyncio.shield(running)
-        finally:
-            # An interruption silences the bot at once, but what a tool has begun is brought to its
-            # end and told to the model: else the next reply would order everything again.  One
-            # that only reads is dropped.
-            if not is_acting:
-                running.cancel()
-            if not running.done():
-                await asyncio.wait([running])
-            if running.cancelled():
-                for call in calls:
-                    self._call.note("tool_dropped", tool=call.name)
-            else:
-                took_ms = round((asyncio.get_running_loop().time() - started_s) * 1000, 1)
-                self._keep_results(calls, running.result(), took_ms, reply)
-
-    def _keep_results(
-        self,
-        calls: list[ToolCall],
-        outcomes: list[ToolOutcome],
-        took_ms: float,
-        reply: Reply,
-    ) -> None:
-        for call, found in zip(calls, outcomes, strict=True):
-            self._note_result(call, found, took_ms, reply)
-            if isinstance(found.action, PauseRecording):
-                self._call.pause_recording(paused=found.action.paused)
-            elif found.action is not None:
-                reply.outcome.actions.append(found.action)
-                reply.outcome.action_results.append(found.result)
-        self._context.add_tool_results([found.result for found in outcomes])
-
-    def _note_result(
-        self, call: ToolCall, found: ToolOutcome, took_ms: float, reply: Reply
-    ) -> None:
-        result = found.result
-        self._call.note(
-            "tool_finished", tool=call.name, result=result.content, is_error=result.is_error
-        )
-        self._call.metrics.tool_calls.labels(call.name, "error" if result.is_error else "ok").inc()
-        reply.figures.tools.append(
-            ToolUse(
-                name=call.name,
-                arguments=call.arguments,
-                result=result.content,
-                is_error=result.is_error,
-                duration_ms=took_ms,
-            )
-        )
+    async def _wait_for_earlier_tools(self, reply: Reply) -> None:
+        """Wait for the tools of a reply that was cut, unless there is something else to answer."""
+        messages = self._context.messages()
+        is_asked = bool(messages) and isinstance(messages[-1], UserMessage)
+        if not (is_asked and self.answers_meanwhile):
+            await self._reply_tools.wait_for_earlier(reply)

@@ -10,19 +10,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from gateway.conversation.history import (
+    amended,
+    answered,
+    as_heard,
+    bounded,
+    calls_it,
+    joined,
+    marked_interrupted,
+    moved_to_the_end,
+    open_calls,
+    settled,
+    within_tokens,
+)
+from gateway.conversation.tokens import tokens_of
 from gateway.errors import TurnStateError
 from gateway.providers.contracts import (
     AssistantMessage,
     Message,
     ToolCall,
     ToolResult,
+    Typed,
     UserMessage,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A history as it was; give it to `ChatContext.restore`."""
+    """A history as it was; pass it to `ChatContext.restore`."""
 
     messages: tuple[Message, ...]
     memo: object
@@ -33,18 +48,29 @@ class Snapshot:
 class ChatContext:
     """The history of one call."""
 
-    def __init__(self, instructions: str, max_messages: int = 60) -> None:
+    def __init__(
+        self, instructions: str, max_messages: int = 60, max_tokens: int = 1_000_000
+    ) -> None:
         self.instructions = instructions
         self._max_messages = max_messages
+        self._max_tokens = max_tokens
         self._messages: tuple[Message, ...] = ()
         self._memo: object = None
         self._reply: tuple[Message, ...] | None = None
         self._reply_memo: object = None
+        self._said_before = ""
+        """What the latest turn of the caller held before its last words were added."""
+        self._covered: UserMessage | None = None
+        """Not seen to be answered in the history, but the memo knows it."""
+        self._settled: dict[str, ToolResult] = {}
+        """Results that came during the reply in progress: a snapshot from before lacks them."""
+        self._untold: set[str] = set()
+        """Of these, the calls whose result no reply was about yet."""
 
     @property
-    def is_replying(self) -> bool:
-        """True between `begin` and `commit` or `drop`."""
-        return self._reply is not None
+    def has_untold(self) -> bool:
+        """True while there is the result of a tool that no reply was about yet."""
+        return bool(self._untold)
 
     @property
     def memo(self) -> object:
@@ -54,29 +80,56 @@ class ChatContext:
     def messages(self) -> tuple[Message, ...]:
         """Return what the next request carries, oldest first.
 
-        At most `max_messages`, unless the tools of the latest reply alone are more. Every tool call
-        has its result, every result its call.
+        At most `max_messages` and about `max_tokens`, unless the latest turn alone is more; of
+        its tool results only the beginnings are kept then. Every tool call has its result, every
+        result its call.
         """
-        return _bounded(_answered((*self._messages, *(self._reply or ()))), self._max_messages)
+        messages = answered((*self._messages, *(self._reply or ())))
+        return within_tokens(bounded(messages, self._max_messages), self._max_tokens)
 
-    def add_user(self, text: str, choice: str | None = None) -> None:
+    def shorten(self) -> bool:
+        """Carry about half as much from now on; False when there is nothing left to leave out."""
+        before = self.messages()
+        self._max_tokens = sum(map(tokens_of, before)) // 2
+        return self.messages() != before
+
+    def add_user(
+        self, text: str, choice: str | None = None, *, typed: Typed = "", is_answer: bool = True
+    ) -> None:
         """Add what the caller said; continues the turn when no answer to it was heard.
 
         Args:
             text: the new words only (to replace a turn, `restore` the snapshot from before it).
             choice: the expected phrase that recognition was sure of.
+            typed: how the keys were typed, if they were.
+            is_answer: False for words from before the bot's question was heard.
 
         Raises:
             TurnStateError: a reply is in progress: commit or drop it first.
         """
         if self._reply is not None:
             raise TurnStateError("the caller's turn cannot be added while a reply is in progress")
+        message = UserMessage(text, choice, typed, is_answer)
         last = self._messages[-1] if self._messages else None
-        if isinstance(last, UserMessage):
-            joined = UserMessage(f"{last.text} {text}".strip(), choice)
-            self._store((*self._messages[:-1], joined))
+        self._said_before = last.text if isinstance(last, UserMessage) else ""
+        if not isinstance(last, UserMessage):
+            self._store((*self._messages, message))
         else:
-            self._store((*self._messages, UserMessage(text, choice)))
+            turn = joined(last, message)
+            if last is self._covered:
+                turn = replace(turn, typed=typed, news=text, is_answer=is_answer)
+            self._store((*self._messages[:-1], turn))
+
+    def correct_user(self, text: str) -> None:
+        """Replace the words that were added last: an engine reports them late, or better."""
+        for position in range(len(self._messages) - 1, -1, -1):
+            message = self._messages[position]
+            if isinstance(message, UserMessage):
+                whole = f"{self._said_before} {text}".strip()
+                corrected = replace(message, text=whole)
+                before, after = self._messages[:position], self._messages[position + 1 :]
+                self._messages = (*before, corrected, *after)
+                return
 
     def add_assistant(
         self,
@@ -92,17 +145,21 @@ class ChatContext:
         elif text or tool_calls:
             self._store((*self._messages, message))
 
+    def has_call(self, call_id: str) -> bool:
+        """Return whether the history has a tool call of this id already."""
+        return any(calls_it(m, call_id) for m in (*self._messages, *(self._reply or ())))
+
     def add_tool_results(self, results: Sequence[ToolResult]) -> None:
         """Add results of the latest tool calls.
 
         Raises:
             TurnStateError: a result that belongs to none of them.
         """
-        open_calls = _open_calls(self._messages if self._reply is None else self._reply)
+        unanswered = open_calls(self._messages if self._reply is None else self._reply)
         for result in results:
-            if result.call_id not in open_calls:
+            if result.call_id not in unanswered:
                 raise TurnStateError(f"tool result {result.call_id!r} without its call")
-            open_calls.discard(result.call_id)
+            unanswered.discard(result.call_id)
         if self._reply is not None:
             self._reply = (*self._reply, *results)
         else:
@@ -113,14 +170,17 @@ class ChatContext:
         if self._reply is not None:
             raise TurnStateError("a reply is in progress already")
         self._reply, self._reply_memo = (), self._memo
+        self._settled.clear()
 
     def keep_memo(self, state: object) -> None:
-        """Take the memo of the reply in progress; it lasts only if the reply is committed."""
+        """Accept the memo of the reply in progress; it lasts only if the reply is committed."""
         if self._reply is None:
             raise TurnStateError("a memo belongs to a reply, and none is in progress")
         self._reply_memo = state
 
-    def commit(self, heard_text: str, *, interrupted: bool = False) -> None:
+    def commit(
+        self, heard_text: str, *, interrupted: bool = False, keep_memo: bool = False
+    ) -> None:
         """End the reply: it enters the history as far as it was heard.
 
         Interrupted before anything was heard or any tool had run, it leaves no trace, nor does its
@@ -129,16 +189,20 @@ class ChatContext:
         Args:
             heard_text: all that was played of it, over all its messages.
             interrupted: the caller cut it off.
+            keep_memo: its memo counts though nothing of it was heard.
 
         Raises:
             TurnStateError: no reply is in progress.
         """
         if self._reply is None:
             raise TurnStateError("there is no reply to commit")
-        heard = _as_heard(_answered(self._reply), heard_text.strip())
+        heard = as_heard(answered(self._reply), heard_text.strip())
         if interrupted:
-            heard = _mark_last_interrupted(heard)
-        if heard or not interrupted:
+            heard = marked_interrupted(heard)
+        if heard or not interrupted or keep_memo:
+            if not heard and self._memo is not self._reply_memo and self._messages:
+                last = self._messages[-1]
+                self._covered = last if isinstance(last, UserMessage) else None
             self._memo = self._reply_memo
         self._reply = self._reply_memo = None
         self._store((*self._messages, *heard))
@@ -146,7 +210,29 @@ class ChatContext:
     def amend(self, results: Iterable[ToolResult]) -> None:
         """Tell the model something else of tool calls: it came differently than it was told."""
         for result in results:
-            self._messages = _amended(self._messages, result)
+            self._messages = amended(self._messages, result)
+
+    def settle(self, result: ToolResult) -> None:
+        """Put in the result of a call of an earlier reply, where it was said to be running."""
+        self._untold.add(result.call_id)
+        self._messages = settled(self._messages, result)
+        if self._reply is not None:
+            self._settled[result.call_id] = result
+            self._reply = settled(self._reply, result)
+
+    def bring_forward(self) -> frozenset[str]:
+        """Move calls with untold results behind what was said meanwhile: so they are news.
+
+        Returns:
+            What the next request tells of; give it to `told` when it was answered.
+        """
+        for call_id in self._untold:
+            self._messages = moved_to_the_end(self._messages, call_id)
+        return frozenset(self._untold)
+
+    def told(self, call_ids: frozenset[str]) -> None:
+        """Note that the model has answered with these results before it."""
+        self._untold -= call_ids
 
     def drop(self) -> None:
         """Forget the reply, its tools and its memo.  Raises TurnStateError when there is none."""
@@ -159,112 +245,12 @@ class ChatContext:
         return Snapshot(self._messages, self._memo, self._reply, self._reply_memo)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to how everything was."""
-        self._messages, self._memo = snapshot.messages, snapshot.memo
+        """Go back to how everything was, but for tools that have come to their end meanwhile."""
+        messages, self._memo = snapshot.messages, snapshot.memo
         self._reply, self._reply_memo = snapshot.reply, snapshot.reply_memo
+        for result in self._settled.values():
+            messages = settled(messages, result)
+        self._store(messages)
 
     def _store(self, messages: tuple[Message, ...]) -> None:
-        self._messages = _bounded(messages, self._max_messages)
-
-
-def _amended(messages: tuple[Message, ...], result: ToolResult) -> tuple[Message, ...]:
-    """Replace the latest result of the same call: some servers count calls anew per request."""
-    for position in range(len(messages) - 1, -1, -1):
-        message = messages[position]
-        if isinstance(message, ToolResult) and message.call_id == result.call_id:
-            return (*messages[:position], result, *messages[position + 1 :])
-    return messages
-
-
-def _open_calls(messages: Sequence[Message]) -> set[str]:
-    """Return the ids of the latest message's tool calls that have no result yet."""
-    answered: set[str] = set()
-    for message in reversed(messages):
-        if not isinstance(message, ToolResult):
-            calls = message.tool_calls if isinstance(message, AssistantMessage) else ()
-            return {call.id for call in calls} - answered
-        answered.add(message.call_id)
-    return set()
-
-
-def _answered(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Leave out tool calls that have no result: no server accepts them."""
-    kept: list[Message] = []
-    for position, message in enumerate(messages):
-        if not isinstance(message, AssistantMessage) or not message.tool_calls:
-            kept.append(message)
-            continue
-        results = _results_after(messages, position)
-        calls = tuple(call for call in message.tool_calls if call.id in results)
-        if calls or message.text:
-            kept.append(replace(message, tool_calls=calls))
-    return tuple(kept)
-
-
-def _results_after(messages: Sequence[Message], position: int) -> set[str]:
-    found: set[str] = set()
-    for message in messages[position + 1 :]:
-        if not isinstance(message, ToolResult):
-            break
-        found.add(message.call_id)
-    return found
-
-
-def _as_heard(reply: Sequence[Message], heard_text: str) -> tuple[Message, ...]:
-    """Spread what was heard over a reply's messages; drop those of which nothing is left.
-
-    What was spoken differs from what was generated in spaces, markup and punctuation, so letters
-    and digits are counted: a message takes as many of the heard ones as it has itself, the last
-    one takes the rest.
-    """
-    kept: list[Message] = []
-    last = max((n for n, m in enumerate(reply) if isinstance(m, AssistantMessage)), default=-1)
-    rest = heard_text
-    for position, message in enumerate(reply):
-        if not isinstance(message, AssistantMessage):
-            kept.append(message)
-            continue
-        cut = len(rest) if position == last else _end_of_letters(rest, _letters(message.text))
-        text, rest = rest[:cut].strip(), rest[cut:]
-        if text or message.tool_calls:
-            kept.append(replace(message, text=text))
-    return tuple(kept)
-
-
-def _letters(text: str) -> int:
-    return sum(map(str.isalnum, text))
-
-
-def _end_of_letters(text: str, count: int) -> int:
-    """Return the position behind the word in which the first `count` letters of a text end."""
-    if not count:
-        return 0
-    seen = 0
-    for position, character in enumerate(text):
-        if seen >= count and character.isspace():
-            return position
-        seen += character.isalnum()
-    return len(text)
-
-
-def _mark_last_interrupted(reply: tuple[Message, ...]) -> tuple[Message, ...]:
-    for position in range(len(reply) - 1, -1, -1):
-        message = reply[position]
-        if isinstance(message, AssistantMessage):
-            marked = replace(message, interrupted=True)
-            return (*reply[:position], marked, *reply[position + 1 :])
-    return reply
-
-
-def _bounded(messages: tuple[Message, ...], limit: int) -> tuple[Message, ...]:
-    """Drop the oldest beyond a limit; begin with the caller's words or at least no tool result."""
-    if len(messages) <= limit:
-        return messages
-    tail = range(len(messages) - limit, len(messages))
-    starts = [n for n in tail if isinstance(messages[n], UserMessage)]
-    starts = starts or [n for n in tail if isinstance(messages[n], AssistantMessage)]
-    if starts:
-        return messages[starts[0] :]
-    # Only results are left: their call stays too, or the request would be refused.
-    callers = [n for n in range(tail[0]) if isinstance(messages[n], AssistantMessage)]
-    return messages[callers[-1] if callers else tail[0] :]
+        self._messages = bounded(messages, self._max_messages)

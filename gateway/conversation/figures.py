@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from gateway.audio.format import LINE
-from gateway.conversation.live_call import LiveCall
-from gateway.conversation.wire import WireMeter
-from gateway.records.model import HeldBreath, ToolUse, TurnRecord
-from gateway.turn.events import TurnEnded, milliseconds
+from gateway.audio.format import ANALYSIS
+from gateway.call.audibility import AudibilityMeter, FirstSound
+from gateway.call.line import Line
+from gateway.call.live_call import LiveCall
+from gateway.records.model import FalseInterruption, ToolUse, TurnRecord
+from gateway.turn.events import TurnEnded, milliseconds, samples
+
+_PAUSE = samples(300)
+"""Within speech a pause is shorter."""
 
 
 @dataclass(slots=True)
@@ -27,15 +31,19 @@ class TurnFigures:
     first_token_s: float | None = None
     first_sentence_s: float | None = None
     first_audio_s: float | None = None
-    queued_at: int | None = None
-    """Audio time at which the first frame was queued for RTP."""
-    covered_at: int | None = None
-    """Audio time at which a filler was said while the caller's words were still awaited."""
+    caller_end: int | None = None
+    """The caller's last audible sample of that turn."""
+    queued: FirstSound | None = None
+    """From when the first frame was queued for RTP."""
+    covered: FirstSound | None = None
+    """From when a filler was said while the caller's words were still awaited."""
     generated: list[str] = field(default_factory=list)
-    answered_at: int | None = None
-    """Audio time at which the answer itself began, where a filler was said before."""
+    answered: FirstSound | None = None
+    """From when the answer itself began, where a filler was said before."""
     fillers: list[str] = field(default_factory=list)
-    held_breaths: list[HeldBreath] = field(default_factory=list)
+    filler_starts: list[int] = field(default_factory=list)
+    """Audio time at which each of them began."""
+    false_interruptions: list[FalseInterruption] = field(default_factory=list)
     speculative: bool = False
     reopened: bool = False
     is_again: bool = False
@@ -44,81 +52,97 @@ class TurnFigures:
     interrupted: bool = False
     barge_in_onset: int | None = None
     barge_in_delay_ms: float = 0.0
-    """`input_delay_ms` when the caller broke in."""
+    """`line_delay_ms` when the caller broke in."""
     tools: list[ToolUse] = field(default_factory=list)
+    earlier_tools: list[ToolUse] = field(default_factory=list)
+    """Of replies before it, whose outcome came since, or which were dropped."""
     error: str | None = None
     input_delay_ms: float = 0.0
     """How long ago what is heard was sent, when the caller's turn was over."""
+    line_delay_ms: float = 0.0
+    """The same, and how long it is until what is said is sent."""
 
     @classmethod
     def at(cls, call: LiveCall, turn: TurnEnded | None = None) -> TurnFigures:
         """Begin now."""
-        figures = cls(0, asyncio.get_running_loop().time(), call.ear.now, turn)
-        figures.input_delay_ms = call.line.input_delay_ms
-        return figures
+        return cls(0, asyncio.get_running_loop().time(), call.audio.now, turn)
 
-    def record(self, meter: WireMeter) -> TurnRecord:
+    def answers(self, turn: TurnEnded | None, call: LiveCall) -> None:
+        """Take the turn that it answers, just over, and what is known of it only now."""
+        self.turn = turn
+        self.input_delay_ms = call.line.input_delay_ms
+        self.line_delay_ms = line_delay_ms(call.line)
+        if turn is not None:
+            self.caller_end = call.audio.meter.last_caller_sample(turn.onset, turn.speech_end)
+
+    def record(self, meter: AudibilityMeter) -> TurnRecord:
         """Work out the figures; call it once the wire has seen the turn's last sample."""
-        spoke_at = None if self.queued_at is None else meter.first_bot_sample(self.queued_at)
-        covered = self.covered_at
-        first_at = spoke_at if covered is None else meter.first_bot_sample(covered)
-        gap_ms = self._response_gap_ms(meter, first_at)
+        for sound in (self.queued, self.covered, self.answered):
+            if sound is not None:
+                meter.forget(sound)
+        first = self.covered or self.queued
+        gap_ms = self._response_gap_ms(first)
         engine_ms = (self._since_asked(self.first_sentence_s) or 0.0) + (self._tts_ms() or 0.0)
         share_ms = None if gap_ms is None else round(max(0.0, gap_ms - engine_ms), 1)
         started = self.turn.onset if self.turn else self.asked_at
         return TurnRecord(
             index=self.index,
-            started_s=round(started / LINE.sample_rate_hz, 3),
+            started_s=_seconds(started),
+            bot_started_s=self._bot_started_s(),
             caller_text=self.caller_text,
             bot_text_generated=" ".join(self.generated) or None,
             bot_text_heard=self.heard or None,
             response_gap_ms=gap_ms,
-            answer_gap_ms=self._answer_gap_ms(meter),
+            answer_gap_ms=self._response_gap_ms(self.answered),
             gateway_share_ms=share_ms,
             interrupted=self.interrupted,
             barge_in_stop_ms=self._barge_in_stop_ms(meter),
-            endpointing_ms=self._endpointing_ms(meter),
+            endpointing_ms=self._endpointing_ms(),
             stt_final_ms=round(self.turn.stt_ms, 1) if self.turn and not self.is_again else None,
             llm_first_token_ms=_rounded(self._since_asked(self.first_token_s)),
             llm_first_sentence_ms=_rounded(self._since_asked(self.first_sentence_s)),
             tts_first_audio_ms=_rounded(self._tts_ms()),
-            playout_start_ms=self._playout_start_ms(spoke_at),
+            playout_start_ms=self._playout_start_ms(),
             speculative=self.speculative,
             reopened=self.reopened,
-            held_breaths=tuple(self.held_breaths),
+            false_interruptions=tuple(self.false_interruptions),
             fillers=tuple(self.fillers),
-            tools=tuple(self.tools),
+            filler_starts_s=tuple(map(_seconds, self.filler_starts)),
+            tools=(*self.earlier_tools, *self.tools),
             error=self.error,
         )
 
-    def _response_gap_ms(self, meter: WireMeter, spoke_at: int | None) -> float | None:
-        if self.turn is None or spoke_at is None or self.is_again:
+    def _response_gap_ms(self, sound: FirstSound | None) -> float | None:
+        if sound is None or sound.at is None or self.caller_end is None or self.is_again:
             return None
-        last = meter.last_caller_sample(self.turn.speech_end)
-        return round(milliseconds(spoke_at - last) + self.input_delay_ms, 1)
+        return round(milliseconds(sound.at - self.caller_end) + self.line_delay_ms, 1)
 
-    def _answer_gap_ms(self, meter: WireMeter) -> float | None:
-        if self.answered_at is None:
+    def _bot_started_s(self) -> float | None:
+        sound = self.answered if self.fillers else self.queued
+        if sound is None or sound.at is None or not self.heard:
             return None
-        return self._response_gap_ms(meter, meter.first_bot_sample(self.answered_at))
+        return _seconds(sound.at)
 
-    def _endpointing_ms(self, meter: WireMeter) -> float | None:
-        if self.turn is None or self.is_again:
+    def _endpointing_ms(self) -> float | None:
+        if self.turn is None or self.caller_end is None or self.is_again:
             return None
-        last = meter.last_caller_sample(self.turn.speech_end)
-        return round(milliseconds(self.turn.now - last) + self.input_delay_ms, 1)
+        return round(milliseconds(self.turn.now - self.caller_end) + self.input_delay_ms, 1)
 
-    def _barge_in_stop_ms(self, meter: WireMeter) -> float | None:
+    def _barge_in_stop_ms(self, meter: AudibilityMeter) -> float | None:
         last = meter.last_bot_sample()
         if self.barge_in_onset is None or last is None:
             return None
         first = meter.first_caller_sample(self.barge_in_onset)
+        if self.queued is not None and self.queued.at is not None:
+            first = max(first, self.queued.at)  # the caller was speaking when the bot began
+        if first - last > _PAUSE:
+            return None  # it was silent anyway
         return round(max(0.0, milliseconds(last - first) + self.barge_in_delay_ms), 1)
 
-    def _playout_start_ms(self, spoke_at: int | None) -> float | None:
-        if spoke_at is None or self.queued_at is None:
+    def _playout_start_ms(self) -> float | None:
+        if self.queued is None or self.queued.at is None:
             return None
-        return round(milliseconds(spoke_at - self.queued_at), 1)
+        return round(milliseconds(self.queued.at - self.queued.since), 1)
 
     def _tts_ms(self) -> float | None:
         if self.first_audio_s is None or self.first_sentence_s is None:
@@ -127,6 +151,15 @@ class TurnFigures:
 
     def _since_asked(self, moment_s: float | None) -> float | None:
         return None if moment_s is None else (moment_s - self.asked_s) * 1000
+
+
+def line_delay_ms(line: Line) -> float:
+    """How much longer than in audio time the caller waits for what answers him."""
+    return line.input_delay_ms + line.output_delay_ms
+
+
+def _seconds(at: int) -> float:
+    return round(at / ANALYSIS.sample_rate_hz, 3)
 
 
 def _rounded(value: float | None) -> float | None:

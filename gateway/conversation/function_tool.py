@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import typing
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema
 
+from gateway.call.line import CallFacts
 from gateway.errors import BadReference, ToolError
 from gateway.providers.contracts import ToolSpec
 from gateway.references import load_function
@@ -34,6 +36,19 @@ class CallContext:
     caller: str
     called: str
     agent: str
+    trunk: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """SIP headers of the INVITE, lower-case names: the caller writes them."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Of the request that placed the call."""
+
+    @classmethod
+    def of(cls, facts: CallFacts, agent: str) -> CallContext:
+        """Say it of a call that an agent has taken."""
+        return cls(
+            facts.call_id, facts.caller, facts.called, agent, facts.trunk, facts.headers,
+            facts.variables,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +120,40 @@ class FunctionTool:
         Raises:
             pydantic.ValidationError: it is no JSON, no object, or does not fit the parameters.
         """
-        valid = self.arguments.model_validate_json(arguments_json.strip() or "{}")
+        try:
+            valid = self.arguments.model_validate_json(arguments_json.strip() or "{}")
+        except ValidationError as error:
+            valid = self._mended(arguments_json, error)
         fields = type(valid).model_fields
         return {str(fields[key].alias): getattr(valid, key) for key in valid.model_fields_set}
+
+    def _mended(self, arguments_json: str, error: ValidationError) -> BaseModel:
+        """Try again with what models write where they mean nothing, or JSON within a string."""
+        given = json.loads(arguments_json) if _is_object(arguments_json) else None
+        if not isinstance(given, dict):
+            raise error
+        required = {str(f.alias) for f in self.arguments.model_fields.values() if f.is_required()}
+        for fault in error.errors(include_url=False, include_context=False):
+            name, value = str(fault["loc"][0] if fault["loc"] else ""), fault["input"]
+            if value is None and name in given and name not in required:
+                del given[name]
+            elif len(fault["loc"]) == 1 and isinstance(value, str) and _is_structured(value):
+                given[name] = json.loads(value)
+        return self.arguments.model_validate_json(json.dumps(given))
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _is_structured(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict | list)
+    except (ValueError, RecursionError):
+        return False
 
 
 def load_tool(reference: str, base_dir: Path) -> FunctionTool:

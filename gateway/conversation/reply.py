@@ -1,26 +1,29 @@
-"""Reply: one bot turn as one TaskGroup: pieces of text | speech | playout.
+"""Reply: one bot turn as one TaskGroup: think | render | play.
 
 It may be prepared before the caller's turn is surely over: then it thinks and speaks into a lane
-that nobody hears, until `release`.
+that is not heard, until `release`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 
-from gateway.audio.format import LINE
+from gateway.call import events
+from gateway.call.live_call import LiveCall
 from gateway.conversation.actions import Action
+from gateway.conversation.bridging import Bridging
 from gateway.conversation.figures import TurnFigures
-from gateway.conversation.heard import SpokenPieces
-from gateway.conversation.live_call import LiveCall
+from gateway.conversation.playout import Playout
+from gateway.conversation.rendering import Queued, QueuedPiece, RenderAhead, Rendering
 from gateway.conversation.silence_budget import SilenceBudget
 from gateway.conversation.voice import Voice
 from gateway.errors import ProviderError, ProviderTimeout, leaves
-from gateway.providers.contracts import Expect, ToolResult
-from gateway.threads import Lane
+from gateway.providers.contracts import Expect, Spoken, ToolResult
 
 _PIECES_AHEAD = 64
 """Text may be so far ahead of the voice: a reply that was cut in error goes on with it."""
@@ -34,14 +37,25 @@ class Outcome:
     """To be performed now that everything was played."""
     action_results: list[ToolResult] = field(default_factory=list)
     """What the model was told of them."""
+    followed: set[str] = field(default_factory=set)
+    """Ids of the calls among them whose failure the model is to answer."""
     expect: Expect | None = None
+    hints: int = 0
+    """Calls that only told what is expected: the model needs no answer to them."""
     error: ProviderError | None = None
     is_answer: bool = False
-    """The brain gave a whole answer: the engines work."""
+    """The model returned a whole answer: the engines work."""
     has_acted: bool = False
     """A tool with side effects was begun: the reply cannot be taken back."""
     tokens: int = 0
     """What the model has counted for it, or an estimate where it did not say."""
+
+
+class Unfinished(Protocol):
+    """An answer of which more is to come, even when its reply was cut."""
+
+    def close(self) -> None:
+        """Give it up.  Idempotent."""
 
 
 class Reply:
@@ -56,42 +70,111 @@ class Reply:
         on_first_audio: Callable[[], None],
     ) -> None:
         self._call = call
-        self._voice = voice
         self._source = source
-        self._on_first_audio = on_first_audio
-        self._spoken = SpokenPieces()
-        self._lane = Lane()
+        self._playout = Playout(call, voice.reading, figures, on_first_audio)
+        self._bridging = Bridging(call, voice, self._playout, figures)
+        self._rendered = RenderAhead(voice, self._is_void)
         self._released = asyncio.Event()
-        self._stalled = asyncio.Event()
         self._is_busy = True
         self._is_in_piece = False
+        self._speech_number: int | None = None
+        """Which of the generated pieces the present stretch of speech is."""
         self._sure_at = 0
-        self._silent_since = 0
-        self._most_played = 0
-        """Frames; what is repeated after a pause was heard nevertheless."""
-        self._budget: SilenceBudget | None = None
+        self.waits_for_tools = False
+        """True while it waits for tools, which have limits of their own: it cannot fail."""
+        self._voids: list[tuple[int, int]] = []
+        """(from which piece on, up to which generation) nothing is to be said."""
         self.figures = figures
         self.outcome = Outcome()
+        self.unfinished: Unfinished | None = None
+        """What its source has not come to the end of; what cuts the reply decides about it."""
         self.is_thought_out = False
         """True once its source has given all of its text."""
         self.surely_over = asyncio.Event()
         """Set once the caller's turn is surely over: tools with side effects wait for it."""
 
+    # --- its tasks: think | render | play ---
+
     async def run(self) -> Outcome:
         """Speak it; returns when everything was played.  A failed engine is in the outcome."""
         try:
             async with asyncio.TaskGroup() as group:
-                queue: asyncio.Queue[str | None] = asyncio.Queue(_PIECES_AHEAD)
+                queue: asyncio.Queue[Queued] = asyncio.Queue(_PIECES_AHEAD)
                 watch = group.create_task(self._watch())
                 group.create_task(self._think(queue))
-                await self._speak(queue)
+                group.create_task(self._rendered.run(queue))
+                await self._speak()
                 watch.cancel()
         except* ProviderError as errors:
             self.outcome.error = next(e for e in leaves(errors) if isinstance(e, ProviderError))
         self._is_busy = False
         await self._released.wait()
-        await self._lane.played_out()
+        await self._playout.played_out()
         return self.outcome
+
+    async def _watch(self) -> None:
+        await self._bridging.stalled.wait()
+        raise ProviderTimeout("reply", "not a word of it came in time")
+
+    async def _think(self, queue: asyncio.Queue[Queued]) -> None:
+        try:
+            async with aclosing(self._source(self)) as pieces:
+                async for piece in pieces:
+                    if self.figures.first_sentence_s is None:
+                        self.figures.first_sentence_s = asyncio.get_running_loop().time()
+                    await queue.put(self._generated(piece))
+            self.is_thought_out = True
+        except ProviderError as error:
+            self.outcome.error = error  # what was said before is still played
+        await queue.put(None)
+
+    def _generated(self, piece: str | Spoken) -> QueuedPiece | Spoken:
+        """Keep the words; those of a stretch of speech are one piece."""
+        generated = self.figures.generated
+        if isinstance(piece, Spoken):
+            if self._speech_number is None and piece.text:
+                self._speech_number = len(generated)
+                generated.append("")
+            if self._speech_number is not None:
+                said = generated[self._speech_number] + piece.text
+                generated[self._speech_number] = said.lstrip()
+            return piece
+        self._speech_number = None
+        generated.append(piece)
+        return QueuedPiece(piece, len(generated) - 1, len(self._voids))
+
+    async def _speak(self) -> None:
+        async with aclosing(self._rendered.renderings()) as renderings:
+            async for rendering in renderings:
+                if isinstance(rendering, Spoken):
+                    await self._playout.speak(rendering)
+                    continue
+                await self._playout.end_speech()
+                if not self._is_void(rendering.piece):
+                    await self._speak_piece(rendering)
+        await self._playout.end_speech()
+        if self._playout.is_mute and self.outcome.error is None:
+            self.outcome.error = ProviderError("tts", "gave no sound for any of the reply")
+
+    async def _speak_piece(self, rendering: Rendering) -> None:
+        queued, piece = rendering.piece, None
+        async with aclosing(rendering.frames()) as frames:
+            async for frame in frames:
+                if self._is_void(queued):
+                    break
+                if piece is None:  # only now, for a filler may come while the voice warms up
+                    self._is_in_piece = True
+                    piece = self._playout.begin(queued.text)
+                if not await self._playout.write(piece, frame, partial(self._is_void, queued)):
+                    break
+        self._is_in_piece = False
+        if self._is_void(queued):
+            return
+        if piece is None:  # no sound to it, but it has been said
+            piece = self._playout.begin(queued.text)
+        piece.is_whole = True
+
+    # --- what the floor does with it ---
 
     def release(self, budget: SilenceBudget | None = None, sure_at: int = 0) -> None:
         """Let it be heard from now on.
@@ -100,133 +183,101 @@ class Reply:
             budget: decides what bridges long waits; None = nothing does.
             sure_at: audio time from which the caller's turn is surely over.
         """
-        now = self._call.ear.now
-        self._budget, self._sure_at = budget, sure_at
+        self._sure_at = sure_at
         turn = self.figures.turn
-        self._silent_since = turn.speech_end if turn else now
+        self._bridging.begin(budget, turn.speech_end if turn else self._call.audio.now)
         self._released.set()
-        if not self._lane.closed:
-            self._call.line.outlet.open(self._lane)
-        if self._lane.queued:
-            self._becomes_audible()
+        self._rendered.release()
+        self._playout.release()
+
+    def follow(self, filler: str, rest: Sequence[bytes]) -> None:
+        """Let a filler that is being heard come to its end before this; call before `release`."""
+        self._playout.put_first(filler, rest)
+
+    def take_back(self, kept: int) -> None:
+        """Speak nothing more of its text behind the first `kept` pieces: it was no answer."""
+        self._voids.append((kept, len(self._voids)))
+        del self.figures.generated[kept:]
+        self._playout.take_back(kept)
+
+    def _is_void(self, piece: QueuedPiece) -> bool:
+        return any(piece.number >= kept and piece.generation <= upto for kept, upto in self._voids)
+
+    @contextmanager
+    def waiting_for_tools(self) -> Iterator[None]:
+        """Be patient meanwhile: no reply fails because a tool within its time limit is slow."""
+        self.waits_for_tools = True
+        try:
+            yield
+        finally:
+            self.waits_for_tools = False
+
+    def give_up(self) -> None:
+        """Nothing more of it is wanted.  Idempotent."""
+        if self.unfinished is not None:
+            self.unfinished.close()
+            self.unfinished = None
 
     def cut(self) -> None:
         """Not a sample more of it may be played, however long its tasks take to end."""
-        self._lane.closed = True
-
-    @property
-    def played_ms(self) -> int:
-        """How much of it was sent."""
-        return self._heard_frames * LINE.ptime_ms
-
-    def heard_text(self) -> str:
-        """What the caller has really been sent so far."""
-        return self._spoken.heard_text(self._heard_frames)
-
-    def unheard(self) -> tuple[str, ...]:
-        """Return the pieces of it that the caller has not heard to their end."""
-        return self._spoken.unheard(self._heard_frames, self.figures.generated)
-
-    @property
-    def _heard_frames(self) -> int:
-        return max(self._most_played, self._lane.played)
+        self._playout.cut()
 
     def on_frame(self, now: int, *, may_bridge: bool) -> list[str]:
         """Let 20 ms pass; returns the pieces that have begun to be heard.
 
         Args:
             now: audio time at its end.
-            may_bridge: nobody else is heard, so that silence is silence.
+            may_bridge: no one else is heard, so that silence is silence.
         """
-        self._most_played = self._heard_frames
-        begun = self._spoken.newly_heard(self._lane.played)
-        for piece in begun:
-            self._call.note("bot_says", text=piece.text, is_filler=piece.is_filler)
-            if not piece.is_filler and self.figures.fillers and self.figures.answered_at is None:
-                self.figures.answered_at = now
+        begun = self._playout.newly_heard()
+        for words in begun:
+            self._call.note(events.BotSays(text=words.text, is_filler=words.is_filler))
+            if not words.is_filler and self.figures.fillers and self.figures.answered is None:
+                self.figures.answered = self._call.audio.meter.await_bot(now)
         if self._released.is_set() and not self._call.line.outlet.is_paused:
             if now >= self._sure_at:
                 self.surely_over.set()
-            self._bridge(now, may_talk=may_bridge)
-        return [piece.text for piece in begun]
+            if self._is_busy:
+                self._bridging.advance(
+                    now,
+                    may_talk=may_bridge,
+                    is_in_piece=self._is_in_piece,
+                    waits_for_tools=self.waits_for_tools,
+                )
+        return [words.text for words in begun]
 
-    def _bridge(self, now: int, *, may_talk: bool) -> None:
-        """Say something while there is nothing to say."""
-        if self._budget is None or not self._is_busy:
-            return
-        if self._lane.played < self._lane.queued:
-            self._silent_since = now
-            if not self._spoken.pieces[-1].is_filler:
-                self._budget.words_heard(now)
-            return
-        if now >= self._budget.gives_up_at:
-            self._stalled.set()
-            return
-        if not may_talk:
-            self._silent_since = now
-            return
-        if self._is_in_piece:
-            return
-        due = self._budget.due_at(self._silent_since)
-        if due is not None and now >= due:
-            self._say_filler(self._budget.next_text())
-            self._silent_since = now
+    # --- what was heard of it ---
 
-    def _say_filler(self, text: str) -> None:
-        frames = self._voice.rendered(text)
-        if not frames:
-            return  # it could not be rendered: rather no filler than one that hangs
-        piece = self._spoken.begin(text, self._lane.queued, is_filler=True)
-        for frame in frames:
-            self._lane.put_nowait(frame)
-        piece.frames, piece.is_whole = len(frames), True
-        self.figures.fillers.append(text)
-        self._call.metrics.fillers.inc()
-        self._becomes_audible()
+    @property
+    def played_ms(self) -> int:
+        """How much of it was sent."""
+        return self._playout.played_ms
 
-    async def _watch(self) -> None:
-        await self._stalled.wait()
-        raise ProviderTimeout("reply", "not a word of it came in time")
+    @property
+    def speech_played_ms(self) -> int:
+        """How much of the speech was sent that its source has yielded as such."""
+        return self._playout.speech_played_ms
 
-    async def _think(self, queue: asyncio.Queue[str | None]) -> None:
-        try:
-            async with aclosing(self._source(self)) as pieces:
-                async for piece in pieces:
-                    if self.figures.first_sentence_s is None:
-                        self.figures.first_sentence_s = asyncio.get_running_loop().time()
-                    self.figures.generated.append(piece)
-                    await queue.put(piece)
-            self.is_thought_out = True
-        except ProviderError as error:
-            self.outcome.error = error  # what was said before is still played
-        await queue.put(None)
+    def heard_text(self) -> str:
+        """Return the words that the caller has really been sent so far."""
+        return self._playout.heard_text()
 
-    async def _speak(self, queue: asyncio.Queue[str | None]) -> None:
-        while (text := await queue.get()) is not None:
-            piece = None
-            async for frame in self._voice.frames(text):
-                if piece is None:  # only now, for a filler may come while the voice warms up
-                    self._is_in_piece = True
-                    piece = self._spoken.begin(text, self._lane.queued)
-                await self._lane.write(frame)
-                self._queued_one()
-                piece.frames += 1
-            if piece is None:  # no sound to it, but it has been said
-                piece = self._spoken.begin(text, self._lane.queued)
-            piece.is_whole = True
-            self._is_in_piece = False
+    @property
+    def has_asked(self) -> bool:
+        """True once its end was heard, for the most part: what it expects was asked for."""
+        return self.is_thought_out and self._playout.is_end_heard(len(self.figures.generated))
 
-    def _queued_one(self) -> None:
-        if self.figures.first_audio_s is None:
-            self.figures.first_audio_s = asyncio.get_running_loop().time()
-        if self._released.is_set():
-            self._becomes_audible()
+    @property
+    def asks(self) -> bool:
+        """True when it expects an answer, or what was heard of it holds a question."""
+        expect = self.outcome.expect
+        return (expect is not None and expect.kind != "free") or "?" in self.heard_text()
 
-    def _becomes_audible(self) -> None:
-        if self.figures.queued_at is None and not self._lane.closed:
-            self.figures.queued_at = self._call.ear.now
-            self._on_first_audio()
+    def unheard(self) -> tuple[str, ...]:
+        """Return the pieces of it that the caller has not heard to their end."""
+        return self._playout.unheard(self.figures.generated)
 
 
-Source = Callable[[Reply], AsyncGenerator[str, None]]
-"""Makes the generator of a reply's speakable pieces."""
+Source = Callable[[Reply], AsyncGenerator[str | Spoken, None]]
+"""Makes the generator of what a reply says: pieces of text for our voice, and speech as it is (s16
+at the line's format) with its words; `Spoken(b"", text)` adds words to the speech around it."""

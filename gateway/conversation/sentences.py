@@ -10,23 +10,35 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
-from gateway.conversation.speakable import speakable
-
-__all__ = ["FIRST_PIECE_WORDS", "MAX_PIECE_WORDS", "SentenceSplitter", "speakable"]
-
 FIRST_PIECE_WORDS = 1
-"""The first piece is cut at a clause once it has so many words: "Sure," buys half a second."""
+"""Words from which the first piece is cut at a clause: "Sure," saves half a second."""
 MAX_PIECE_WORDS = 30
 """A run-on is cut here, at the last clause if it has one."""
 _MIN_CLAUSE_WORDS = 8
+_FIRST_PHRASE_WORDS = 8
+"""Words from which a first piece without a mark may end before a conjunction."""
+_FIRST_LONG_PHRASE_WORDS = 10
+"""Words from which it may end before a preposition."""
+_FIRST_MOST_WORDS = 14
+"""Words at which it ends anywhere: the caller is waiting for the first audio."""
+_CONJUNCTION = re.compile(
+    "and|but|or|because|so|which|who|that|if|when|while|where|then|until|unless|although|before|"
+    "after|und|aber|oder|weil|dass|wenn|damit|sodass|et|mais|ou|que|qui|parce|quand|y|pero|o|"
+    "porque|cuando|e|ma|che|perch\u00e9|se"
+)
+_PREPOSITION = re.compile(
+    "to|for|with|without|from|at|in|on|of|by|about|between|during|into|over|under|through|mit|"
+    "f\u00fcr|von|bei|nach|zu|um|am|im|auf|aus|avec|pour|dans|sur|chez|con|para|por|desde|per|da"
+)
 
 _CLOSERS = r"""["'*_)\]\u2019\u201d\u00bb]*"""
 _CANDIDATE = re.compile(
     rf"""(?P<sentence>[.!?\u2026]+{_CLOSERS})(?=\s)
     |(?P<ideographic>[\u3002\uff01\uff1f]++[\u300d\u300f\u201d\uff09]*+)(?=[\s\S])
     |(?P<comma>(?<=[^\W\d_]),)
-    |(?P<clause>[,;:\u060c\u2014]{_CLOSERS})(?=\s)
-    |(?P<dash>(?<=\s)[\u2013-])(?=\s+[^\s\d])
+    |(?P<clause>[,;\u060c\u2014]{_CLOSERS})(?=\s)
+    |(?P<colon>:{_CLOSERS})(?=\s+[^\s\d])
+    |(?P<dash>(?<=\s)[\u2013-])(?=\s+[^\s\d$\u20ac\u00a3+-])
     |(?P<clause_wide>[\uff0c\u3001])(?=.)
     |(?P<line>\n)""",
     re.VERBOSE,
@@ -40,18 +52,32 @@ _ALWAYS_SHORT = re.compile(
     r"e\.g|i\.e|cf|bzw|z\.b|d\.h|u\.a|o\.ä|ca|nr|hr|fr|str|mme|mlle|sra|srta"
 )
 """Abbreviations that never end a sentence."""
+_SHORT_IF_CAPITAL = frozenset(
+    ("Ft", "Gov", "Sen", "Pres", "Maj", "Cpl", "Apt", "Ste", "Bldg", "Rm", "Rep")
+)
+"""Those that do when they are small: "six ft."."""
+_IN_MARKUP = re.compile(
+    r"(?<![*\w])\*(?=[A-Za-z])[^*\n]{0,60}\Z|<[A-Za-z/][^<>]{0,200}\Z|\u3010[^\u3011]*\Z"
+)
+"""Within "*smiles, then nods*", a tag or a citation."""
+_ENTITY = re.compile(r"&#?\w+;\Z")
+_MOST_WORDS = 60
+"""A run-on of figures is cut here nevertheless."""
 _SHORT_BEFORE_NUMBER = re.compile(
-    r"no|nos|vol|fig|p|pp|ext|tel|art|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec"
+    r"no|nos|vol|fig|p|pp|ext|tel|art|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|"
+    r"mon|tues?|wed|thur?s?|fri|sat|sun"
 )
 _SHORT_UNLESS_CAPITAL = re.compile(r"etc|inc|ltd|co|corp|jr|sr|ave|blvd|rd|hrs|est|al|usw")
-_DOTTED = re.compile(r"(?:\w\.)+\w")
+_DOTTED = re.compile(r"\d{0,2}(?:\w\.)+\w")
 """a.m, U.S, Ph.D and the like may end a sentence."""
+_DIRECTION = re.compile(r"\s+(?:[NS][EW]?|[EW])(?=\W|\Z)")
+"""Of a street: "Ave. SW"."""
 _MONTHS_AFTER_ORDINAL = re.compile(
     r"januar|jänner|februar|märz|april|mai|juni|juli|august|september|oktober|"
     r"november|dezember"
 )
 
-_CLAUSES = ("comma", "clause", "clause_wide", "dash")
+_CLAUSES = ("comma", "clause", "colon", "clause_wide", "dash")
 """A comma after a letter is certain before what follows is known: one token sooner."""
 _Verdict = Literal["cut", "go on", "wait"]
 
@@ -63,8 +89,13 @@ class SentenceSplitter:
         self._text = ""
         self._is_first = True
 
+    @property
+    def pending(self) -> str:
+        """What is in no piece yet."""
+        return self._text
+
     def push(self, delta: str) -> list[str]:
-        """Take more text; give the pieces that are now certain, in order, without outer blanks."""
+        """Accept more text; return the pieces that are certain now, in order and stripped."""
         self._text += delta
         pieces = []
         while (end := _next_cut(self._text, is_first=self._is_first)) is not None:
@@ -74,7 +105,7 @@ class SentenceSplitter:
         return pieces
 
     def flush(self) -> list[str]:
-        """Give the rest: the reply is complete."""
+        """Return the rest: the reply is complete."""
         pieces = self.push("\n")
         rest, self._text = self._text.strip(), ""
         self._is_first = True
@@ -83,13 +114,18 @@ class SentenceSplitter:
 
 def _next_cut(text: str, *, is_first: bool) -> int | None:
     """Where the next piece ends, None while that is not certain."""
-    limit = _limit(text)
+    limit = _first_limit(text) if is_first else _limit(text)
     last_clause = None
     for found in _CANDIDATE.finditer(text):
         if limit is not None and found.end() > limit:
             break
-        if _is_enclosed(text[: found.end()]):
+        if _is_enclosed(text[: found.end()]) or _ENTITY.search(text, 0, found.end()):
             continue
+        if found.lastgroup == "comma" and _is_in_address(text[: found.end()]):
+            if found.end() == len(text):
+                return None
+            if not text[found.end()].isspace():
+                continue
         if found.lastgroup in _CLAUSES:
             words = len(text[: found.end()].split())
             if is_first and words >= FIRST_PIECE_WORDS and _has_word(text[: found.end()]):
@@ -119,7 +155,11 @@ def _judge(text: str, found: re.Match[str]) -> _Verdict:
 def _judge_full_stop(before: str, following: str) -> _Verdict:
     word = before.rsplit(maxsplit=1)[-1].lstrip("\"'*_([\u2018\u201c\u00ab")
     short = word.lower()
-    if _ALWAYS_SHORT.fullmatch(short) or (len(word) == 1 and word.isupper() and word != "I"):
+    if (
+        word in _SHORT_IF_CAPITAL
+        or _ALWAYS_SHORT.fullmatch(short)
+        or (len(word) == 1 and word.isupper() and word != "I")
+    ):
         return "go on"
     if _SHORT_BEFORE_NUMBER.fullmatch(short):
         return _unless(following, str.isdigit)
@@ -145,6 +185,8 @@ def _unless_lower(following: str) -> _Verdict:
 
 
 def _only_if_capital(following: str) -> _Verdict:
+    if direction := _DIRECTION.match(following):
+        return "go on" if direction.end() < len(following) else "wait"
     return _unless(following, lambda character: not character.isupper())
 
 
@@ -158,14 +200,45 @@ def _unless(following: str, goes_on: Callable[[str], bool]) -> _Verdict:
 def _limit(text: str) -> int | None:
     """Where a run-on must be cut, None while it is not one.  Code is never torn."""
     for count, word in enumerate(_WORD.finditer(text), start=1):
-        if count >= MAX_PIECE_WORDS and not _is_in_code(text[: word.end()]):
+        if count < MAX_PIECE_WORDS or _is_in_code(text[: word.end()]):
+            continue
+        if count >= _MOST_WORDS or not _is_between_figures(text, word.end()):
+            return word.end() - 1
+    return None
+
+
+def _is_between_figures(text: str, at: int) -> bool:
+    """A telephone number has blanks in it; what comes next may not be known yet."""
+    before, after = text[at - 2], text[at:].lstrip()
+    return (before.isdigit() or before in ")-+$") and (
+        not after or after[0].isdigit() or after[0] in "(-+$%"
+    )
+
+
+def _first_limit(text: str) -> int | None:
+    """Where a first piece without any mark is cut: before a word that begins a phrase."""
+    for count, word in enumerate(_WORD.finditer(text), start=1):
+        before = text[: word.start()]
+        starts = word[0].strip().casefold()
+        is_phrase = (count > _FIRST_PHRASE_WORDS and _CONJUNCTION.fullmatch(starts)) or (
+            count > _FIRST_LONG_PHRASE_WORDS and _PREPOSITION.fullmatch(starts)
+        )
+        if is_phrase and not _is_enclosed(before):
+            return word.start()
+        if count >= _FIRST_MOST_WORDS and not _is_enclosed(text[: word.end()]):
             return word.end() - 1
     return None
 
 
 def _is_enclosed(text: str) -> bool:
     """Within a code fence or the text of a link, where a cut would bare the mark-up."""
-    return _is_in_code(text) or text.count("[") > text.count("]")
+    is_in_link = text.count("[") > text.count("]")
+    return is_in_link or _is_in_code(text) or bool(_IN_MARKUP.search(text))
+
+
+def _is_in_address(text: str) -> bool:
+    token = text.rsplit(maxsplit=1)[-1]
+    return "/" in token or "@" in token
 
 
 def _is_in_code(text: str) -> bool:

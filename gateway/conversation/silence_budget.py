@@ -19,11 +19,11 @@ class FillerRotation:
         self._next = 0
 
     def __bool__(self) -> bool:
-        """Tell whether there is anything to say."""
+        """Return whether there is any filler."""
         return bool(self._texts)
 
     def next_text(self) -> str:
-        """Give the next; never the same twice in a row where there is more than one."""
+        """Return the next; never the same twice in a row where there is more than one."""
         text = self._texts[self._next % len(self._texts)]
         self._next += 1
         return text
@@ -46,12 +46,18 @@ class SilenceBudget:
         self._config = config
         self._rotation = rotation
         self._since = start
+        self._patient_until = start
         self._said = 0
 
     @property
     def gives_up_at(self) -> int:
         """When a reply that nothing was heard of, or nothing more, has failed."""
-        return self._since + samples(self._config.give_up_s * 1000)
+        since = max(self._since, self._patient_until)
+        return since + samples(self._config.give_up_s * 1000)
+
+    def not_given_up_before(self, now: int) -> None:
+        """Count the time to give up from here: until now it waited for what has its own limit."""
+        self._patient_until = now
 
     def due_at(self, silent_since: int) -> int | None:
         """When the next filler is due if the line stays as silent as it is.
@@ -70,7 +76,7 @@ class SilenceBudget:
         return due if due < self.gives_up_at else None
 
     def next_text(self) -> str:
-        """Give the filler that is due; it counts as said."""
+        """Return the filler that is due; it counts as said."""
         said, self._said = self._said, self._said + 1
         if said == 0:
             return self._rotation.next_text()

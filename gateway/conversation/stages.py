@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 from gateway.records.model import TurnRecord
 
-_WORDS_LENGTH = 40
-
 
 class Stages(NamedTuple):
     """What the caller waited for; the fields are named as in `TurnRecord` and sum up to the gap."""
@@ -17,7 +15,7 @@ class Stages(NamedTuple):
     llm_first_sentence_ms: float
     tts_first_audio_ms: float
     playout_start_ms: float
-    """Until it was on the wire, and whatever nobody accounts for."""
+    """Until it was on the wire, and all that no other stage accounts for."""
 
 
 def stages(record: TurnRecord) -> Stages | None:
@@ -59,9 +57,12 @@ def slowest_stage(record: TurnRecord) -> str | None:
 
 
 def summary_line(record: TurnRecord) -> str:
-    """Tell a turn in one line: the gap and its parts, what was special, who said what."""
+    """Describe a turn in one line: the gap and its parts, what was special, how much was said.
+
+    What was said is for the record only, which can be deleted; a log cannot.
+    """
     caller, bot = _words(record.caller_text), _words(record.bot_text_heard)
-    said = f"{caller} -> {bot}" if record.caller_text else bot
+    said = f"{caller} -> {bot} words" if record.caller_text else f"{bot} words"
     parts = (_gap(record), *_specials(record), said)
     return f"turn {record.index}: " + "; ".join(filter(None, parts))
 
@@ -90,8 +91,11 @@ def _specials(record: TurnRecord) -> list[str]:
         said.append(f"fillers {len(record.fillers)}{answer}")
     if record.tools:
         said.append("tools " + " ".join(tool.name for tool in record.tools))
-    if record.held_breaths:
-        said.append("held breath for " + " ".join(held.evidence for held in record.held_breaths))
+    if record.false_interruptions:
+        said.append(
+            "false interruption by "
+            + " ".join(held.evidence for held in record.false_interruptions)
+        )
     if record.interrupted:
         stop_ms = record.barge_in_stop_ms
         said.append("cut" if stop_ms is None else f"cut, silent after {stop_ms:.0f} ms")
@@ -106,7 +110,5 @@ def _took(record: TurnRecord) -> tuple[float, float]:
     return record.llm_first_sentence_ms or 0.0, record.tts_first_audio_ms or 0.0
 
 
-def _words(text: str | None) -> str:
-    words = " ".join((text or "").split())
-    short = words if len(words) <= _WORDS_LENGTH else f"{words[: _WORDS_LENGTH - 3].rstrip()}..."
-    return f'"{short}"'
+def _words(text: str | None) -> int:
+    return len((text or "").split())

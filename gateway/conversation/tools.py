@@ -1,7 +1,8 @@
 """ToolBox: runs the function tools of an agent.
 
-One per agent, shared by its calls.  Sync functions run on threads of its own, so that they never
-hold up the loop; async functions are awaited.  Whatever a tool does, the model gets a result.
+One per agent, shared by its calls.  Sync functions run on threads of its own, async functions on a
+loop for tools, so that neither holds up the loop of the calls.  Whatever a tool does, the model
+gets a result.
 """
 
 from __future__ import annotations
@@ -12,13 +13,22 @@ import json
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
-from gateway.conversation.actions import Action, HangUp, PauseRecording, SendDigits, Transfer
+from gateway.conversation.actions import (
+    Action,
+    ExpectAnswer,
+    HangUp,
+    PauseRecording,
+    SendDigits,
+    Transfer,
+)
 from gateway.conversation.function_tool import CallContext, FunctionTool, load_tool, tool
+from gateway.conversation.tool_loops import ToolLoops
 from gateway.errors import ToolError
 from gateway.providers.contracts import ToolCall, ToolResult, ToolSpec
 from gateway.threads import BlockingEngine
@@ -35,7 +45,7 @@ class ToolOutcome:
 
     result: ToolResult
     """For the model, at once."""
-    action: Action | PauseRecording | None = None
+    action: Action | PauseRecording | ExpectAnswer | None = None
     """For the conversation, to be performed after playout: a tool asks for it by returning it."""
 
 
@@ -48,8 +58,15 @@ class ToolBox:
         builtins: Sequence[FunctionTool] = (),
         *,
         timeout_s: float = 10.0,
+        loops: ToolLoops | None = None,
     ) -> None:
         """Store the tools.
+
+        Args:
+            tools: the agent's.
+            builtins: those that come with the gateway.
+            timeout_s: limit of a tool that has none of its own.
+            loops: where async tools run; None = on the caller's loop, which they must not block.
 
         Raises:
             ToolError: two of them have the same name.
@@ -60,6 +77,7 @@ class ToolBox:
                 raise ToolError(each.spec.name, "there are two tools of this name")
             self._tools[each.spec.name] = each
         self._timeout_s = timeout_s
+        self._loops = loops
         self._threads = _Threads()
 
     @property
@@ -85,12 +103,6 @@ class ToolBox:
         except (Exception, SystemExit) as exc:  # noqa: BLE001  # border to user code
             return _failed(call, f"{type(exc).__name__}: {exc}")
 
-    async def run_all(self, calls: Sequence[ToolCall], context: CallContext) -> list[ToolOutcome]:
-        """Run calls side by side; outcomes come in the order of the calls."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self.run(call, context)) for call in calls]
-        return [task.result() for task in tasks]
-
     def close(self) -> None:
         """Give the threads back.  Waits for none: one that hangs ends with its function."""
         self._threads.close()
@@ -113,9 +125,12 @@ class ToolBox:
         positional = (context,) if found.takes_context else ()
         try:
             async with limit:
-                if found.is_async:
-                    return await found.function(*positional, **arguments)
-                return await self._threads.call(lambda: found.function(*positional, **arguments))
+                call = partial(found.function, *positional, **arguments)
+                if not found.is_async:
+                    return await self._threads.call(call)
+                if self._loops is None:
+                    return await call()
+                return await self._loops.run(found.spec.name, call)
         except TimeoutError as exc:
             if not limit.expired():
                 raise  # the tool's own
@@ -169,7 +184,7 @@ class _Threads:
         return engine
 
     def _give_back(self, engine: BlockingEngine) -> None:
-        """Tool thread.  Each step is atomic; after `close` the engine is nobody's."""
+        """Return an engine to the pool.  Tool thread; `close` may come between the steps."""
         try:
             self._busy.remove(engine)
         except KeyError:
@@ -181,7 +196,7 @@ def _succeeded(call: ToolCall, value: object) -> ToolOutcome:
     if isinstance(value, HangUp | Transfer | SendDigits):
         content = '{"status": "will be done when what you have said so far was played"}'
         return ToolOutcome(ToolResult(call.id, call.name, content), value)
-    if isinstance(value, PauseRecording):
+    if isinstance(value, PauseRecording | ExpectAnswer):
         return ToolOutcome(ToolResult(call.id, call.name, '{"status": "done"}'), value)
     try:
         made = to_json({"status": "ok"} if value is None else value, inf_nan_mode="null")

@@ -1,22 +1,26 @@
-"""Voice: sentences in, whole 20 ms line frames out, whatever rate the synthesizer has."""
+"""Voice: sentences in, whole 20 ms line frames out, whatever rate and level the synthesizer has.
+
+Every text on its way to a caller passes here, and is read as a person would read it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, cast
+from copy import copy
 
 import structlog
 
-from gateway.audio.format import LINE
+from gateway.audio.format import NARROWBAND, AudioFormat
 from gateway.audio.framer import Framer
-from gateway.audio.resample import Resampler
+from gateway.audio.speech_cache import SpeechCache
 from gateway.conversation.sentences import SentenceSplitter
+from gateway.conversation.voice_session import VoiceSession
 from gateway.errors import ProviderError
-from gateway.providers.contracts import TextToSpeech
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+from gateway.providers.contracts import Delivery, TextToSpeech
+from gateway.providers.kit.speech import speech
+from gateway.spoken import speakable
 
 log = structlog.get_logger(__name__)
 
@@ -24,9 +28,56 @@ log = structlog.get_logger(__name__)
 class Voice:
     """A synthesizer with the sentences that were rendered ahead of time."""
 
-    def __init__(self, synthesizer: TextToSpeech) -> None:
+    def __init__(
+        self,
+        synthesizer: TextToSpeech,
+        language: str = "en",
+        line_format: AudioFormat = NARROWBAND,
+    ) -> None:
+        """Take a synthesizer.
+
+        Args:
+            synthesizer: its own `language`, where it has one, goes before.
+            language: of the texts.
+            line_format: what the line sends; a wider one keeps the band of a wider synthesizer.
+        """
         self._synthesizer = synthesizer
+        self._line_format = line_format
+        self._language: str = getattr(synthesizer, "language", "") or language
+        delivery = getattr(synthesizer, "delivery", Delivery())
+        self._cache = SpeechCache(delivery.cache_bytes)
         self._rendered: dict[str, tuple[bytes, ...]] = {}
+        """By what is read aloud."""
+        self._session: VoiceSession | None = None
+
+    def of_call(self, call_id: str, group: asyncio.TaskGroup) -> Voice:
+        """Return this voice with a session of its own for one call, unless it has one.
+
+        What was rendered ahead and the sentences that are kept are shared.
+
+        Args:
+            call_id: the gateway's.
+            group: owns the session.
+        """
+        if self._session is not None:
+            return self
+        voice = copy(self)
+        voice._session = VoiceSession(self._synthesizer, call_id, group)  # noqa: SLF001 - a copy
+        return voice
+
+    def prepare(self) -> None:
+        """Make sure that a session is being opened: a reply begins."""
+        if self._session is not None:
+            self._session.prepare()
+
+    def close(self) -> None:
+        """End the session of the call, if there is one.  Idempotent."""
+        if self._session is not None:
+            self._session.close()
+
+    def reading(self, text: str) -> str:
+        """What a caller hears of a text, in words; empty when nothing of it has a sound."""
+        return speakable(text, self._language)
 
     async def render_ahead(self, texts: Iterable[str]) -> None:
         """Render texts that will surely be said, so that they start at once and cannot fail.
@@ -35,47 +86,56 @@ class Voice:
             ProviderError: the synthesizer failed.
         """
         for text in texts:
-            for piece in pieces_of(text):
-                if piece not in self._rendered:
-                    self._rendered[piece] = tuple([f async for f in self._synthesize(piece)])
+            for said in self._readings(text):
+                if said not in self._rendered:
+                    self._rendered[said] = tuple([f async for f in self._synthesize(said)])
 
-    async def frames(self, piece: str) -> AsyncIterator[bytes]:
-        """Yield the frames of one speakable piece of text.
+    async def frames(self, piece: str) -> AsyncGenerator[bytes]:
+        """Yield the frames of one piece of text; none where there is nothing to say.
 
         Raises:
             ProviderError: the synthesizer failed.
         """
-        if piece in self._rendered:
-            for frame in self._rendered[piece]:
+        said = self.reading(piece)
+        if said in self._rendered or not said:
+            for frame in self._rendered.get(said, ()):
                 yield frame
             return
-        async with aclosing(self._synthesize(piece)) as frames:
+        async with aclosing(self._synthesize(said)) as frames:
             async for frame in frames:
                 yield frame
 
     def rendered(self, text: str) -> tuple[bytes, ...]:
-        """Give the frames of a text that was rendered ahead; none when it was not."""
-        pieces = pieces_of(text)
-        if not all(piece in self._rendered for piece in pieces):
+        """Return the frames of a text that was rendered ahead; none when it was not."""
+        readings = self._readings(text)
+        if not all(said in self._rendered for said in readings):
             return ()
-        return tuple(frame for piece in pieces for frame in self._rendered[piece])
+        return tuple(frame for said in readings for frame in self._rendered[said])
+
+    def _readings(self, text: str) -> list[str]:
+        return [said for piece in pieces_of(text) if (said := self.reading(piece))]
 
     async def _synthesize(self, piece: str) -> AsyncGenerator[bytes, None]:
-        source_hz = self._synthesizer.output_format.sample_rate_hz
-        resampler = (
-            None if source_hz == LINE.sample_rate_hz else Resampler(source_hz, LINE.sample_rate_hz)
-        )
-        framer = Framer(LINE.frame_bytes)
-        chunks = cast("AsyncGenerator[bytes, None]", self._synthesizer.synthesize(piece))
-        async with aclosing(chunks):
+        framer = Framer(self._line_format.frame_bytes)
+        async with aclosing(self._speech(piece)) as chunks:
             async for chunk in chunks:
-                for frame in framer.push(resampler.process(chunk) if resampler else chunk):
+                for frame in framer.push(chunk):
                     yield frame
-        if resampler:
-            for frame in framer.push(resampler.flush()):
-                yield frame
         for frame in framer.flush():
             yield frame
+
+    async def _speech(self, piece: str) -> AsyncGenerator[bytes, None]:
+        kept = self._cache.get(piece)
+        if kept is not None:
+            yield kept
+            return
+        whole = bytearray()
+        speak = self._session.speak if self._session is not None else None
+        async with aclosing(speech(self._synthesizer, piece, self._line_format, speak)) as spoken:
+            async for part in spoken:
+                whole += part.pcm
+                yield part.pcm
+        self._cache.put(piece, bytes(whole))
 
 
 def pieces_of(text: str) -> Sequence[str]:

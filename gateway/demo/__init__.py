@@ -129,7 +129,7 @@ def _conclude(screen: Screen, call: _Call) -> int:
     screen.line()
     screen.lines(listening(_shown(call.folder)))
     screen.line()
-    faults = shortcomings(call.record, rows, report.get("problems", ["gave no report"]))
+    faults = shortcomings(call.record, rows, report.get("problems", ["wrote no report"]))
     if faults:
         screen.line("The call did not go as planned:", _RED)
         screen.lines([f"  {fault}" for fault in faults])
@@ -154,7 +154,7 @@ def _where(gateway: DemoGateway) -> str:
 
 
 def _command() -> str:
-    """How the user would start the gateway from here."""
+    """Return how the user would start the gateway from here."""
     script = Path(sys.executable).with_name("gateway")
     return str(_shown(script)) if script.exists() else "python -m gateway"
 

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+NETWORK_TOML = """\
+[sip]
+bind = "0.0.0.0"
+allow_sources = ["192.168.0.0/16"]
+"""
+"""A whole configuration file: the built-in agent for callers of a network."""
+
 GATEWAY_TOML = """\
 [sip]
 bind = "0.0.0.0"
@@ -30,10 +37,10 @@ api_key = "${OPENAI_API_KEY:-}"
 
 
 def listening(bundle: Path) -> list[str]:
-    """Say where the call is and how to hear it."""
+    """Return where the call is and how to hear it."""
     return [
         f"The call is in {bundle}/",
-        "  call.json      who, when, every turn with its times",
+        "  call.json      caller, times, every turn with its times",
         "  events.jsonl   every event with its audio time",
         "  audio.wav      left: the caller as received, right: the bot as sent",
         "  caller.wav     the same as the caller's end sent and heard it; caller.json: its figures",
@@ -42,12 +49,13 @@ def listening(bundle: Path) -> list[str]:
 
 
 def next_steps(command: str) -> list[str]:
-    """Say how to go on; `command` starts the gateway."""
+    """Return how to go on; `command` starts the gateway."""
     return [
         f"Talk to it yourself: {command} run",
         "  then call sip:desk@127.0.0.1:5060 with a softphone on this machine, without an account.",
-        "  From another machine: copy gateway.example.toml to gateway.toml, set sip.bind to",
-        '  "0.0.0.0" and allow_sources to your network.',
+        "  From another machine: write these three lines into gateway.toml, with your network.",
+        *(f"    {line}" for line in NETWORK_TOML.splitlines()),
+        "  Every other setting is in gateway.example.toml.",
         "",
         "Give it a real number and a language model: write this into gateway.toml, put in the",
         "four fields of your SIP account and the address of your LLM endpoint, then",

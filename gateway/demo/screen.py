@@ -1,4 +1,4 @@
-"""Prints the story: colours and a settling line on a terminal, plain lines anywhere else."""
+"""Prints the transcript: colours and a settling line on a terminal, plain lines anywhere else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from gateway.demo.story import Entry, Speaker
+from gateway.demo.transcript import Entry, Speaker
 
 _LABELS: Mapping[Speaker, str] = {
     "call": "call",

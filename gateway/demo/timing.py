@@ -9,10 +9,10 @@ from typing import Any
 from gateway.records.model import TurnRecord
 
 _EARLY_S = 0.4
-"""The gateway may date the start of a sentence so much before the caller (its first breath)."""
+"""How much earlier than the caller's end the gateway may date a sentence's start."""
 _COLUMNS = (
     ("response gap", ("wire", "gateway")),
-    ("of it", ("share", "wait", "brain", "voice")),
+    ("of it", ("share", "wait", "llm", "tts")),
     ("cut", ("wire", "gateway")),
 )
 _CELL = 8
@@ -77,8 +77,8 @@ def table(rows: Sequence[TimedTurn], width: int = 80) -> list[str]:
 LEGEND = (
     "milliseconds; response gap: the caller's last sound to the bot's first, on the wire as the",
     "caller measured it, and as the gateway did; share: the gap without the engines' time;",
-    "wait: until the sentence was known to be over; brain: until there was something to speak;",
-    "voice: until its first sound; cut: the interrupting caller's first sound to the bot's last.",
+    "wait: until the sentence was known to be over; llm: until there was something to speak;",
+    "tts: until its first sound; cut: the interrupting caller's first sound to the bot's last.",
 )
 
 

@@ -13,8 +13,8 @@ from pydantic_core import from_json
 
 from gateway.demo.processes import DemoError
 from gateway.demo.screen import Screen
-from gateway.demo.story import Entry, Story
-from gateway.records.files import CALL_FILE, EVENTS_FILE, read_call
+from gateway.demo.transcript import Entry, Transcript
+from gateway.records.bundle_files import CALL_FILE, EVENTS_FILE, read_call
 from gateway.records.model import CallRecord
 
 _POLL_S = 0.05
@@ -63,12 +63,12 @@ async def follow_bundle(records: Path, caller: str, screen: Screen) -> tuple[Pat
     Runs until then; give it a time limit once the caller has gone.
     """
     folder = await _folder_of(records, caller)
-    story, position = Story(), 0
+    transcript, position = Transcript(), 0
     while True:
         is_last = read_call(folder).state == "finished"
         events, position = _new_events(folder / EVENTS_FILE, position)
         for event in events:
-            if entry := story.tell(event):
+            if entry := transcript.entry_of(event):
                 screen.show(entry)
         if is_last:
             return folder, read_call(folder)
@@ -100,7 +100,7 @@ def _folders(records: Path) -> set[Path]:
 
 
 def _new_events(path: Path, position: int) -> tuple[list[dict[str, Any]], int]:
-    """Read the whole lines that came since `position`; gives the position behind them."""
+    """Read the whole lines that came since `position`; return the position behind them."""
     if not path.exists():
         return [], position
     with path.open("rb") as file:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from gateway.call.line import CallFacts
 from gateway.config.dialplans import Extension
-from gateway.conversation.line import CallFacts
 
 Rank = tuple[int, int]
 """Kind of the condition (exact 3, prefix 2, regex 1, none 0), then the prefix's length."""
@@ -40,10 +40,12 @@ def specificity(rule: Extension) -> Specificity:
 
 
 def misfit(rule: Extension, facts: CallFacts) -> str:
-    """Say which condition of a rule a call does not meet; empty when it meets all."""
+    """Return which condition of a rule a call does not meet; empty when it meets all."""
+    if rule.jump_only:
+        return "it is reached by a jump only"
     numbers = (
         _number_misfit("called", facts.called, rule.called, rule.called_prefix, rule.called_regex),
-        _number_misfit("caller", facts.caller, rule.caller, rule.caller_prefix, rule.caller_regex),
+        _caller_misfit(rule, facts.caller),
     )
     trunk = ""
     if rule.trunk is not None and rule.trunk != facts.trunk:
@@ -53,6 +55,8 @@ def misfit(rule: Extension, facts: CallFacts) -> str:
 
 def describe(rule: Extension) -> str:
     """Put the conditions of a rule into words."""
+    if rule.jump_only:
+        return "no call, only jumps"
     parts = [
         *_number_words("called", rule.called, rule.called_prefix, rule.called_regex),
         *_number_words("caller", rule.caller, rule.caller_prefix, rule.caller_regex),
@@ -70,6 +74,14 @@ def _rank(exact: tuple[str, ...] | None, prefix: str | None, regex: str | None) 
     if prefix is not None:
         return (2, len(prefix))
     return (1, 0) if regex is not None else _NONE
+
+
+def _caller_misfit(rule: Extension, number: str) -> str:
+    conditions = (rule.caller, rule.caller_prefix, rule.caller_regex)
+    found = _number_misfit("caller", number, *conditions)
+    if found and not number and not _number_misfit("caller", "anonymous", *conditions):
+        return ""  # written when a withheld number was "anonymous"; goes with the next version
+    return found
 
 
 def _number_misfit(

@@ -1,4 +1,4 @@
-"""Which rule takes a call, and why the others do not; pure.
+"""Choose the rule for a call and explain why the others do not fit; pure.
 
 A call enters the context of its trunk, else `default`.  Of the rules there that fit, the most
 specific wins (`conditions.Specificity`), of equals the first in the file.  Only when none fits are
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.call.line import CallFacts
 from gateway.config.dialplans import Action, Answer, Dialplan, Extension, Jump, Talk
-from gateway.conversation.line import CallFacts
 from gateway.dialplan.conditions import describe, misfit, specificity
 
 DEFAULT_CONTEXT = "default"
@@ -30,6 +30,11 @@ class Route:
     steps: tuple[Action, ...]
     explanation: str
     """Why this rule, in a sentence for logs and people."""
+
+    @property
+    def rule(self) -> str:
+        """Name of the rule, for records and logs."""
+        return f"{self.context}/{self.extension}" if self.extension else "default agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ def explain(plan: Dialplan, facts: CallFacts) -> list[Verdict]:
 
 
 def follow(plan: Dialplan, context: str, jump: Jump) -> Route:
-    """Give the route that a `goto` or `branch` leads to; its conditions do not matter.
+    """Return the route that a `goto` or `branch` leads to; its conditions do not matter.
 
     Args:
         plan: a checked dialplan.

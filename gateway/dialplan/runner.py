@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
 
 import structlog
 
+from gateway.call import events
+from gateway.call.line import End
 from gateway.config.dialplans import (
     Action,
     Answer,
@@ -19,23 +20,13 @@ from gateway.config.dialplans import (
     Talk,
     Transfer,
 )
-from gateway.conversation.conversation import Ending
 from gateway.dialplan.router import Route, follow
-from gateway.dialplan.steps import StepScope, collect, say, talk, transfer
+from gateway.dialplan.steps import StepScope, collect, say, say_requests, talk, transfer
 from gateway.dialplan.variables import branch_target
 
 log = structlog.get_logger(__name__)
 
 MAX_JUMPS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class CallResult:
-    """How a dialplan left a call."""
-
-    ending: Ending
-    status: int = 0
-    """SIP status where the call is refused; 0 = a BYE."""
 
 
 class Runner:
@@ -46,45 +37,53 @@ class Runner:
         self._scope = scope
         self._is_answered = False
 
-    async def run(self, route: Route, *, is_answered: bool) -> CallResult:
+    async def run(self, route: Route, *, is_answered: bool) -> End:
         """Run a route and what it jumps to.
 
         Raises:
             SipError: the line failed under a step.
         """
         self._is_answered = is_answered
+        try:
+            return await self._run(route)
+        finally:
+            self._scope.close()
+
+    async def _run(self, route: Route) -> End:
         here = route
         for _ in range(MAX_JUMPS):
-            self._scope.call.note("route", context=here.context, rule=here.extension)
+            self._scope.call.note(events.Routed(context=here.context, rule=here.extension))
             result = await self._steps(here)
-            if isinstance(result, CallResult):
+            if isinstance(result, End):
                 return result
             here = result
-        return CallResult(Ending("failed", f"more than {MAX_JUMPS} jumps in the dialplan"))
+        return End("failed", f"more than {MAX_JUMPS} jumps in the dialplan")
 
-    async def _steps(self, route: Route) -> CallResult | Route:
+    async def _steps(self, route: Route) -> End | Route:
         for action in route.steps:
             outcome = await self._step(action, route)
             if outcome is not None:
                 return outcome
-        return CallResult(Ending("bot_hung_up", f"end of {route.extension or 'the default route'}"))
+        return End("bot_hung_up", f"end of {route.extension or 'the default route'}")
 
-    async def _step(self, action: Action, route: Route) -> CallResult | Route | None:
+    async def _step(self, action: Action, route: Route) -> End | Route | None:
         if isinstance(action, HangUp):
             status = 0 if self._is_answered else action.status
             text = action.reason or f"rule {route.context}/{route.extension}"
-            return CallResult(Ending("bot_hung_up", text), status)
+            return End("bot_hung_up", text, status)
         if isinstance(action, Jump):
             return follow(self._plan, route.context, action)
         if isinstance(action, Branch):
             target = branch_target(action, self._scope.collected)
             return follow(self._plan, route.context, target) if target else None
         await self._answer()
-        return await self._audio_step(action)
+        result = await self._audio_step(action)
+        if result is None:
+            agent = "" if isinstance(action, Answer) else action.agent
+            await say_requests(self._scope, agent)
+        return result
 
-    async def _audio_step(
-        self, action: Answer | Say | Talk | Collect | Transfer
-    ) -> CallResult | None:
+    async def _audio_step(self, action: Answer | Say | Talk | Collect | Transfer) -> End | None:
         match action:
             case Answer():
                 return None
@@ -96,10 +95,10 @@ class Runner:
                 return None
             case Talk():
                 ending = await talk(action, self._scope)
-                return CallResult(ending)
+                return End(ending.reason, ending.text)
             case Transfer():
                 transferred = await transfer(action, self._scope)
-                return CallResult(transferred) if transferred else None
+                return End(transferred.reason, transferred.text) if transferred else None
             case _:
                 assert_never(action)
 

@@ -1,30 +1,36 @@
-"""What each dialplan step does: one small coroutine each."""
+"""The dialplan steps: one small coroutine each."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 
 import structlog
 
-from gateway.audio.format import LINE
+from gateway.audio.converter import convert_once
+from gateway.audio.format import NARROWBAND, AudioFormat
 from gateway.audio.framer import Framer
-from gateway.audio.resample import resample_once
 from gateway.audio.wav import read_wav
+from gateway.call import events
+from gateway.call.line import Digit
+from gateway.call.live_call import LiveCall, SayRequest
 from gateway.config.dialplans import Collect, Say, Talk, Transfer
 from gateway.conversation.agent import Agent
-from gateway.conversation.conversation import Conversation, Ending
+from gateway.conversation.conversation import Conversation
 from gateway.conversation.figures import TurnFigures
-from gateway.conversation.line import Digit
-from gateway.conversation.live_call import LiveCall, Request
 from gateway.conversation.reply import Reply
+from gateway.conversation.talk import Ending
 from gateway.conversation.voice import Voice, pieces_of
 from gateway.dialplan.variables import fill_text, fill_uri
-from gateway.errors import OutgoingRefused, ProviderError, TransferFailed
+from gateway.errors import ProviderError
 
 log = structlog.get_logger(__name__)
+
+_STILL_ENDS_S = 4.0
+"""A terminator so soon after a complete input still belongs to it."""
 
 
 @dataclass(slots=True)
@@ -35,10 +41,31 @@ class StepScope:
     agents: Mapping[str, Agent]
     default_agent: str
     collected: dict[str, str] = field(default_factory=dict)
+    complete_s: float = -inf
+    """When the latest input was complete without its terminator, which may still come."""
+    to_say: list[str] = field(default_factory=list)
+    """What the operator wants said when nothing else is."""
+    speech: asyncio.Task[None] | None = None
+    """What is being said for the operator while keys are collected."""
+    voices: dict[str, Voice] = field(default_factory=dict)
+    """By agent: those that speak in this call, each with its session."""
 
     def agent(self, name: str) -> Agent:
-        """Give the named agent, or the default one."""
+        """Return the named agent, or the default one."""
         return self.agents[name or self.default_agent]
+
+    def voice(self, name: str) -> Voice:
+        """Return the voice of an agent, which keeps its session for the call."""
+        agent = self.agent(name)
+        if agent.name not in self.voices:
+            call = self.call
+            self.voices[agent.name] = agent.voice.of_call(call.line.facts.call_id, call.group)
+        return self.voices[agent.name]
+
+    def close(self) -> None:
+        """End the sessions of the voices.  Idempotent."""
+        for voice in self.voices.values():
+            voice.close()
 
     def text(self, template: str) -> str:
         """Fill a text's placeholders."""
@@ -50,12 +77,12 @@ async def say(step: Say, scope: StepScope) -> None:
     if step.file is not None:
         await _play(scope.call, _recording(step.file))
     elif step.text is not None:
-        await _speak(scope, scope.agent(step.agent).voice, scope.text(step.text))
+        await _speak(scope, scope.voice(step.agent), scope.text(step.text))
 
 
 async def talk(step: Talk, scope: StepScope) -> Ending:
     """Let an agent talk until it is done."""
-    agent = scope.agent(step.agent)
+    agent = replace(scope.agent(step.agent), voice=scope.voice(step.agent))  # the same session
     scope.call.begin_agent(agent.name, is_recorded=agent.config.record)
     return await Conversation(scope.call, agent).run()
 
@@ -68,67 +95,125 @@ async def collect(step: Collect, scope: StepScope) -> None:
         if len(digits) >= step.min_digits:
             scope.collected[step.into] = digits
             break
-    scope.call.note("collected", into=step.into, count=len(scope.collected[step.into]))
+    scope.call.note(events.KeysCollected(into=step.into, count=len(scope.collected[step.into])))
+
+
+async def say_requests(scope: StepScope, agent: str) -> None:
+    """Speak what the operator has asked for during a step; keys that were typed ahead stay."""
+    while _take_requests(scope):
+        await _speak(scope, scope.voice(agent), scope.to_say.pop(0))
+
+
+def _take_requests(scope: StepScope) -> bool:
+    inbox = scope.call.inbox
+    waiting = [inbox.get_nowait() for _ in range(inbox.qsize())]
+    for event in waiting:
+        if isinstance(event, SayRequest):
+            scope.to_say.append(event.text)
+        else:
+            inbox.put_nowait(event)
+    return bool(scope.to_say)
 
 
 async def transfer(step: Transfer, scope: StepScope) -> Ending | None:
     """Send the caller elsewhere; None when that was refused."""
     if step.announce:
-        await _speak(scope, scope.agent(step.agent).voice, scope.text(step.announce))
+        await _speak(scope, scope.voice(step.agent), scope.text(step.announce))
+    await say_requests(scope, step.agent)
     target = fill_uri(step.target, scope.call.line.facts, scope.collected)
-    scope.call.note("transfer_started", target=target)
-    try:
-        await scope.call.line.transfer(target)
-    except (TransferFailed, OutgoingRefused) as error:
-        log.warning("transfer_failed", target=target, problem=str(error))
-        scope.call.note("transfer_failed", target=target, problem=str(error))
-        return None
-    scope.call.note("transferred", target=target)
-    return Ending("transferred", target)
+    agent = scope.agent(step.agent).config.transfer
+    settings = agent.model_copy(update={"timeout_s": step.timeout_s or agent.timeout_s})
+    end = await scope.call.control.transfer(target, "dialplan", settings)
+    return Ending("transferred", target) if end.error is None else None
 
 
 async def _ask(step: Collect, scope: StepScope, *, is_retry: bool) -> str:
     """One try: prompt until the first key, then keys until there are enough."""
     prompt = scope.call.group.create_task(_prompt(step, scope, is_retry=is_retry))
     try:
-        digits = await _first_key(scope.call, prompt, step.timeout_s)
+        digits = await _first_key(step, scope, prompt)
     finally:
-        prompt.cancel()
-        scope.call.line.outlet.clear()
-        await asyncio.wait([prompt])
-        scope.call.line.outlet.clear()  # what it may have queued while it ended
+        await _cut(prompt, scope.call)
     while digits and digits[-1] != step.terminator and len(digits) < step.digits:
-        key = await _key(scope.call, step.digit_timeout_s)
+        key = await _key(step, scope, step.digit_timeout_s)
         if not key:
             break
         digits += key
-    return digits.removesuffix(step.terminator) if step.terminator else digits
+    if scope.speech is not None:
+        await asyncio.wait([scope.speech])
+    if step.terminator and digits.endswith(step.terminator):
+        return digits.removesuffix(step.terminator)
+    if len(digits) == step.digits:
+        scope.complete_s = asyncio.get_running_loop().time()
+    return digits
 
 
-async def _first_key(call: LiveCall, prompt: asyncio.Task[None], timeout_s: float) -> str:
-    """Wait for a key during the prompt, and so long after it."""
-    waiting = call.group.create_task(_key(call, None))
+async def _cut(prompt: asyncio.Task[None], call: LiveCall) -> None:
+    """End a prompt that is still being said."""
+    if not prompt.done():
+        prompt.cancel()
+        call.line.outlet.clear()
+        await asyncio.wait([prompt])
+        call.line.outlet.clear()  # what it may have queued while it ended
+
+
+async def _first_key(step: Collect, scope: StepScope, prompt: asyncio.Task[None]) -> str:
+    """Wait for a key that does not only end the input before."""
+    key = await _key(step, scope, step.timeout_s, prompt)
+    late_s = asyncio.get_running_loop().time() - scope.complete_s
+    if key == step.terminator and late_s < _STILL_ENDS_S:
+        scope.complete_s = -inf
+        return await _key(step, scope, step.timeout_s, prompt)
+    return key
+
+
+async def _key(
+    step: Collect, scope: StepScope, timeout_s: float, prompt: asyncio.Task[None] | None = None
+) -> str:
+    """Wait for a key; the time limit counts while nothing is said.
+
+    What the operator wants said meanwhile is said at once, or behind the prompt.  Keys do not cut
+    it off.
+    """
+    group = scope.call.group
+    speech = prompt or scope.speech
+    reading = group.create_task(_event(scope))
     try:
-        await asyncio.wait([waiting, prompt], return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.wait([waiting], timeout=timeout_s)
-        return waiting.result() if waiting.done() else ""
-    finally:
-        waiting.cancel()
-
-
-async def _key(call: LiveCall, timeout_s: float | None) -> str:
-    try:
-        async with asyncio.timeout(timeout_s):
-            while True:
-                event = await call.inbox.get()
+        while True:
+            if speech is None:
+                await asyncio.wait([reading], timeout=timeout_s)
+            else:
+                await asyncio.wait([reading, speech], return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                event = reading.result()
                 if isinstance(event, Digit):
-                    call.note("digit", digit=event.digit, method=event.method)
                     return event.digit
-                if isinstance(event, Request):
-                    name = type(event).__name__
-                    log.warning("request_ignored", request=name, reason="the call collects keys")
-    except TimeoutError:
-        return ""
+                scope.to_say.append(event.text)
+                reading = group.create_task(_event(scope))
+            elif speech is None:
+                return ""
+            if speech is None or speech.done():
+                speech = scope.speech = _next_speech(step, scope)
+    finally:
+        reading.cancel()
+
+
+def _next_speech(step: Collect, scope: StepScope) -> asyncio.Task[None] | None:
+    if not scope.to_say:
+        return None
+    voice = scope.voice(step.agent)
+    return scope.call.group.create_task(_speak(scope, voice, scope.to_say.pop(0)))
+
+
+async def _event(scope: StepScope) -> Digit | SayRequest:
+    """Wait for a key, or for what the operator wants said."""
+    while True:
+        event = await scope.call.inbox.get()
+        if isinstance(event, Digit):
+            scope.call.note(events.KeyPressed(digit=event.digit, method=event.method))
+            return event
+        if isinstance(event, SayRequest):
+            return event
 
 
 async def _prompt(step: Collect, scope: StepScope, *, is_retry: bool) -> None:
@@ -136,7 +221,7 @@ async def _prompt(step: Collect, scope: StepScope, *, is_retry: bool) -> None:
     if step.prompt_file is not None and not (is_retry and step.retry_prompt):
         await _play(scope.call, _recording(step.prompt_file))
     elif text:
-        await _speak(scope, scope.agent(step.agent).voice, scope.text(text))
+        await _speak(scope, scope.voice(step.agent), scope.text(text))
 
 
 async def _speak(scope: StepScope, voice: Voice, text: str) -> None:
@@ -145,8 +230,8 @@ async def _speak(scope: StepScope, voice: Voice, text: str) -> None:
             yield piece
 
     call = scope.call
-    figures = TurnFigures(len(call.turns), asyncio.get_running_loop().time(), call.ear.now)
-    call.note("say", text=text)
+    figures = TurnFigures(len(call.turns), asyncio.get_running_loop().time(), call.audio.now)
+    call.note(events.Say(text=text))
     reply = Reply(call, voice, pieces, figures, _nothing)
     reply.release()
     outcome = await reply.run()
@@ -163,13 +248,13 @@ async def _play(call: LiveCall, frames: list[bytes]) -> None:
 
 def _recording(path: Path) -> list[bytes]:
     pcm, rate_hz = read_wav(path)
-    framer = Framer(LINE.frame_bytes)
-    return [*framer.push(resample_once(pcm, rate_hz, LINE.sample_rate_hz)), *framer.flush()]
+    framer = Framer(NARROWBAND.frame_bytes)
+    return [*framer.push(convert_once(pcm, AudioFormat(rate_hz), NARROWBAND)), *framer.flush()]
 
 
 def _count_failure(call: LiveCall, error: ProviderError) -> None:
     log.warning("engine_failed", problem=str(error))
-    call.note("engine_failed", problem=str(error))
+    call.note(events.EngineFailed(problem=str(error)))
     call.metrics.provider_errors.labels(error.provider, error.kind).inc()
 
 

@@ -1,4 +1,4 @@
-"""Addresses: what SDP and Contact offer to whom, and whether audio can find the way back."""
+"""Addresses: what SDP and Contact offer, and whether audio can find the way back."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
+from gateway.config.models import TrunkConfig
 from gateway.doctor.deployment import Deployment
 from gateway.doctor.finding import Finding, fail, ok, warn
 from gateway.doctor.network import address_towards, local_addresses, resolve
+from gateway.sip.srv import locate
 
 ANY = "0.0.0.0"  # noqa: S104 - read, not bound
 _OUTSIDE = "192.0.2.1"
@@ -64,7 +66,7 @@ async def check_addresses(deployment: Deployment) -> AsyncIterator[Finding]:
     sip = deployment.config.sip
     peers = []
     for trunk in deployment.config.trunks:
-        addresses = await resolve(trunk.server.partition(":")[0])
+        addresses = await _addresses(trunk)
         own = address_towards(addresses[0]) if addresses else ""
         peers.append(Peer(trunk.name, trunk.server, addresses, own))
     facts = AddressFacts(
@@ -77,6 +79,14 @@ async def check_addresses(deployment: Deployment) -> AsyncIterator[Finding]:
     )
     for finding in judge_addresses(facts):
         yield finding
+
+
+async def _addresses(trunk: TrunkConfig) -> tuple[str, ...]:
+    try:
+        found = await locate(trunk.server, trunk.transport)
+    except (OSError, ValueError):
+        return ()
+    return tuple(dict.fromkeys(target.host for target in found.targets))
 
 
 def judge_addresses(facts: AddressFacts) -> Iterator[Finding]:
@@ -98,7 +108,7 @@ def _judge_advertised(facts: AddressFacts) -> Finding:
         return warn(
             name,
             "this machine has no route to other networks: SDP can only offer 127.0.0.1",
-            "give it a network, or set sip.public_address",
+            "connect it to a network, or set sip.public_address",
         )
     if _is_loopback(own):
         return ok(name, f"{own}: calls from this machine only")
@@ -157,7 +167,7 @@ def _judge_offer(facts: AddressFacts, peer: Peer, there: str) -> Finding:
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IPv4 address can be reached over the Internet."""
+    """Return whether an IPv4 address can be reached over the Internet."""
     return not any(IPv4Address(address) in network for network in _NOT_PUBLIC)
 
 

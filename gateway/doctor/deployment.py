@@ -1,4 +1,4 @@
-"""What the checks look at: the configuration, and the gateway that runs with it, if one does."""
+"""What the checks look at: the configuration, the running gateway, and what is to run here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ from typing import Any
 
 from gateway.api_keys import own_key
 from gateway.config.models import GatewayConfig, HttpConfig
+from gateway.config.port_assignment import (
+    PortAssignment,
+    automatic_recognizers,
+    decoders_of,
+    port_assignments,
+)
+from gateway.process.deployment import worker_count
+from gateway.setup.engines import helpers_of
+from gateway.telemetry.process import usable_cores
 
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 _TIMEOUT_S = 10.0
@@ -50,7 +59,7 @@ class Deployment:
 
 
 def is_gateway_running(http: HttpConfig) -> bool:
-    """Tell whether a gateway answers at this address."""
+    """Return whether a gateway answers at this address."""
     try:
         reply = http_get(http, "/healthz", with_key=False)
     except OSError:
@@ -68,7 +77,7 @@ def http_get(http: HttpConfig, path: str, *, with_key: bool, host: str = "") -> 
         host: another address than the one it is bound to.
 
     Raises:
-        OSError: nobody answers, or not in HTTP.
+        OSError: there is no answer, or none in HTTP.
     """
     headers: Mapping[str, str] = {}
     if with_key and (key := api_key(http)):
@@ -86,7 +95,7 @@ def http_get(http: HttpConfig, path: str, *, with_key: bool, host: str = "") -> 
 
 
 def api_key(http: HttpConfig) -> str | None:
-    """Give the key to ask with; None = none is needed, or only hashes are known here."""
+    """Return the key to ask with; None = none is needed, or only hashes are known here."""
     return own_key([entry.get_secret_value() for entry in http.api_keys], os.environ)
 
 
@@ -96,3 +105,36 @@ def _json_object(body: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What this host is to run."""
+
+    workers: int
+    slots: int
+    """Calls of all of them."""
+    recognizers: int
+    """Processes; 0 = no agent recognizes here."""
+    assignments: tuple[PortAssignment, ...]
+    """Ports that workers may take: with an edge twice as many as workers."""
+    runs_edge: bool = False
+    """Kamailio is started here."""
+    joins: str = ""
+    """Address of the edge on another host that the workers here belong to."""
+
+
+def plan_of(config: GatewayConfig) -> Plan:
+    """Work it out from the configuration and, where that says auto, this machine."""
+    workers = worker_count(config)
+    edge = config.edge
+    wanted = config.workers.recognizers
+    recognizers = automatic_recognizers(usable_cores(), workers) if wanted == "auto" else wanted
+    return Plan(
+        workers,
+        workers * config.sip.max_calls,
+        len(decoders_of(recognizers)) if helpers_of(config) else 0,
+        port_assignments(config, workers),
+        runs_edge=config.workers.edge == "kamailio" and edge.run and not edge.join,
+        joins=edge.join,
+    )

@@ -7,13 +7,14 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, get_args
 
 import numpy as np
-import soxr
 from pydantic import ValidationError
 
-from gateway.config.engines import KINDS
+from gateway.audio.converter import convert_once
+from gateway.audio.format import NARROWBAND
+from gateway.config.engine_table import EngineTable
 from gateway.config.models import GatewayConfig
 from gateway.doctor.deployment import Deployment
 from gateway.doctor.finding import Finding, fail, ok, skip, warn
@@ -25,7 +26,6 @@ from gateway.errors import (
     ProviderUnavailable,
 )
 from gateway.probe import voices
-from gateway.probe.rtp import SAMPLE_RATE_HZ
 from gateway.providers import registry
 from gateway.providers.contracts import (
     Expect,
@@ -36,10 +36,13 @@ from gateway.providers.contracts import (
     TextToSpeech,
     UserMessage,
 )
+from gateway.providers.kit.speech import speech
 
 LIMIT_S = 30.0
 """For one engine, loading included."""
 SPOKEN = "What time do you open tomorrow morning?"
+Kind = Literal["stt", "llm", "tts"]
+"""What may be slow; voice detectors are tried with the models."""
 TITLES = {"stt": "recognizer", "llm": "language model", "tts": "voice"}
 SLOW_MS = {"stt": 600.0, "llm": 1000.0, "tts": 400.0}
 """Beyond that a caller notices: to the transcript, the first token, the first audio."""
@@ -50,15 +53,15 @@ _SILENT_PEAK = 300
 class Engine:
     """One engine table, and the agents that share it."""
 
-    kind: registry.Kind
-    table: dict[str, Any]
+    kind: Kind
+    table: EngineTable
     agents: tuple[str, ...]
     language: str = "en"
 
     @property
     def name(self) -> str:
-        """How the report calls it."""
-        return f"{TITLES[self.kind]} {self.table.get('provider')} of {', '.join(self.agents)}"
+        """Name in the report."""
+        return f"{TITLES[self.kind]} {self.table.provider} of {', '.join(self.agents)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ async def check_engines(deployment: Deployment) -> AsyncIterator[Finding]:
         except ValidationError as error:
             yield fail(engine.name, f"its settings are wrong: {error.title}", "gateway check")
         except TimeoutError:
-            late = ProviderTimeout(engine.table["provider"], f"nothing within {LIMIT_S:g} s")
+            late = ProviderTimeout(engine.table.provider, f"nothing within {LIMIT_S:g} s")
             yield judge_error(engine, late)
         else:
             yield judge_trial(engine, trial)
@@ -94,8 +97,8 @@ async def check_engines(deployment: Deployment) -> AsyncIterator[Finding]:
 
 def distinct_engines(config: GatewayConfig) -> Iterator[Engine]:
     """Yield each engine table once, however many agents have it.  Pure."""
-    for kind in KINDS:
-        seen: list[tuple[dict[str, Any], str, list[str]]] = []
+    for kind in get_args(Kind):
+        seen: list[tuple[EngineTable, str, list[str]]] = []
         for name, agent in config.agents.items():
             table = getattr(agent, kind)
             known = next((entry for entry in seen if entry[0] == table), None)
@@ -119,7 +122,7 @@ def judge_trial(engine: Engine, trial: Trial) -> Finding:
 
 
 def judge_error(engine: Engine, error: ProviderError) -> Finding:
-    """Say why an engine failed."""
+    """Explain why an engine failed."""
     return fail(engine.name, error.problem, _fix(engine.kind, error))
 
 
@@ -130,8 +133,8 @@ _EMPTY = {
 }
 _SLOW = {
     "stt": "look at the load of this machine: recognition wants a core to itself while it runs",
-    "llm": "take a smaller or nearer model, or keep it loaded on its server",
-    "tts": "take a faster voice, or one on this machine",
+    "llm": "use a smaller or nearer model, or keep it loaded on its server",
+    "tts": "use a faster voice, or one on this machine",
 }
 
 
@@ -140,11 +143,11 @@ _HTTP_FIXES = {
     401: _KEY,
     403: _KEY,
     404: "check model (does the server have it?) and base_url (it mostly ends in /v1)",
-    429: "the server limits you: raise the quota there, or take another",
+    429: "the server limits you: raise the quota there, or use another server",
 }
 
 
-def _fix(kind: registry.Kind, error: ProviderError) -> str:
+def _fix(kind: Kind, error: ProviderError) -> str:
     status = getattr(error.__cause__, "status_code", None)
     if status in _HTTP_FIXES:
         return _HTTP_FIXES[status]
@@ -174,7 +177,7 @@ async def _try(engine: Engine) -> Trial:
 
 
 async def _try_recognizer(recognizer: SpeechToText, language: str) -> Trial:
-    pcm = await _speech(recognizer.input_format.sample_rate_hz)
+    pcm = convert_once(await _speech(), NARROWBAND, recognizer.input_format)
     try:
         await recognizer.warm_up()
         async with recognizer.stream(Expect()) as stream:
@@ -211,24 +214,22 @@ async def _try_voice(voice: TextToSpeech) -> Trial:
     try:
         await voice.warm_up()
         started_s = time.monotonic()
-        async with aclosing(voice.synthesize("Good morning.")) as chunks:  # type: ignore[type-var]
-            async for chunk in chunks:
+        async with aclosing(speech(voice, "Good morning.", NARROWBAND)) as parts:
+            async for part in parts:
                 first_ms = first_ms or (time.monotonic() - started_s) * 1000
-                pcm += chunk
+                pcm += part.pcm
     finally:
         await voice.close()
     samples = np.frombuffer(bytes(pcm), "<i2")
-    seconds = len(samples) / voice.output_format.sample_rate_hz
+    seconds = NARROWBAND.seconds(bytes(pcm))
     is_silent = not len(samples) or int(np.abs(samples.astype(np.int32)).max()) < _SILENT_PEAK
     return Trial(first_ms, f" ({seconds:.1f} s of sound)", is_empty=is_silent)
 
 
-async def _speech(rate_hz: int) -> bytes:
-    """A sentence in another voice than the bot's, s16le; noise-free silence where there is none."""
+async def _speech() -> bytes:
+    """Return a sentence in another voice than the bot's; silence where there is none."""
     try:
         samples = await voices.render(SPOKEN)
     except ProviderUnavailable:
-        samples = np.zeros(SAMPLE_RATE_HZ, np.int16)
-    if rate_hz != SAMPLE_RATE_HZ:
-        samples = np.asarray(soxr.resample(samples, SAMPLE_RATE_HZ, rate_hz), np.int16)
+        samples = np.zeros(NARROWBAND.sample_rate_hz, np.int16)
     return samples.astype("<i2").tobytes()

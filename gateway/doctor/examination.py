@@ -6,18 +6,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
 from gateway.api_keys import KEY_ENV
+from gateway.config.secrets import secrets_of
 from gateway.doctor.addresses import check_addresses
 from gateway.doctor.deployment import Deployment, api_key
 from gateway.doctor.engines import check_engines
 from gateway.doctor.exposure import check_exposure
-from gateway.doctor.finding import Finding, fail, ok, skip, warn
+from gateway.doctor.finding import Finding, counted, fail, ok, skip, warn, without_secrets
 from gateway.doctor.machine import check_machine
 from gateway.doctor.models import check_models
 from gateway.doctor.ports import check_ports
-from gateway.doctor.secrets import secrets_of, without_secrets
 from gateway.doctor.self_call import check_call
-from gateway.doctor.shared_state import check_shared_state
-from gateway.doctor.storage import check_storage
+from gateway.doctor.storage import check_shared_state, check_storage
 from gateway.doctor.trunks import check_trunks
 from gateway.errors import GatewayError
 
@@ -25,10 +24,10 @@ Check = Callable[[Deployment], AsyncIterator[Finding]]
 
 
 async def check_running(deployment: Deployment) -> AsyncIterator[Finding]:
-    """Tell whether a gateway runs, and whether it takes calls."""
+    """Return whether a gateway runs, and whether it takes calls."""
     config, http = deployment.config, deployment.config.http
     source = deployment.config_path or "built in (no gateway.toml here)"
-    agents = f"{len(config.agents)} agents, {len(config.trunks)} trunks"
+    agents = f"{counted(len(config.agents), 'agent')}, {counted(len(config.trunks), 'trunk')}"
     yield ok("configuration", f"{source}: {agents}")
     where = f"http://{http.bind}:{http.port}"
     if not deployment.is_running:
@@ -47,7 +46,7 @@ async def check_running(deployment: Deployment) -> AsyncIterator[Finding]:
     else:
         yield warn(
             "gateway",
-            f"{where} takes no calls: {reply.body.get('reason') or reply.status}",
+            f"{where} accepts no calls: {reply.body.get('reason') or reply.status}",
             "look into its log",
         )
 

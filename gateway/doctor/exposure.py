@@ -1,4 +1,4 @@
-"""Exposure: who can reach the API and the SIP port, and who can read the secrets."""
+"""Exposure: which hosts reach the API and the SIP port, which users can read the secrets."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 from gateway.config.checks import is_loopback
 from gateway.config.models import GatewayConfig
+from gateway.config.secrets import secrets_of
 from gateway.doctor.addresses import ANY
 from gateway.doctor.deployment import Deployment, http_get
-from gateway.doctor.finding import Finding, fail, ok, warn
+from gateway.doctor.finding import Finding, counted, fail, ok, warn
 from gateway.doctor.network import local_addresses
-from gateway.doctor.secrets import secrets_of
 
 _SHORT_KEY = 20
 _WIDE_PREFIX = 8
@@ -23,7 +23,7 @@ _WIDE_PREFIX = 8
 
 @dataclass(frozen=True, slots=True)
 class ExposureFacts:
-    """What is known of who can get in."""
+    """Facts about the hosts that can reach this gateway."""
 
     config: GatewayConfig
     unkeyed_status: int | None = None
@@ -35,7 +35,7 @@ class ExposureFacts:
 
 
 async def check_exposure(deployment: Deployment) -> AsyncIterator[Finding]:
-    """Look at the API, at who may call in, and at the configuration file."""
+    """Look at the API, the permitted callers, and the configuration file."""
     path = deployment.config_path
     facts = ExposureFacts(
         deployment.config,
@@ -50,7 +50,7 @@ async def check_exposure(deployment: Deployment) -> AsyncIterator[Finding]:
 
 
 def judge_exposure(facts: ExposureFacts) -> Iterator[Finding]:
-    """Decide over everything a stranger could try."""
+    """Decide over everything that an untrusted source could try."""
     yield from _judge_api(facts)
     yield _judge_callers(facts.config)
     if (path := facts.config_path) is not None:
@@ -68,7 +68,7 @@ def _judge_api(facts: ExposureFacts) -> Iterator[Finding]:
     if is_loopback(http.bind):
         yield ok("HTTP API", f"{http.bind}:{http.port}, this machine only")
         return
-    keys = [key.get_secret_value() for key in (*http.api_keys, *http.read_keys)]
+    keys = [key.get_secret_value() for key in (*http.api_keys, *http.read_keys, *http.metrics_keys)]
     if not keys:
         yield fail(
             "HTTP API",
@@ -95,26 +95,26 @@ def _judge_api(facts: ExposureFacts) -> Iterator[Finding]:
 def _judge_callers(config: GatewayConfig) -> Finding:
     sip = config.sip
     if is_loopback(sip.bind):
-        return ok("who may call in", "programs on this machine")
+        return ok("permitted callers", "programs on this machine")
     networks = [ip_network(text, strict=False) for text in sip.allow_sources]
     wide = [str(net) for net in networks if net.prefixlen < _WIDE_PREFIX]
     if wide:
         return warn(
-            "who may call in",
-            f"sip.allow_sources has {', '.join(wide)}: anybody on the Internet can take all slots",
+            "permitted callers",
+            f"sip.allow_sources has {', '.join(wide)}: anyone on the Internet can occupy all slots",
             "name the networks of your trunks and phones only; trunk servers are allowed anyway",
         )
     weak = [n for n, p in sip.users.items() if len(p.get_secret_value()) < _SHORT_KEY // 2]
     if weak:
         return warn(
-            "who may call in",
+            "permitted callers",
             f"short digest passwords: {', '.join(weak)}; scanners try millions",
             "make others: openssl rand -base64 18",
         )
-    parts = [f"{len(networks)} networks"] if networks else []
-    parts += [f"{len(sip.users)} digest users"] if sip.users else []
-    parts += [f"{len(config.trunks)} trunks"] if config.trunks else []
-    return ok("who may call in", ", ".join(parts))
+    parts = [counted(len(networks), "network")] if networks else []
+    parts += [counted(len(sip.users), "digest user")] if sip.users else []
+    parts += [counted(len(config.trunks), "trunk")] if config.trunks else []
+    return ok("permitted callers", ", ".join(parts))
 
 
 def _judge_file(facts: ExposureFacts, path: Path) -> Finding:

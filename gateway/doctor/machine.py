@@ -10,19 +10,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.doctor.deployment import Deployment
+from gateway.doctor.deployment import Deployment, plan_of
 from gateway.doctor.finding import Finding, fail, ok, warn
 from gateway.doctor.network import open_sockets
-from gateway.doctor.plan import plan_of
-from gateway.process import machine
+from gateway.telemetry.process import usable_cores
 
 FILES_PER_CALL, FILES_PER_PROCESS = 12, 100
 """Measured: a warm worker has about 60 descriptors, a call opens 9 (RTP, RTCP, records, pipes)."""
 CALLS_PER_CORE = 8
 """Talking calls with recognition here, measured with their callers on the same cores
 (docs/scaling.md); what `workers.count = "auto"` makes room for."""
-WORKER_MB, RECOGNIZER_MB, SUPERVISOR_MB = 210, 193, 160
-"""Resident memory with four calls, measured (README)."""
+WORKER_MB, RECOGNIZER_MB, SUPERVISOR_MB = 310, 193, 160
+"""Resident memory with four calls, measured; 96 of a worker's are the default voice's."""
 _PTIME_S, _TICKS = 0.02, 50
 _LATE_WARN_MS, _LATE_FAIL_MS = 5.0, 20.0
 _STEAL_WARN = 0.03
@@ -69,7 +68,7 @@ def judge_machine(facts: MachineFacts) -> Iterator[Finding]:
         yield warn(
             "CPU of the host",
             f"the hypervisor took {facts.steal:.0%} of the time away (steal)",
-            "take a machine with dedicated cores: audio cannot wait",
+            "use a machine with dedicated cores: audio cannot wait",
         )
     if facts.throttled:
         yield warn(
@@ -121,7 +120,7 @@ def _judge_timers(facts: MachineFacts) -> Finding:
         return ok(name, "not measured")
     worst = late[max(0, round(len(late) * 0.95) - 1)]
     text = f"a wait of 20 ms ends {late[len(late) // 2]:.1f} ms late (p50), {worst:.1f} ms (p95)"
-    fix = "something else uses these cores: stop it, or give the gateway cores of its own"
+    fix = "something else uses these cores: stop it, or reserve cores for the gateway"
     if worst > _LATE_FAIL_MS:
         return fail(name, f"{text}: audio will stutter", fix)
     if worst > _LATE_WARN_MS:
@@ -194,7 +193,7 @@ def steal_between(before: Sequence[int], after: Sequence[int]) -> float:
 
 
 def _cores() -> float:
-    cores = float(machine.cores())
+    cores = float(usable_cores())
     with suppress(OSError, ValueError):
         quota, _, period = Path("/sys/fs/cgroup/cpu.max").read_text().partition(" ")
         if quota != "max":

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 
-import numpy as np
-
-from gateway.audio import echo
+from gateway.audio import echo, tones
+from gateway.audio.format import ANALYSIS
 from gateway.config.models import GatewayConfig
-from gateway.doctor.deployment import Deployment
+from gateway.doctor.deployment import Deployment, plan_of
 from gateway.doctor.finding import Finding, fail, ok, warn
-from gateway.doctor.plan import plan_of
 from gateway.errors import ProviderUnavailable
+from gateway.installing import pip_install
 from gateway.providers import registry
-from gateway.providers.vad import silero
-from gateway.recognizer import smart_turn
 
 _SIP_LIBRARY = "pjsua2-python"
 
@@ -25,14 +22,17 @@ async def check_models(deployment: Deployment) -> AsyncIterator[Finding]:
     """Look for every model and library that this configuration uses."""
     config = deployment.config
     yield _sip_library()
-    yield _silero()
-    if any(agent.stt.get("provider") == "moonshine" for agent in config.agents.values()):
-        yield judge_missing("end of turn by sound (smart-turn)", _smart_turn(), is_needed=False)
+    async for finding in _voice_detectors(config):
+        yield finding
     for kind, provider in _engines(config):
-        hint = registry.load(kind, provider).probe()
-        yield judge_missing(f"{kind} {provider}", hint, is_needed=True)
+        module = registry.load(kind, provider)
+        optional: Mapping[str, str] = getattr(module, "optional_parts", dict)()
+        for name, hint in optional.items():
+            yield judge_missing(name, hint, is_needed=False)
+        yield judge_missing(f"{kind} {provider}", module.probe(), is_needed=True)
     if config.media.echo_cancel:
         yield judge_missing("echo canceller (speexdsp)", echo.probe(), is_needed=False)
+    yield judge_missing("keys as tones (spandsp)", tones.probe(), is_needed=False)
     if plan_of(config).runs_edge:
         missing = "" if shutil.which("kamailio", path=_SYSTEM_PATH) else _KAMAILIO
         yield judge_missing("kamailio", missing, is_needed=True)
@@ -40,7 +40,7 @@ async def check_models(deployment: Deployment) -> AsyncIterator[Finding]:
 
 _SYSTEM_PATH = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
 _KAMAILIO = (
-    "kamailio is not installed: apt-get install kamailio kamailio-outbound-modules"
+    "kamailio is not installed: apt-get install --no-install-recommends kamailio"
     " kamailio-tls-modules"
 )
 
@@ -64,7 +64,7 @@ def _engines(config: GatewayConfig) -> Iterator[tuple[registry.Kind, str]]:
     kinds: tuple[registry.Kind, ...] = ("stt", "tts")  # language models install nothing
     for kind in kinds:
         tables = [getattr(agent, kind) for agent in config.agents.values()]
-        for provider in dict.fromkeys(str(table.get("provider")) for table in tables):
+        for provider in dict.fromkeys(table.provider for table in tables):
             yield kind, provider
 
 
@@ -75,23 +75,20 @@ def _sip_library() -> Finding:
 
         pj.Endpoint.__name__  # noqa: B018
     except ImportError as error:
-        return fail(name, f"it cannot be loaded: {error}", f"pip install {_SIP_LIBRARY}")
+        return fail(name, f"it cannot be loaded: {error}", pip_install(_SIP_LIBRARY))
     return ok(name, f"{_SIP_LIBRARY} {importlib.metadata.version(_SIP_LIBRARY)}")
 
 
-def _silero() -> Finding:
-    name = "voice detector (silero)"
-    try:
-        silence = np.zeros(288, np.float32)
-        probability, _ = silero.SileroModel().run(silence, np.zeros((2, 1, 128), np.float32))
-    except ProviderUnavailable as error:
-        return judge_missing(name, error.problem, is_needed=True)
-    return ok(name, f"loads and runs (silence is speech with {probability:.0%})")
-
-
-def _smart_turn() -> str:
-    try:
-        smart_turn.model_file()
-    except ProviderUnavailable as error:
-        return error.problem
-    return ""
+async def _voice_detectors(config: GatewayConfig) -> AsyncIterator[Finding]:
+    tables = {agent.vad.provider: agent.vad for agent in config.agents.values()}
+    for provider, table in tables.items():
+        name = f"voice detector ({provider})"
+        try:
+            detection = registry.create("vad", table)
+            await detection.warm_up()
+        except ProviderUnavailable as error:
+            yield judge_missing(name, error.problem, is_needed=True)
+            continue
+        chunk, *_ = detection.open().push(bytes(2 * ANALYSIS.frame_bytes))
+        await detection.close()
+        yield ok(name, f"loads and runs (silence is speech with {chunk.probability:.0%})")

@@ -43,11 +43,11 @@ class PortUse:
     port: int
     state: PortState
     owner: str = ""
-    """`name (process 123)` of whoever has it, where that can be seen."""
+    """`name (process 123)` of its owner, where that can be read."""
 
 
 def port_use(protocol: Protocol, address: str, port: int) -> PortUse:
-    """Try to bind a port, and say who has it when it is taken.
+    """Try to bind a port, and name its owner when it is in use.
 
     Raises:
         OSError: it fails for none of the usual reasons.

@@ -1,4 +1,4 @@
-"""Ports: SIP, HTTP and the RTP range, free or taken, and by whom."""
+"""Ports: SIP, HTTP and the RTP range, free or taken, and by which program."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.doctor.deployment import Deployment
+from gateway.doctor.deployment import Deployment, Plan, plan_of
 from gateway.doctor.finding import Finding, fail, ok, skip, warn
 from gateway.doctor.network import PortUse, open_sockets, owners, port_use
-from gateway.doctor.plan import Plan, plan_of
 
 PORTS_PER_CALL = 4
 """RTP and RTCP, twice: those of a call just ended may still be in use."""
@@ -25,11 +24,11 @@ class RtpFacts:
     slots: int
     """Calls of all workers together, those that end while others begin counted too."""
     ephemeral: tuple[int, int] = (0, 0)
-    """Ports that the system hands out to anybody."""
+    """Ports that the system assigns to any program."""
     reserved: tuple[tuple[int, int], ...] = ()
     """Ranges that it leaves alone."""
     taken: tuple[int, ...] = ()
-    """Ports of the range that somebody has."""
+    """Ports of the range that are in use."""
     owners: tuple[str, ...] = ()
 
 
@@ -42,8 +41,8 @@ async def check_ports(deployment: Deployment) -> AsyncIterator[Finding]:
             use = port_use(protocol, sip.bind, sip.port)
             yield judge_port("sip port", use, is_running=is_running)
     if deployment.config.workers.edge != "none":
-        uses = [port_use("udp", sip.bind, seat.sip_port) for seat in plan.seats]
-        yield judge_seats(uses, plan.workers, is_running=is_running)
+        uses = [port_use("udp", sip.bind, assignment.sip_port) for assignment in plan.assignments]
+        yield judge_assignments(uses, plan.workers, is_running=is_running)
     if ":" in http.bind:
         yield skip("http port", "only IPv4 addresses are looked at")
     else:
@@ -54,7 +53,7 @@ async def check_ports(deployment: Deployment) -> AsyncIterator[Finding]:
 
 
 def judge_port(name: str, use: PortUse, *, is_running: bool) -> Finding:
-    """Decide over one port: a running gateway must have it, else nobody may."""
+    """Decide over one port: a running gateway must have it, otherwise it must be free."""
     where = f"{use.protocol.upper()} {use.address}:{use.port}"
     key = "http.port" if name.startswith("http") else "sip.port"
     if use.state == "forbidden":
@@ -88,7 +87,7 @@ def _judge_listening(name: str, where: str, use: PortUse) -> Finding:
     )
 
 
-def judge_seats(uses: Sequence[PortUse], workers: int, *, is_running: bool) -> Finding:
+def judge_assignments(uses: Sequence[PortUse], workers: int, *, is_running: bool) -> Finding:
     """Decide over the ports behind an edge: as many as there are workers must be in use."""
     name, used = "worker ports", [use for use in uses if use.state != "free"]
     span = f"UDP {uses[0].port}-{uses[-1].port}"
@@ -156,7 +155,7 @@ def _rtp_facts(deployment: Deployment, plan: Plan) -> RtpFacts:
     return RtpFacts(
         low,
         high,
-        slots=len(plan.seats) * sip.max_calls,
+        slots=len(plan.assignments) * sip.max_calls,
         ephemeral=_pair((_SYSTEM / "ip_local_port_range").read_text()),
         reserved=parse_ranges((_SYSTEM / "ip_local_reserved_ports").read_text()),
         taken=tuple(sorted({s.port for s in inside})),

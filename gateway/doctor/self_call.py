@@ -14,13 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gateway.child_processes import end_child
 from gateway.config.models import GatewayConfig
-from gateway.doctor.deployment import ANY_ADDRESS, Deployment
+from gateway.doctor.deployment import ANY_ADDRESS, Deployment, plan_of
 from gateway.doctor.finding import Finding, fail, ok, skip, warn
 from gateway.doctor.network import address_towards, resolve
-from gateway.doctor.plan import plan_of
 from gateway.probe.sip_messages import SipSyntaxError, address_of
-from gateway.process.children import end_child
 
 LIMIT_S = 75.0
 _RECORD_S, _POLL_S, _STOP_S = 6.0, 0.25, 10.0
@@ -51,16 +50,16 @@ _LEGS = {
 _FIXES = {
     "endpointing_ms": 'set turn.eagerness = "high" for that agent, if callers may be interrupted',
     "stt_final_ms": "recognition is short of CPU: fewer calls per core, or a faster recognizer",
-    "llm_first_token_ms": "take a faster or nearer language model, or keep it loaded",
+    "llm_first_token_ms": "use a faster or nearer language model, or keep it loaded",
     "llm_first_sentence_ms": "have its instructions ask for short sentences",
-    "tts_first_audio_ms": "take a faster voice",
+    "tts_first_audio_ms": "use a faster voice",
     "playout_start_ms": "this machine is overloaded: look at its load",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whom to call, from where, and as whom."""
+    """The called address, our own, and the caller's name."""
 
     uri: str
     bind: str
@@ -83,7 +82,7 @@ class CallResult:
 
 
 async def check_call(deployment: Deployment) -> AsyncIterator[Finding]:
-    """Call, unless there is nobody to answer or it is not wanted."""
+    """Call, unless no agent can answer or the call is not wanted."""
     name = "test call"
     if not deployment.may_call:
         yield skip(name, "not made (--no-call or --quick)")
@@ -125,7 +124,7 @@ def judge_call(result: CallResult) -> Iterator[Finding]:
 def _refused(result: CallResult, status: int) -> Finding:
     name = "test call"
     said = "; ".join(result.report.get("problems") or []) or result.problem or "no answer"
-    cause = f"{result.target.uri} did not take it: {said}"
+    cause = f"{result.target.uri} did not accept the call: {said}"
     if status in {401, 403} and result.target.is_direct:
         return skip(
             name,
@@ -135,7 +134,7 @@ def _refused(result: CallResult, status: int) -> Finding:
     fixes = {
         401: "the trunk wants other credentials for calls",
         403: "the trunk refuses this caller: is the account allowed to call that number?",
-        404: "no dialplan rule takes that number: gateway route-test --to NUMBER --from doctor",
+        404: "no dialplan rule matches that number: gateway route-test --to NUMBER --from doctor",
         486: "all slots are taken: try again later, or raise workers.count",
         488: "no common codec: compare sip.codecs with what the trunk allows",
         503: "all slots are taken, or the gateway is draining: try again later",
@@ -214,7 +213,7 @@ async def _target(deployment: Deployment) -> Target | None:
     config = deployment.config
     if deployment.call_to:
         return await _outside_target(config, deployment.call_to)
-    if edge := plan_of(config).joins:  # nobody but the edge may call our workers
+    if edge := plan_of(config).joins:  # only the edge may call our workers
         return await _outside_target(config, f"sip:doctor@{edge}")
     host = ANY_ADDRESS.get(config.sip.bind, config.sip.bind)
     user = f"doctor-{os.getpid()}"

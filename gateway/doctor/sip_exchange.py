@@ -27,7 +27,7 @@ _LENGTH = re.compile(rb"^(?:content-length|l)\s*:\s*(\d+)", re.IGNORECASE | re.M
 
 @dataclass(frozen=True, slots=True)
 class SipPeer:
-    """Whom to ask, and as whom."""
+    """The address to ask, and the user to ask as."""
 
     host: str
     port: int

@@ -1,4 +1,4 @@
-"""Where records go: can they be written, how fast, and for how long is there room."""
+"""Storage: where records go, on this disk and shared with other hosts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.doctor.deployment import Deployment
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.doctor.deployment import Deployment, plan_of
 from gateway.doctor.finding import Finding, fail, ok, warn
-from gateway.doctor.plan import plan_of
+from gateway.errors import ConfigError, StoreTrouble
+from gateway.records.object_store import BundleStore
 
 BYTES_PER_CALL_S = 33_000
 """Stereo WAV of 16 bit at 8 kHz is 32,000; events and turns are the rest."""
@@ -39,7 +43,7 @@ class StorageFacts:
 
     @property
     def hours(self) -> float:
-        """How long all slots can talk until it is full."""
+        """Hours of talk on all slots until the disk is full."""
         rate = BYTES_PER_CALL_S if self.keeps_audio else BYTES_PER_CALL_S_TEXT
         return self.free_bytes / (rate * self.slots) / 3600
 
@@ -58,7 +62,7 @@ def judge_storage(facts: StorageFacts) -> Iterator[Finding]:
         yield fail(
             "records directory",
             f"{facts.directory} cannot be written: {facts.error}",
-            f"make it and give it to the gateway's user: install -d -o USER {facts.directory};"
+            f"create it with the gateway's user as owner: install -d -o USER {facts.directory};"
             " under systemd, name it in ReadWritePaths=",
         )
         return
@@ -69,7 +73,7 @@ def judge_storage(facts: StorageFacts) -> Iterator[Finding]:
             "a slow disk or network folder delays the end of calls: use a local disk",
         )
     else:
-        yield ok("records directory", f"{facts.directory} takes 1 MB in {facts.write_ms:.0f} ms")
+        yield ok("records directory", f"{facts.directory} stores 1 MB in {facts.write_ms:.0f} ms")
     free = f"{facts.free_bytes / 1e9:.1f} GB free"
     if facts.free_bytes < _LOWEST_BYTES or facts.free_files < 1000:
         yield fail(
@@ -113,3 +117,54 @@ def _write(folder: Path) -> float:
         file.flush()
         os.fsync(file.fileno())
         return (time.monotonic() - started_s) * 1000
+
+
+_CONNECT_TIMEOUT_S = 5
+_NO_CALL = "20000101-000000-00000000"
+
+
+async def check_shared_state(deployment: Deployment) -> AsyncIterator[Finding]:
+    """Log in to the database and to the store, where there are any; nothing is written."""
+    records = deployment.config.records
+    if url := records.database.get_secret_value():
+        yield _database(url)
+    if records.store:
+        yield await _store(records.store)
+
+
+def _database(url: str) -> Finding:
+    name = "records database"
+    parsed = make_url(url).set(drivername="postgresql+psycopg")
+    where = f"{parsed.host}:{parsed.port or 5432}/{parsed.database}"
+    engine = create_engine(parsed, connect_args={"connect_timeout": _CONNECT_TIMEOUT_S})
+    started_s = time.monotonic()
+    try:
+        with engine.connect() as db:
+            db.execute(text("SELECT 1"))
+    except (SQLAlchemyError, OSError) as error:
+        why = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
+        return fail(
+            name,
+            f"{where} cannot be used: {why}",
+            "is it running, does its firewall and pg_hba.conf let this host in, are user, password"
+            " and database right? Calls go on meanwhile; they are entered later",
+        )
+    finally:
+        engine.dispose()
+    return ok(name, f"{where} answers after {(time.monotonic() - started_s) * 1000:.0f} ms")
+
+
+async def _store(url: str) -> Finding:
+    name = "records store"
+    where = url.partition("?")[0]
+    started_s = time.monotonic()
+    try:
+        await BundleStore(url).has(_NO_CALL, "call.json")
+    except (StoreTrouble, ConfigError) as error:
+        return fail(
+            name,
+            f"{where} cannot be used: {error}",
+            "check endpoint and bucket, and AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the"
+            " gateway's environment; bundles stay in records.directory meanwhile",
+        )
+    return ok(name, f"{where} answers after {(time.monotonic() - started_s) * 1000:.0f} ms")

@@ -10,10 +10,11 @@ from typing import Any
 from gateway.config.models import TrunkConfig
 from gateway.doctor.deployment import Deployment
 from gateway.doctor.finding import Finding, fail, ok, skip, warn
-from gateway.doctor.network import resolve
 from gateway.doctor.sip_exchange import TIMEOUT_S, SipPeer, bindings, options
 from gateway.probe import sdp
 from gateway.probe.sip_messages import Credentials, Message, SipSyntaxError
+from gateway.sip.parties import called_from_words
+from gateway.sip.srv import locate
 
 _SLOW_MS = 300.0
 _ACCOUNT = "check the trunk's user, auth_user and password; the provider's web page shows them"
@@ -36,6 +37,7 @@ async def check_trunks(deployment: Deployment) -> AsyncIterator[Finding]:
         return
     known = _known_states(deployment) if deployment.is_running else {}
     for trunk in trunks:
+        yield ok(f"called numbers of {trunk.name}", f"by {called_from_words(trunk)}")
         peer = await _peer(trunk)
         if peer is None:
             continue  # said by the check of addresses
@@ -51,7 +53,7 @@ async def check_trunks(deployment: Deployment) -> AsyncIterator[Finding]:
 
 
 def judge_options(trunk: TrunkConfig, answer: Answer, codecs: Sequence[str]) -> Iterator[Finding]:
-    """Decide over the answer to OPTIONS: any answer proves that somebody is there."""
+    """Decide over the answer to OPTIONS: any answer proves that a server is there."""
     name = f"trunk {trunk.name}"
     if answer.message is None:
         yield fail(
@@ -116,7 +118,7 @@ def judge_state(trunk: TrunkConfig, state: dict[str, Any]) -> Finding:
 
 
 def judge_registration(trunk: TrunkConfig, status: int, reason: str) -> Finding:
-    """Say why a registrar refuses."""
+    """Explain why a registrar refuses."""
     said = f"{trunk.server} says {status} {reason}".rstrip()
     cause, fix = _refusal(status)
     return fail(f"registration at {trunk.name}", f"{cause} ({said})", fix)
@@ -124,10 +126,10 @@ def judge_registration(trunk: TrunkConfig, status: int, reason: str) -> Finding:
 
 _REFUSALS = {
     404: ("the account is unknown there", "check the trunk's user; some want a number"),
-    405: ("that server registers nobody", "set register = false, if calls come by address"),
+    405: ("that server accepts no registrations", "set register = false, if calls come by address"),
     408: ("no answer", "check server, port, transport and firewall"),
     423: ("the interval is too short", "raise the trunk's expires_s"),
-    501: ("that server registers nobody", "set register = false, if calls come by address"),
+    501: ("that server accepts no registrations", "set register = false, if calls come by address"),
 } | dict.fromkeys((401, 403, 407), ("user or password are refused", _ACCOUNT))
 
 
@@ -148,15 +150,16 @@ def _known_states(deployment: Deployment) -> dict[str, dict[str, Any]]:
 
 
 async def _peer(trunk: TrunkConfig) -> SipPeer | None:
-    host, _, port = trunk.server.partition(":")
-    addresses = await resolve(host)
-    if not addresses:
+    host = trunk.server.partition(":")[0]
+    try:
+        target = (await locate(trunk.server, trunk.transport)).targets[0]
+    except (OSError, ValueError):
         return None
     login = Credentials(trunk.auth_user or trunk.user, trunk.password.get_secret_value())
     return SipPeer(
         host,
-        int(port or (5061 if trunk.transport == "tls" else 5060)),
-        addresses[0],
+        target.port,
+        target.host,
         trunk.transport,
         trunk.user,
         login if trunk.user else None,

@@ -73,5 +73,5 @@ class Control:
 
 
 def is_short_enough(folder: Path) -> bool:
-    """Tell whether a socket's path in this folder fits the system's limit."""
+    """Return whether a socket's path in this folder fits the system's limit."""
     return len(str(folder / "reply-99.sock").encode()) <= _PATH_LENGTH

@@ -13,22 +13,26 @@ import structlog
 from gateway.config.models import GatewayConfig
 from gateway.edge import folder as files
 from gateway.edge.control import Control
+from gateway.edge.host_facts import host_facts
 from gateway.edge.listing import Lost, calls, destinations, started
 from gateway.edge.program import check_files, keep_running
 from gateway.edge.render import (
     ACCOUNTS,
     CONTROL,
     RESTART_FOR,
+    SERVERS,
     SOURCES,
+    TRUNKS,
     USERS,
     render,
+    servers_table,
     sources_list,
+    trunks_table,
 )
-from gateway.edge.surroundings import surroundings
 from gateway.edge.targets import SET, Target, changes, gone, remote_targets
 from gateway.edge.trunks import EdgeTrunks
 from gateway.errors import EdgeError
-from gateway.process.messages import TrunkStatus
+from gateway.sip.trunk_status import TrunkStatus
 
 log = structlog.get_logger(__name__)
 
@@ -36,9 +40,13 @@ _LOOK_S, _LOOK_SOON_S = 1.0, 0.1
 _SETTLE_S = 0.1
 """Between two changes of the list: Kamailio frees the list before last at each."""
 
+_UNREGISTER_S = 3.0
+"""More than a registrar takes to challenge and to answer."""
 _READ_AGAIN: Mapping[str, tuple[str, ...]] = {
     SOURCES: ("permissions.addressReload",),
     USERS: ("htable.reload", "users"),
+    TRUNKS: ("htable.reload", "trunks"),
+    SERVERS: ("htable.reload", "servers"),
     ACCOUNTS: ("uac.reg_reload",),
 }
 """File -> call that has the running Kamailio read it again."""
@@ -108,8 +116,17 @@ class Edge:
 
     # --- what the supervisor says and asks ---
 
+    def key(self) -> str:
+        """Return the key that the workers of this host know its word by.
+
+        Raises:
+            EdgeError: the folder that it is kept in cannot be made.
+        """
+        files.prepare(self._folder)
+        return files.mask_key(self._folder)
+
     async def show_workers(self, workers: Iterable[Target]) -> None:
-        """Take over the workers of this host; never raises."""
+        """Apply the workers of this host; never raises."""
         self._local = tuple(workers)
         try:
             await self._apply()
@@ -118,7 +135,7 @@ class Edge:
             self.is_up.clear()  # then it is told everything again
 
     async def reconfigure(self, config: GatewayConfig) -> None:
-        """Take over a changed configuration; calls in progress go on.
+        """Apply a changed configuration; calls in progress go on.
 
         Raises:
             EdgeError: Kamailio refuses the new files; nothing has changed.
@@ -145,8 +162,21 @@ class Edge:
         await self._have_read(changed - {ACCOUNTS})
         await self._trunks.change(old, config)
 
+    async def unregister(self) -> None:
+        """Have trunks send no more calls here; never raises.
+
+        Else they would ring a gateway that is no more until the registration expires.
+        """
+        try:
+            async with asyncio.timeout(_UNREGISTER_S):
+                await self._trunks.unregister(self._config)
+        except TimeoutError:
+            log.warning("edge_still_registered", problem=f"no answer in {_UNREGISTER_S:g} s")
+        except EdgeError as error:
+            log.warning("edge_still_registered", problem=str(error))
+
     def trunks(self) -> Sequence[TrunkStatus]:
-        """Give the state of every trunk."""
+        """Return the state of every trunk."""
         return self._trunks.states(self._config)
 
     # --- the running Kamailio ---
@@ -178,6 +208,7 @@ class Edge:
                 await self._remove_all()
             await self._have_read(self._unread)
             self._unread = set()
+            await self._trunks.register_again(self._config)
             self._lost.forget()
             self._up_since = since
             self.is_up.set()
@@ -215,12 +246,12 @@ class Edge:
             seen = destinations(await self._control.call("dispatcher.list"))
             remote = {target.address for target in self._remote}
             now_s = asyncio.get_running_loop().time()
-            lost = self._lost.look([s for s in seen if s.address in remote], now_s)
+            lost = self._lost.observe([s for s in seen if s.address in remote], now_s)
         if lost:
             log.warning("edge_lost_workers", workers=lost)
             self._remote = tuple(t.reborn() if t.address in lost else t for t in self._remote)
             await self._apply()
-        await self._trunks.look(self._config)
+        await self._trunks.refresh(self._config)
 
     async def _apply(self) -> None:
         """Bring files and the running Kamailio up to date; end the calls of dead workers."""
@@ -239,7 +270,7 @@ class Edge:
             await self._end_calls(address)
 
     async def _end_calls(self, address: str) -> None:
-        """Send BYE to whoever talks to a worker that is no more."""
+        """Send BYE to the peers of a worker that has ended."""
         found = calls(await self._control.call("dlg.profile_list", "worker", address))
         for call in found:
             with suppress(EdgeError):  # over in the meantime
@@ -250,7 +281,7 @@ class Edge:
     # --- files ---
 
     def _ask_for_restart(self, changed: Collection[str]) -> None:
-        """Tell whoever runs Kamailio that it has to read its files anew."""
+        """Log that a Kamailio run by others must read its files again."""
         if needed := sorted(set(changed) & set(RESTART_FOR)):
             log.warning("edge_needs_restart", folder=str(self._folder), changed=needed)
 
@@ -262,7 +293,8 @@ class Edge:
         return files.write(self._folder, self._files(self._folder))
 
     def _files(self, folder: Path) -> Mapping[str, str]:
-        around = surroundings(folder, self._trunks.addresses, files.mask_key(self._folder))
+        trunks, key = self._trunks, files.mask_key(self._folder)
+        around = host_facts(folder, trunks.addresses, trunks.servers, key)
         return render(self._config, self._targets, around)
 
     async def _check_beside(self) -> None:
@@ -276,7 +308,12 @@ class Edge:
         while True:
             await asyncio.sleep(again_s)
             again_s = await self._trunks.look_up(self._config)
-            text = sources_list(self._config, self._trunks.addresses)
-            if files.write(self._folder, {SOURCES: text}):
-                with suppress(EdgeError):  # it reads the file when it starts
-                    await self._control.call("permissions.addressReload")
+            found = self._trunks.addresses
+            texts = {
+                SOURCES: sources_list(self._config, found),
+                TRUNKS: trunks_table(self._config, found),
+                SERVERS: servers_table(self._config, self._trunks.servers),
+            }
+            changed = files.write(self._folder, texts)
+            with suppress(EdgeError):  # it reads the files when it starts
+                await self._have_read(changed)

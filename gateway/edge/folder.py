@@ -1,4 +1,4 @@
-"""The folder of rendered files: nobody else may read it, no file is there in part."""
+"""The folder of rendered files: readable by its owner only, and no file is ever incomplete."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def prepare(folder: Path) -> None:
 
 
 def mask_key(folder: Path) -> str:
-    """Give the key that hides addresses: the folder's own, made when there is none."""
+    """Return the key that hides addresses: the folder's own, made when there is none."""
     path = folder / _KEY
     if not path.exists():
         write(folder, {_KEY: secrets.token_hex(16)})

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from gateway.edge.targets import SET
 from gateway.errors import EdgeError
-from gateway.process.messages import TrunkStatus
+from gateway.sip.trunk_status import TrunkStatus
 
 # Flags of a registration (documentation of the uac module, uac.reg_info).
 _ONGOING, _ONLINE, _AUTH_SENT = 2, 4, 8
@@ -151,6 +151,18 @@ def trunk_status(name: str, result: object) -> TrunkStatus:
     return TrunkStatus(name=name, state=state, expires_s=expires_s)
 
 
+def is_taken_back(result: object) -> bool:
+    """Return, from the result of `uac.reg_info`, whether an account was unregistered on purpose.
+
+    Raises:
+        EdgeError: another version of Kamailio than this code knows.
+    """
+    try:
+        return not _Registration.model_validate(result).expires
+    except ValidationError:
+        raise EdgeError("uac.reg_info cannot be read") from None
+
+
 class Lost:
     """Notices workers that answered once and have not for some time."""
 
@@ -159,8 +171,8 @@ class Lost:
         self._silent_since_s: dict[str, float | None] = {}
         """None: it answers."""
 
-    def look(self, seen: Sequence[Seen], now_s: float) -> list[str]:
-        """Give the addresses of those that are lost now; each once, until it answers again."""
+    def observe(self, seen: Sequence[Seen], now_s: float) -> list[str]:
+        """Return the addresses of those that are lost now; each once, until it answers again."""
         lost = []
         for worker in seen:
             if worker.answers:
@@ -177,5 +189,5 @@ class Lost:
         return lost
 
     def forget(self) -> None:
-        """Start anew: nobody has been seen yet."""
+        """Forget all that was observed."""
         self._silent_since_s.clear()

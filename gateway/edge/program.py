@@ -8,15 +8,17 @@ import re
 import shutil
 import signal
 import socket
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
 
+from gateway.allowance import LogLimiter
+from gateway.child_processes import end_child
 from gateway.edge.render import MAIN
 from gateway.errors import EdgeError
-from gateway.process.children import end_child
 
 log = structlog.get_logger(__name__)
 
@@ -28,9 +30,14 @@ _MOST_FAULTS = 4
 """What it says after the first is of little help."""
 _RESTART_MIN_S, _RESTART_MAX_S = 0.5, 15.0
 _HEALTHY_S = 30.0
-"""One that lived so long was well: the next start is tried at once again."""
+"""Lifetime in seconds after which the next start is tried at once."""
 _LINE = re.compile(r"^\s*\d+\(\d+\)\s+(\w+):\s*(.*)$")
 """`12(3456) ERROR: <text>`"""
+_PLACE = re.compile(r"\[[\w/.]+\.c:\d+\]")
+_PLACES = 64
+_LONGEST_TEXT = 500
+_LONGEST_LINE = 2**20
+"""It quotes messages, which have up to 64 KB."""
 _LEVELS = {"BUG": "error", "CRITICAL": "error", "ALERT": "error", "ERROR": "error",
            "WARNING": "warning", "NOTICE": "info", "INFO": "info"}  # fmt: skip
 _HARMLESS = re.compile(
@@ -42,7 +49,7 @@ _HARMLESS = re.compile(
 
 
 def find_kamailio() -> str:
-    """Give the path of the program.
+    """Return the path of the program.
 
     Raises:
         EdgeError: it is not installed; says how to.
@@ -95,8 +102,8 @@ async def keep_running(
 
     Args:
         folder: of its files.
-        restart: somebody wants it to read them anew.
-        is_up: set by whoever sees it answer; cleared here when it ends.
+        restart: set when it has to read its files again.
+        is_up: set by its observer when it answers; cleared here when it ends.
         was_up: set with it and never cleared.
 
     Raises:
@@ -120,7 +127,7 @@ async def keep_running(
 
 
 async def _run_once(folder: Path, restart: asyncio.Event) -> tuple[int | None, bool]:
-    """Run Kamailio to its end; tells its exit code, and whether that end was wanted."""
+    """Run Kamailio to its end; return its exit code, and whether that end was wanted."""
     restart.clear()
     async with _running(folder) as process, asyncio.TaskGroup() as group:
         end = group.create_task(process.wait())
@@ -143,7 +150,7 @@ async def _running(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run Kamailio as long as the context lasts; its log becomes ours."""
     # Not a pipe of asyncio's: wait() would wait for the processes that outlive a killed parent.
     ours, theirs = socket.socketpair()
-    said, closing = await asyncio.open_connection(sock=ours)
+    said, closing = await asyncio.open_connection(sock=ours, limit=_LONGEST_LINE)
     try:
         process = await asyncio.create_subprocess_exec(
             *_tied_to_us(), *_command(folder), "-DD", "-E",
@@ -179,7 +186,7 @@ def _tied_to_us() -> list[str]:
 
 
 def _command(folder: Path) -> list[str]:
-    """Give its command line; nothing secret is in it."""
+    """Return its command line; nothing secret is in it."""
     return [
         find_kamailio(), "-f", str(folder / MAIN), "-Y", str(folder), "-w", str(folder),
         "-P", str(folder / "kamailio.pid"), "-m", str(_SHARED_MB), "-M", str(_PRIVATE_MB),
@@ -187,6 +194,9 @@ def _command(folder: Path) -> list[str]:
 
 
 async def _pass_on(stream: asyncio.StreamReader) -> None:
+    """Log its output, with a limit on each kind of line that untrusted senders can cause."""
+    limiter = LogLimiter()
+    now_s = asyncio.get_running_loop().time
     while raw := await stream.readline():
         match = _LINE.match(raw.decode(errors="replace").rstrip())
         if match is None:
@@ -194,5 +204,14 @@ async def _pass_on(stream: asyncio.StreamReader) -> None:
         level, text = match.groups()
         if _HARMLESS.search(text):
             log.debug("edge_says", text=text)
-        else:
-            getattr(log, _LEVELS.get(level, "debug"))("edge_says", text=text)
+            continue
+        kind = kind_of(level, text)
+        if limiter.passes(kind, now_s()):
+            say = getattr(log, _LEVELS.get(level, "debug"))
+            say("edge_says", text=text[:_LONGEST_TEXT], not_logged=limiter.held_back(kind))
+
+
+def kind_of(level: str, text: str) -> str:
+    """Sort what it says by where in its source it does; the number of kinds is bounded."""
+    place = _PLACE.search(text)
+    return f"{level[:10]} {zlib.crc32(place[0].encode()) % _PLACES if place else ''}"

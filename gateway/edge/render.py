@@ -4,27 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.config.models import GatewayConfig, TrunkConfig
-from gateway.edge import dbtext
 from gateway.edge.targets import Target, workers_list
-from gateway.sip.edge_peer import local_signalling_address
+from gateway.sip.edge_peer import local_signalling_address, word_key
+from gateway.sip.names import is_address
+from gateway.sip.untrusted import DIALOG_REQUESTS_PER_S
+
+_ESCAPES = str.maketrans({"\\": "\\\\", ":": "\\:", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+
+
+def db_table(columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
+    """Write a table.
+
+    Args:
+        columns: such as `key_name(string)`.
+        rows: one value per column.
+    """
+    lines = [" ".join(columns)]
+    lines += [":".join(str(value).translate(_ESCAPES) for value in row) for row in rows]
+    return "\n".join(lines) + "\n"
+
 
 MAIN, SETTINGS, TLS = "kamailio.cfg", "settings.cfg", "tls.cfg"
 WORKERS, SOURCES = "workers.list", "sources.list"
-USERS, ACCOUNTS = "db/users", "db/uacreg"
+USERS, TRUNKS, SERVERS, ACCOUNTS = "db/users", "db/trunks", "db/servers", "db/uacreg"
 CONTROL = "control.sock"
 RESTART_FOR = (MAIN, SETTINGS, TLS)
 """A change of the others is taken over by the running Kamailio."""
 _ANYWHERE = "0.0.0.0"  # noqa: S104 (the operator's choice, compared here only)
-_FRIENDS, _TRUNKS = 1, 2
+_FRIENDS, _TRUNKS, _EVERYBODY = 1, 2, 3
 """Groups in `sources.list`."""
 _RETRY_S = 15
 """Kamailio tries failed registrations again at a fixed pace."""
-_TRIES_PER_S = 2
 _SCANNERS = (
     "friendly-scanner", "sipvicious", "sipsak", "sipcli", "sip-scan", "sundayddr", "pplsip",
     "vaxsip", "iwar", "siparmyknife", "smap",
@@ -32,8 +47,12 @@ _SCANNERS = (
 """Parts of User-Agent that no telephone sends."""
 
 
+Servers = Mapping[str, Sequence[tuple[str, int]]]
+"""Trunk -> IP address and port of each of its servers, in the order to try them."""
+
+
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class HostFacts:
     """What the configuration does not say."""
 
     folder: Path
@@ -41,16 +60,15 @@ class Surroundings:
     own_addresses: Sequence[str]
     """IPv4 addresses of this machine."""
     trunk_addresses: Mapping[str, Sequence[str]]
-    """Trunk -> addresses of its server, as looked up."""
+    """Trunk -> addresses that its calls come from."""
+    trunk_servers: Servers
     mask_key: str
     """Hides the workers' addresses; the same key reads what it has hidden."""
     template: str
     """Text of `kamailio.cfg`."""
 
 
-def render(
-    config: GatewayConfig, targets: Sequence[Target], around: Surroundings
-) -> dict[str, str]:
+def render(config: GatewayConfig, targets: Sequence[Target], around: HostFacts) -> dict[str, str]:
     """Write every file: name below the folder -> text.  They hold secrets."""
     files = {
         MAIN: around.template,
@@ -58,6 +76,8 @@ def render(
         WORKERS: workers_list(targets),
         SOURCES: sources_list(config, around.trunk_addresses),
         USERS: _users(config),
+        TRUNKS: trunks_table(config, around.trunk_addresses),
+        SERVERS: servers_table(config, around.trunk_servers),
         ACCOUNTS: _accounts(config, around),
         "db/version": _versions(),
     }
@@ -67,7 +87,7 @@ def render(
 
 
 def sources_list(config: GatewayConfig, trunk_addresses: Mapping[str, Sequence[str]]) -> str:
-    """Write `sources.list`: who may call without a password."""
+    """Write `sources.list`: the addresses that may call without a password."""
     sip = config.sip
     networks = list(sip.allow_sources)
     if not networks and ipaddress.ip_address(sip.bind).is_loopback and not sip.users:
@@ -75,9 +95,15 @@ def sources_list(config: GatewayConfig, trunk_addresses: Mapping[str, Sequence[s
     lines = []
     for text in networks:
         network = ipaddress.ip_network(text, strict=False)
-        lines.append(f"{_FRIENDS} {network.network_address} {network.prefixlen}")
+        if network.prefixlen:
+            lines.append(f"{_FRIENDS} {network.network_address} {network.prefixlen}")
+        else:  # Kamailio reads a mask of no bits as no address
+            lines += [f"{_EVERYBODY} 0.0.0.0 1", f"{_EVERYBODY} 128.0.0.0 1"]
+    first: dict[str, str] = {}  # of several trunks at one address the first one is meant, as ever
     for trunk in config.trunks:
-        lines += [f"{_TRUNKS} {a} 32 0 {trunk.name}" for a in trunk_addresses.get(trunk.name, ())]
+        for address in trunk_addresses.get(trunk.name, ()):
+            first.setdefault(address, trunk.name)
+    lines += [f"{_TRUNKS} {address} 32 0 {name}" for address, name in first.items()]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -87,7 +113,7 @@ def registering(config: GatewayConfig) -> list[TrunkConfig]:
 
 
 def contact_address(config: GatewayConfig, own_addresses: Sequence[str]) -> str:
-    """Where trunks reach the edge: `host:port`."""
+    """Return where trunks reach the edge: `host:port`."""
     sip = config.sip
     return f"{sip.public_address or _own(sip.bind, own_addresses)}:{sip.port}"
 
@@ -96,7 +122,7 @@ def _own(bind: str, own_addresses: Sequence[str]) -> str:
     return bind if bind != _ANYWHERE else next(iter(own_addresses), "127.0.0.1")
 
 
-def _settings(config: GatewayConfig, around: Surroundings) -> Iterator[str]:
+def _settings(config: GatewayConfig, around: HostFacts) -> Iterator[str]:
     sip, edge = config.sip, config.edge
     yield "# Rendered from gateway.toml: changes made here are lost."
     if sip.users:
@@ -108,9 +134,13 @@ def _settings(config: GatewayConfig, around: Surroundings) -> Iterator[str]:
     texts = {
         "EDGE_DIR": around.folder,
         "MASK_KEY": around.mask_key,
+        "WORD_KEY": word_key(config, around.mask_key),
+        "NONCE_SECRET": _derived(around.mask_key, "nonce"),
+        "UNKNOWN_USERS_HA1": _derived(around.mask_key, "nobody")[:32],
         "CONTACT": contact_address(config, around.own_addresses),
         "SCANNERS": "|".join(_SCANNERS),
         "BAN_S": edge.ban_s,
+        "QUEUE_KEPT_S": edge.queue_s + 60,
         "RETRY_AFTER": sip.retry_after_s,
     }
     yield from (f'#!substdef "!{name}!{value}!g"' for name, value in texts.items())
@@ -120,9 +150,10 @@ def _settings(config: GatewayConfig, around: Surroundings) -> Iterator[str]:
         "FIRST_ANSWER_MS": edge.first_answer_ms,
         "ANSWER_MS": round(sip.ring_timeout_s * 1000) + 5000,
         "CALLS_PER_S": edge.calls_per_s,
-        "STRANGER_REQUESTS_PER_2S": 2 * edge.stranger_requests_per_s,
-        "STRANGERS_PER_S": edge.strangers_requests_per_s,
-        "QUEUE_TRIES": edge.queue_s * _TRIES_PER_S,
+        "UNTRUSTED_REQUESTS_PER_2S": 2 * edge.untrusted_requests_per_s,
+        "DIALOG_REQUESTS_PER_S": DIALOG_REQUESTS_PER_S,
+        "ALL_UNTRUSTED_PER_S": edge.all_untrusted_requests_per_s,
+        "QUEUE_S": edge.queue_s,
         "QUEUE_LENGTH": edge.queue_length,
         "RETRY_S": _RETRY_S,
     }
@@ -158,6 +189,10 @@ def _listen(config: GatewayConfig, own_addresses: Sequence[str]) -> Iterator[str
         yield f"listen=udp:{inside}:{sip.port}"
 
 
+def _derived(key: str, purpose: str) -> str:
+    return hashlib.sha256(f"{key} {purpose}".encode()).hexdigest()
+
+
 def _dials_tls(config: GatewayConfig) -> bool:
     return any(trunk.transport == "tls" for trunk in config.trunks)
 
@@ -167,7 +202,7 @@ def _tls(config: GatewayConfig) -> str:
     lines = ["[server:default]", "method = TLSv1.2+", "verify_certificate = no"]
     if edge.tls_certificate:
         lines += [f"certificate = {edge.tls_certificate}", f"private_key = {edge.tls_key}"]
-    else:  # else it would not start without its own cert.pem; now it refuses who comes by TLS
+    else:  # else it would not start without its own cert.pem; now it refuses connections by TLS
         lines += ['certificate = ""', 'private_key = ""']
     if _dials_tls(config):
         # A list of all authorities is loaded into each process; of a folder, what is needed.
@@ -177,21 +212,54 @@ def _tls(config: GatewayConfig) -> str:
     return "\n".join(lines) + "\n"
 
 
+def trunks_table(config: GatewayConfig, trunk_addresses: Mapping[str, Sequence[str]]) -> str:
+    """Write which trunk's server is at which address: `NAME@ADDRESS`."""
+    return _hash_table(
+        {
+            f"{trunk.name}@{address}": trunk.name
+            for trunk in config.trunks
+            for address in trunk_addresses.get(trunk.name, ())
+        }
+    )
+
+
+def servers_table(config: GatewayConfig, servers: Servers) -> str:
+    """Write where a trunk's name leads: `HOST:PORT/TRANSPORT` as URIs have it -> `N|SERVER|...`.
+
+    Kamailio would look the name up by itself, and try the first server alone.
+    """
+    table = {}
+    for trunk in config.trunks:
+        host, _, port = trunk.server.lower().partition(":")
+        transport = "" if trunk.transport == "udp" else trunk.transport
+        found = [
+            f"{address}:{number};transport={trunk.transport}"
+            for address, number in servers.get(trunk.name, ())
+        ]
+        if found and not is_address(host):
+            table[f"{host}:{port}/{transport}"] = "|".join([str(len(found)), *found])
+    return _hash_table(table)
+
+
 def _users(config: GatewayConfig) -> str:
     """Write digest users; what is kept is H(A1) of RFC 7616 section 3.4.2, not the password."""
+    users = {}
+    for name, secret in config.sip.users.items():
+        text = f"{name}:{config.sip.realm}:{secret.get_secret_value()}"
+        users[name] = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return _hash_table(users)
+
+
+def _hash_table(values: Mapping[str, str]) -> str:
     columns = (
         "id(int,auto)", "key_name(string)", "key_type(int)", "value_type(int)",
         "key_value(string)", "expires(int)",
     )  # fmt: skip
-    rows = []
-    for number, (name, secret) in enumerate(config.sip.users.items(), 1):
-        text = f"{name}:{config.sip.realm}:{secret.get_secret_value()}"
-        digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-        rows.append((number, name, 0, 0, digest, 0))
-    return dbtext.table(columns, rows)
+    rows = [(number, key, 0, 0, value, 0) for number, (key, value) in enumerate(values.items(), 1)]
+    return db_table(columns, rows)
 
 
-def _accounts(config: GatewayConfig, around: Surroundings) -> str:
+def _accounts(config: GatewayConfig, around: HostFacts) -> str:
     """Write the registrations; the name of a trunk is the user of its Contact."""
     text = ("l_uuid", "l_username", "l_domain", "r_username", "r_domain", "realm",
             "auth_username", "auth_password", "auth_ha1", "auth_proxy")  # fmt: skip
@@ -207,15 +275,15 @@ def _accounts(config: GatewayConfig, around: Surroundings) -> str:
             contact = f"{host}:{config.edge.tls_port}{suffix}"
         rows.append(
             (
-                number, trunk.name, trunk.user, host, trunk.user, trunk.server, "",
+                number, trunk.name, trunk.user, host, trunk.user, trunk.server, trunk.realm,
                 trunk.auth_user or trunk.user, trunk.password.get_secret_value(), "",
                 f"sip:{trunk.server}{suffix}", trunk.expires_s, 0, 0, contact, "",
             )
         )  # fmt: skip
-    return dbtext.table(columns, rows)
+    return db_table(columns, rows)
 
 
 def _versions() -> str:
     """Write the versions of the tables that the modules of Kamailio 5.6 look for."""
     columns = ("id(int,auto)", "table_name(string)", "table_version(int)")
-    return dbtext.table(columns, [(1, "version", 1), (2, "uacreg", 5), (3, "htable", 2)])
+    return db_table(columns, [(1, "version", 1), (2, "uacreg", 5), (3, "htable", 2)])

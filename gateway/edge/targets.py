@@ -12,7 +12,7 @@ from gateway.sip.edge_peer import local_signalling_address
 
 SET = 1
 """The dispatcher set of all workers."""
-SEATS_PER_WORKER = 2
+ASSIGNMENTS_PER_WORKER = 2
 """A worker that is being replaced keeps its port while its calls last."""
 
 Use = Literal["open", "closed", "unknown"]
@@ -37,7 +37,7 @@ class Target:
 
     @property
     def uri(self) -> str:
-        """Where its calls go."""
+        """SIP URI to which its calls go."""
         return f"sip:{self.host}:{self.port};transport=udp"
 
     @property
@@ -47,7 +47,7 @@ class Target:
 
     @property
     def attributes(self) -> str:
-        """What the dispatcher has to know: identity for counting, and the most calls."""
+        """Attributes for the dispatcher: identity for counting, and the most calls."""
         return f"duid={self.address}/{self.life};maxload={self.slots}"
 
     @property
@@ -75,11 +75,11 @@ def workers_list(targets: Iterable[Target]) -> str:
 
 
 def local_targets(config: GatewayConfig, workers: int) -> tuple[Target, ...]:
-    """List every port that a worker of this host may have, where nobody tells which are in use."""
+    """List every port that a worker of this host may have, where it is unknown which are used."""
     host = local_signalling_address(config.sip.bind)
     return tuple(
-        Target(host, config.sip.port + seat, config.sip.max_calls, use="unknown")
-        for seat in range(1, SEATS_PER_WORKER * workers + 1)
+        Target(host, config.sip.port + assignment, config.sip.max_calls, use="unknown")
+        for assignment in range(1, ASSIGNMENTS_PER_WORKER * workers + 1)
     )
 
 
@@ -93,14 +93,14 @@ def remote_targets(config: GatewayConfig, own_workers: int) -> tuple[Target, ...
     for entry in config.edge.hosts:
         host, port, workers = read_host(entry, config.sip.port, own_workers)
         found += [
-            Target(host, port + seat, config.sip.max_calls, use="unknown")
-            for seat in range(1, SEATS_PER_WORKER * workers + 1)
+            Target(host, port + assignment, config.sip.max_calls, use="unknown")
+            for assignment in range(1, ASSIGNMENTS_PER_WORKER * workers + 1)
         ]
     return tuple(found)
 
 
 def changes(old: Sequence[Target], new: Sequence[Target]) -> Iterator[Command]:
-    """Say what must be done so that a running edge knows `new` instead of `old`.
+    """List the commands that change a running edge from `old` to `new`.
 
     Loads are kept: that is why the list is not simply reloaded.
     """

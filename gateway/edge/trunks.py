@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 import structlog
 
 from gateway.config.models import GatewayConfig, TrunkConfig
 from gateway.edge.control import Control
-from gateway.edge.listing import trunk_status
-from gateway.edge.render import registering
-from gateway.process.messages import TrunkStatus
+from gateway.edge.listing import is_taken_back, trunk_status
+from gateway.edge.render import Servers, registering
+from gateway.sip.lookups import Recent
+from gateway.sip.srv import Located, locate
+from gateway.sip.trunk_status import TrunkStatus
 
 log = structlog.get_logger(__name__)
 
 LOOKUP_S, LOOKUP_AGAIN_S = 300.0, 15.0
+_LOOK_AGAIN_S = 0.05
 
 
 class EdgeTrunks:
@@ -28,20 +30,37 @@ class EdgeTrunks:
         self._on_state = on_state
         self._states: dict[str, TrunkStatus] = {}
         self._addresses: dict[str, tuple[str, ...]] = {}
+        self._servers: dict[str, tuple[tuple[str, int], ...]] = {}
+        self._recent: dict[tuple[str, str], Recent[str]] = {}
+        """(Trunk, its server) -> what look-ups have found."""
+        self._by_srv: set[str] = set()
 
     @property
     def addresses(self) -> Mapping[str, Sequence[str]]:
-        """Trunk -> addresses of its server, at the last look-up that found some."""
+        """Trunk -> addresses of its server, from the look-ups of the last hour that found some."""
         return self._addresses
 
+    @property
+    def servers(self) -> Servers:
+        """Addresses by the last look-up that found some."""
+        return self._servers
+
     async def look_up(self, config: GatewayConfig) -> float:
-        """Look up the addresses of all servers; tells in how many seconds to do so again."""
-        self._addresses |= await look_up(config.trunks)
-        is_whole = all(trunk.name in self._addresses for trunk in config.trunks)
+        """Look up the addresses of all servers; return in how many seconds to do so again."""
+        servers = {trunk.name: trunk.server for trunk in config.trunks}
+        for name, found in (await look_up(config.trunks, self._by_srv)).items():
+            recent = self._recent.setdefault((name, servers[name]), Recent())
+            believed = recent.found(hosts_of(found), asyncio.get_running_loop().time())
+            self._addresses[name] = tuple(sorted(believed))
+            self._servers[name] = servers_of(found)
+            self._by_srv.discard(name)
+            if found.by_srv:
+                self._by_srv.add(name)
+        is_whole = all(trunk.name in self._servers for trunk in config.trunks)
         return LOOKUP_S if is_whole else LOOKUP_AGAIN_S
 
-    async def look(self, config: GatewayConfig) -> None:
-        """Ask Kamailio for every registration; tells of those that have changed.
+    async def refresh(self, config: GatewayConfig) -> None:
+        """Ask Kamailio for every registration; yield those that have changed.
 
         Raises:
             EdgeError: it does not answer.
@@ -68,8 +87,37 @@ class EdgeTrunks:
             if trunk != before.get(name):
                 await self._control.call("uac.reg_refresh", name)
 
+    async def unregister(self, config: GatewayConfig) -> None:
+        """Unregister everywhere, and wait until the servers have confirmed it.
+
+        Raises:
+            EdgeError: Kamailio does not answer.
+        """
+        left = [trunk.name for trunk in registering(config)]
+        for name in left:
+            if await self._is_registered(name):
+                await self._control.call("uac.reg_unregister", "l_uuid", name)
+        while left:  # there is nothing to wait for but the next look
+            left = [name for name in left if await self._is_registered(name)]
+            await asyncio.sleep(_LOOK_AGAIN_S if left else 0)
+
+    async def register_again(self, config: GatewayConfig) -> None:
+        """Have a Kamailio that outlived the gateway before us take up what that has taken back.
+
+        Raises:
+            EdgeError: it does not answer.
+        """
+        for trunk in registering(config):
+            info = await self._control.call("uac.reg_info", "l_uuid", trunk.name)
+            if is_taken_back(info):
+                await self._control.call("uac.reg_refresh", trunk.name)
+
+    async def _is_registered(self, name: str) -> bool:
+        info = await self._control.call("uac.reg_info", "l_uuid", name)
+        return trunk_status(name, info).state == "registered"
+
     def states(self, config: GatewayConfig) -> list[TrunkStatus]:
-        """Give the state of every trunk."""
+        """Return the state of every trunk."""
         wanted = {trunk.name for trunk in registering(config)}
         found = []
         for trunk in config.trunks:
@@ -81,16 +129,32 @@ class EdgeTrunks:
         return found
 
 
-async def look_up(trunks: Iterable[TrunkConfig]) -> dict[str, tuple[str, ...]]:
-    """Look up the addresses of trunks' servers; those that are not found are left out."""
-    loop = asyncio.get_running_loop()
-    addresses = {}
+def hosts_of(found: Located) -> tuple[str, ...]:
+    """Return the addresses of a server."""
+    return tuple(sorted({target.host for target in found.targets}))
+
+
+def servers_of(found: Located) -> tuple[tuple[str, int], ...]:
+    """Return address and port of each, in the order to try them."""
+    return tuple(target.address for target in found.targets)
+
+
+async def look_up(
+    trunks: Iterable[TrunkConfig], by_srv: Collection[str] = ()
+) -> dict[str, Located]:
+    """Look up the servers of trunks; those that are not found are left out.
+
+    Args:
+        trunks: which.
+        by_srv: names of those that had SRV records.
+    """
+    found = {}
     for trunk in trunks:
-        host, _, port = trunk.server.partition(":")
+        needs_srv = trunk.name in by_srv
         try:
-            found = await loop.getaddrinfo(host, int(port or 5060), family=socket.AF_INET)
+            found[trunk.name] = await locate(trunk.server, trunk.transport, needs_srv=needs_srv)
         except (OSError, ValueError) as error:  # ValueError: no host name at all
-            log.warning("trunk_lookup_failed", trunk=trunk.name, server=host, error=str(error))
-        else:
-            addresses[trunk.name] = tuple(sorted({str(entry[4][0]) for entry in found}))
-    return addresses
+            log.warning(
+                "trunk_lookup_failed", trunk=trunk.name, server=trunk.server, error=str(error)
+            )
+    return found

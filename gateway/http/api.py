@@ -11,6 +11,7 @@ from fastapi.responses import (
     HTMLResponse,
     JSONResponse,
     PlainTextResponse,
+    RedirectResponse,
     StreamingResponse,
 )
 from pydantic import SecretStr
@@ -21,6 +22,8 @@ from gateway.errors import CommandError
 from gateway.http.access import Access, AccessGate
 from gateway.http.docs import docs_page
 from gateway.http.errors import ErrorBody, install_error_answers
+from gateway.http.event_feed import EventFeed
+from gateway.http.event_stream import event_routes
 from gateway.http.port import (
     CallPlacedBody,
     CallsBody,
@@ -53,8 +56,14 @@ Without `[http] api_keys` only this machine may ask; with keys, send `Authorizat
 `X-API-Key: KEY`; a key of `read_keys` is for GET alone."""
 
 
-def create_app(gateway: GatewayPort, config: HttpConfig) -> FastAPI:
-    """Build the application; `serve` runs it."""
+def create_app(gateway: GatewayPort, config: HttpConfig, feed: EventFeed | None = None) -> FastAPI:
+    """Build the application; `serve` runs it.
+
+    Args:
+        gateway: does what is asked.
+        config: `[http]`.
+        feed: events of all calls; without one there are none.
+    """
     app = FastAPI(
         title="voice-gateway",
         version=product.__version__,
@@ -65,11 +74,15 @@ def create_app(gateway: GatewayPort, config: HttpConfig) -> FastAPI:
     install_error_answers(app)
     app.include_router(_health_routes(gateway))
     app.include_router(_reading_routes(gateway))
+    app.include_router(event_routes(feed or EventFeed()))
     app.include_router(_acting_routes(gateway))
     app.include_router(_privacy_routes(gateway))
     app.include_router(_operating_routes(gateway))
     app.add_api_route("/docs", _docs_endpoint(app), include_in_schema=False)
-    access = Access(_values(config.api_keys), _values(config.read_keys))
+    app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
+    access = Access(
+        _values(config.api_keys), _values(config.read_keys), _values(config.metrics_keys)
+    )
     app.add_middleware(AccessGate, access=access)
     return app
 
@@ -79,18 +92,18 @@ def _health_routes(gateway: GatewayPort) -> APIRouter:
 
     @routes.get("/healthz")
     async def healthz() -> HealthBody:
-        """Say that the supervisor is alive.  Needs no key."""
+        """Report that the supervisor is alive.  Needs no key."""
         return HealthBody()
 
     @routes.get("/readyz", response_model=Readiness, responses=_not_ready())
     async def readyz() -> Response:
-        """Say whether calls are accepted: 200, or 503 with the reason."""
+        """Return whether calls are accepted: 200, or 503 with the reason."""
         state = await gateway.readiness()
         return JSONResponse(state.model_dump(), status_code=200 if state.ready else 503)
 
     @routes.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
-        """Give the metrics of all processes in the Prometheus text format."""
+        """Return the metrics of all processes in the Prometheus text format."""
         text = await gateway.metrics_text()
         return Response(text, media_type="text/plain; version=0.0.4")
 
@@ -111,7 +124,7 @@ def _reading_routes(gateway: GatewayPort) -> APIRouter:
 
     @routes.get("/calls/{call_id}", responses=_errors(404))
     async def get_call(call_id: CallId) -> CallRecord:
-        """Give one call with its turns: as `call.json`, or as far as it has come."""
+        """Return one call with its turns: as `call.json`, or as far as it has come."""
         return await gateway.get_call(call_id)
 
     @routes.get("/calls/{call_id}/audio", response_class=FileResponse, responses=_audio())
@@ -128,7 +141,7 @@ def _reading_routes(gateway: GatewayPort) -> APIRouter:
 
     @routes.get("/trunks", tags=["trunks"])
     async def trunks() -> TrunksBody:
-        """Give the registration state of every trunk."""
+        """Return the registration state of every trunk."""
         return TrunksBody(trunks=tuple(await gateway.trunks()))
 
     return routes
@@ -142,7 +155,9 @@ def _acting_routes(gateway: GatewayPort) -> APIRouter:
     @routes.post("", status_code=201)
     async def place_call(body: PlaceCallBody, response: Response) -> CallPlacedBody:
         """Place a call.  201 when the INVITE is on its way; the call itself tells how it went."""
-        call_id = await gateway.place_call(body.to, body.agent, body.trunk)
+        call_id = await gateway.place_call(
+            body.to, body.agent, body.trunk, body.variables, body.caller_id
+        )
         response.headers["Location"] = f"/v1/calls/{call_id}"
         return CallPlacedBody(call_id=call_id)
 
@@ -151,9 +166,12 @@ def _acting_routes(gateway: GatewayPort) -> APIRouter:
         """End a call.  204 when it is ending; 404 when it is not in progress (any more)."""
         await gateway.hang_up(call_id)
 
-    @routes.post("/{call_id}/transfer", status_code=204)
+    @routes.post("/{call_id}/transfer", status_code=204, responses=_errors(409))
     async def transfer(call_id: CallId, body: TransferBody) -> None:
-        """Transfer (REFER).  204 when the new party answered; 502 when it was refused."""
+        """Transfer (REFER).  204 when the new party answered; 502 when it was refused.
+
+        409 while the call is not answered.
+        """
         await gateway.transfer(call_id, body.target)
 
     @routes.post("/{call_id}/say", status_code=204)
@@ -161,9 +179,12 @@ def _acting_routes(gateway: GatewayPort) -> APIRouter:
         """Speak a text.  204 when it was taken; it follows what the bot is saying."""
         await gateway.say(call_id, body.text)
 
-    @routes.post("/{call_id}/dtmf", status_code=204)
+    @routes.post("/{call_id}/dtmf", status_code=204, responses=_errors(409))
     async def dtmf(call_id: CallId, body: DtmfBody) -> None:
-        """Send digits (RFC 4733).  204 when the last was sent."""
+        """Send keys as the line can (RFC 4733, INFO, tones).  204 when the last was sent.
+
+        What the bot is saying waits meanwhile.  409 while the call is not answered.
+        """
         await gateway.send_digits(call_id, body.digits.upper())
 
     @routes.post("/{call_id}/eagerness", status_code=204)
@@ -190,7 +211,7 @@ def _privacy_routes(gateway: GatewayPort) -> APIRouter:
     # The number is in the body: a path or query would end up in the logs of proxies.
     @routes.post("/delete", responses=_errors(409))
     async def delete_party(body: PartyBody) -> DeletedBody:
-        """Delete every call from or to somebody.  409, and nothing deleted, while one lasts."""
+        """Delete every call from or to a number.  409, and nothing deleted, while one lasts."""
         return DeletedBody(deleted=await gateway.delete_party(body.party))
 
     return routes

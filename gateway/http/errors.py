@@ -44,7 +44,7 @@ class ErrorBody(BaseModel):
 
 
 def status_and_code(error: errors.GatewayError) -> tuple[int, str]:
-    """Give the HTTP status of an error and its code word."""
+    """Return the HTTP status of an error and its code word."""
     if isinstance(error, errors.CommandError):
         status = error.status if 400 <= error.status <= 599 else 500
         return status, _COMMAND_CODES.get(status, "command_failed")
@@ -65,7 +65,7 @@ _COMMAND_CODES = {
 
 
 def error_response(status: int, code: str, message: str) -> JSONResponse:
-    """Give the answer for one error."""
+    """Return the answer for one error."""
     body = ErrorBody(error=ErrorDetail(code=code, message=message))
     headers = {"Retry-After": str(_RETRY_AFTER_S)} if status in {429, 503} else None
     return JSONResponse(body.model_dump(), status_code=status, headers=headers)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gateway.config.models import Eagerness
-from gateway.process.messages import TrunkStatus
 from gateway.records.model import CallRecord, CallSummary
 from gateway.records.query import CallQuery, StoredAudio
+from gateway.sip.trunk_status import TrunkStatus
 
 _USER = r"[A-Za-z0-9\-_.!~*'()&=+$,;?/%#]{1,128}"
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?)"
@@ -46,6 +47,9 @@ def _check_speech(text: str) -> str:
     return text
 
 
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+VariableValue = Annotated[str, Field(max_length=200)]
 SipTarget = Annotated[str, Field(max_length=512), AfterValidator(check_target)]
 
 
@@ -56,7 +60,7 @@ class Body(BaseModel):
 
 
 class PlaceCallBody(Body):
-    """Whom to call."""
+    """The number or address to call."""
 
     to: SipTarget = Field(
         description="SIP URI, or a bare number when a trunk is given",
@@ -64,6 +68,18 @@ class PlaceCallBody(Body):
     )
     agent: str = Field(default="", max_length=128, description="empty = the default agent")
     trunk: str = Field(default="", max_length=128, description="empty = directly, no trunk")
+    caller_id: str = Field(
+        default="",
+        max_length=64,
+        pattern=r"^[A-Za-z0-9+*#._-]*$",
+        description="number that the called party sees; empty = the trunk's",
+    )
+    variables: dict[VariableName, VariableValue] = Field(
+        default={},
+        max_length=32,
+        description="for {var.NAME} in greeting, instructions and dialplan, and for tools",
+        examples=[{"name": "Ms Miller", "order": "4711"}],
+    )
 
 
 class TransferBody(Body):
@@ -109,7 +125,7 @@ class CallsQuery(CallQuery):
     )
 
     def query(self) -> CallQuery:
-        """Give it without the short form."""
+        """Return it without the short form."""
         known = self.model_dump(exclude={"active"})
         if self.active is not None:
             known["state"] = "active" if self.active else "finished"
@@ -132,7 +148,7 @@ class RecordingBody(Body):
 
 
 class PartyBody(Body):
-    """Whose calls."""
+    """The number or address whose calls are meant."""
 
     party: str = Field(
         min_length=1, max_length=256, description="`caller` or `called`, as calls show it",
@@ -192,15 +208,22 @@ class GatewayPort(Protocol):
     """The gateway as the HTTP API sees it.  Any method may raise GatewayError."""
 
     async def readiness(self) -> Readiness:
-        """Say whether calls are accepted, and if not, why."""
+        """Return whether calls are accepted, and if not, why."""
 
     async def list_calls(self, query: CallQuery) -> Sequence[CallSummary]:
         """List calls of every gateway that shares the database, newest first."""
 
     async def get_call(self, call_id: str) -> CallRecord:
-        """Give one call, in progress or finished.  Raises CallNotFound."""
+        """Return one call, in progress or finished.  Raises CallNotFound."""
 
-    async def place_call(self, to: str, agent: str, trunk: str) -> str:
+    async def place_call(
+        self,
+        to: str,
+        agent: str,
+        trunk: str,
+        variables: Mapping[str, str] = NO_VARIABLES,
+        caller_id: str = "",
+    ) -> str:
         """Send the INVITE, give the call id.  Raises OutgoingRefused, NoCallSlot, CommandError."""
 
     async def hang_up(self, call_id: str) -> None:
@@ -219,13 +242,13 @@ class GatewayPort(Protocol):
         """Answer sooner or later from now on.  Raises CallNotFound."""
 
     async def trunks(self) -> Sequence[TrunkStatus]:
-        """Give the state of every trunk."""
+        """Return the state of every trunk."""
 
     async def metrics_text(self) -> str:
-        """Give the merged Prometheus text of all processes."""
+        """Return the merged Prometheus text of all processes."""
 
     async def audio(self, call_id: str) -> Path | StoredAudio:
-        """Give `audio.wav` of a finished call.  Raises CallNotFound."""
+        """Return `audio.wav` of a finished call.  Raises CallNotFound."""
 
     async def pause_recording(self, call_id: str, *, paused: bool) -> None:
         """Leave out of the record what is said, or record again.  Raises CallNotFound."""
@@ -234,7 +257,7 @@ class GatewayPort(Protocol):
         """Delete a finished call everywhere.  Raises CallNotFound, CommandError."""
 
     async def delete_party(self, party: str) -> int:
-        """Delete all calls from or to somebody; gives how many.  Raises CommandError."""
+        """Delete all calls from or to a number; return how many.  Raises CommandError."""
 
     async def drain(self) -> DrainBody:
         """Take no more calls and end with the last one.  Idempotent."""

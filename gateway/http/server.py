@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import socket
 from collections.abc import Iterator
 
@@ -13,8 +14,12 @@ from starlette.types import ASGIApp
 
 from gateway.config.models import HttpConfig
 from gateway.errors import ConfigError, Problem
+from gateway.http.connections import IDLE_S, guarded_protocol, room_for_connections
+from gateway.telemetry.loop_errors import BoundedLines, bound_loop_errors
 
 _BACKLOG = 128
+_ACCEPTED_AT_ONCE = 64
+"""Of the waiting connections; for each that has no descriptor asyncio reports an error."""
 _GRACE_S = 2
 """How long answers in progress may take when the server is told to end."""
 
@@ -63,11 +68,17 @@ async def serve(app: ASGIApp, config: HttpConfig, listener: socket.socket | None
         ConfigError: the port cannot be had.
     """
     bound = bind_http(config) if listener is None else listener
+    bound_loop_errors(asyncio.get_running_loop())
+    logging.getLogger("uvicorn.error").filters[:] = [BoundedLines()]
     server = _Server(
         uvicorn.Config(
             app,
+            http=guarded_protocol(room_for_connections()),
+            loop="none",
             log_config=None,
             access_log=False,
+            backlog=_ACCEPTED_AT_ONCE,
+            timeout_keep_alive=IDLE_S,
             proxy_headers=False,  # the peer's address must be the real one
             server_header=False,
             lifespan="off",

@@ -1,1 +1,1 @@
-"""Load test: SIPp and measuring callers against a gateway, step by step until it bends."""
+"""Load test: SIPp and measuring callers against a gateway, step by step until it saturates."""

@@ -44,7 +44,7 @@ _MODEL = "double"
 
 
 def reply_words(number: int) -> list[str]:
-    """Give the tokens (words with the space before them) of the so-manieth answer.  Pure."""
+    """Return the tokens (words with the space before them) of the so-manieth answer.  Pure."""
     draw = random.Random(number)  # noqa: S311 - repeatable, not secret
     text = (
         f"{draw.choice(_OPENINGS)}, your {draw.choice(_THINGS)} number {draw.randrange(11, 999)} "

@@ -41,7 +41,7 @@ from gateway.probe.timeline import (
 from gateway.probe.transactions import open_sip_socket
 
 _SETTLE_MS = 700
-"""The caller speaks when the bot has been quiet for so long."""
+"""How long the bot must be quiet before the caller speaks."""
 _SHORTEST_TURN_S = 2.0
 """A line and its answer take longer."""
 _SHORTEST_CALL_S = 10.0
@@ -65,6 +65,8 @@ class MeasuredCall(BaseModel):
     lost_packets: int = 0
     late_p99_ms: float | None = None
     """How late its own packets left."""
+    is_hung_up: bool = False
+    """The other side ended it before its time."""
     problems: tuple[str, ...] = ()
 
 
@@ -85,6 +87,7 @@ class _Caller:
     media: RtpPeer
     performance: Performance
     problems: list[str] = field(default_factory=list)
+    is_hung_up: bool = False
 
     def measured(self, window: _Window) -> MeasuredCall:
         """Work the figures out; not while others still talk."""
@@ -108,11 +111,12 @@ class _Caller:
             frame_gaps_ms=tuple(np.round(frame_gaps_ms(within), 2)),
             lost_packets=lost_packets(_of_audio(within)),
             late_p99_ms=round(float(np.percentile(late, 99)), 2) if late else None,
+            is_hung_up=self.is_hung_up,
             problems=(*self.problems, *self.performance.problems),
         )
 
     def _turns(self) -> list[tuple[float, int]]:
-        """Give the response gap of every answered line, and when the line was over."""
+        """Return the response gap of every answered line, and when the line was over."""
         spoken = [spoken_instants(self.media, line) for line in self.performance.lines]
         audio = [packet.audio for packet in self.media.received if packet.audio is not None]
         turns = measure_turns([line for line in spoken if len(line)], loud_instants(audio))
@@ -124,7 +128,7 @@ class _Caller:
 
 
 def conversation(first: int, seconds: float) -> Scenario:
-    """Give a talk that lasts longer than `seconds`, beginning with line `first`.  Pure."""
+    """Return a talk that lasts longer than `seconds`, beginning with line `first`.  Pure."""
     wait = WaitForBot(silence_ms=_SETTLE_MS)
     steps: list[Step] = [wait]
     for index in range(first, first + int(seconds / _SHORTEST_TURN_S) + 1):
@@ -164,10 +168,10 @@ async def _calls(
     while (left_s := (window.end_ns - time.monotonic_ns()) / 1e9) > _SHORTEST_CALL_S or not found:
         user = f"{given.user}-{number}-{len(found)}"
         caller = await _talk(given, user, script, speech, min(left_s, given.call_s or left_s))
-        # Working the figures out holds the other callers up, who mostly end at the same time.
+        # Working the figures out holds up the other callers, which mostly end at the same time.
         await asyncio.sleep(_PAUSE_S)
         found.append(caller.measured(window))
-        if not given.call_s:
+        if not given.call_s and not caller.is_hung_up:
             break
     return found
 
@@ -179,7 +183,7 @@ async def _talk(
     speech: dict[Step, Samples],
     call_s: float,
 ) -> _Caller:
-    """Make one call of so many seconds."""
+    """Make one call of `seconds`."""
     end_s = asyncio.get_running_loop().time() + call_s
     media = RtpPeer(given.bind)
     try:
@@ -190,7 +194,7 @@ async def _talk(
                 await call.place(given.to)
                 async with asyncio.timeout_at(end_s):
                     await caller.performance.run(script)
-                caller.problems.append("the gateway hung up")
+                caller.is_hung_up = True
             except SipError as error:
                 caller.problems.append(f"{error.status} {error.reason}")
             except TimeoutError:

@@ -21,7 +21,7 @@ Engine = Literal["llm", "play"]
 """llm: recognition, LLM double, speech, as people use it.  play: no engine at all, the dialplan
 plays a recording; what the caller sends is received, cleaned of echo and recorded."""
 CALLS_PER_WORKER = 4
-_RTP_PORTS_PER_SEAT = 20
+_RTP_PORTS_PER_WORKER = 20
 FIRST_TOKEN_MS, TOKEN_MS = 300, 30
 _GREETING = "Thank you for calling the corner cafe. How can I help you today?"
 
@@ -52,9 +52,9 @@ async def own_gateway(
     Args:
         folder: for configuration, logs and call records; exists.
         scenarios: `sipp-scenarios/`, whose dialplan some scenarios need.
-        engine: who talks.
-        workers: so many times four calls fit; more than one takes the edge.
-        tick: told how many seconds the start takes so far.
+        engine: the language model of the bot.
+        workers: number of workers of four calls each; more than one needs the edge.
+        tick: called with the seconds since the start.
         drain_limit_s: how long calls may go on in a worker that is to end.
 
     Raises:
@@ -87,10 +87,10 @@ async def own_gateway(
 
 def _ports(workers: int) -> tuple[int, tuple[int, int]]:
     """Find a SIP port with room for the workers behind it, and their RTP ports."""
-    seats = 2 * workers  # a worker that is being replaced keeps its own for a while
+    workers_and_spares = 2 * workers  # a worker that is being replaced keeps its own for a while
     while True:
-        sip_first, sip_last = free_udp_ports(seats + 1)
-        rtp = free_udp_ports(_RTP_PORTS_PER_SEAT * seats)
+        sip_first, sip_last = free_udp_ports(workers_and_spares + 1)
+        rtp = free_udp_ports(_RTP_PORTS_PER_WORKER * workers_and_spares)
         if sip_last < rtp[0] or sip_first > rtp[1]:
             return sip_first, rtp
 

@@ -37,27 +37,27 @@ class LoadPlan:
     call_s: float = 0.0
     """Length of a talking call; 0 = as long as its step."""
     probes: int = 2
-    """So many of the calls are measuring callers instead of SIPp's."""
+    """Number of calls made by measuring callers instead of SIPp."""
     total: int = 0
-    """End a step after so many SIPp calls; 0 = after its time."""
-    stop_at_bend: bool = True
+    """Number of SIPp calls after which a step ends; 0 = it ends after its time."""
+    stop_at_saturation: bool = True
     tries: int = 2
-    """A step that is only slow, without a failed call, is measured so often before it counts."""
+    """How often a step that is only slow, without a failed call, is measured before it counts."""
 
     def hold_s_of(self, calls: int) -> float:
-        """Give the measured length of a step: few calls need longer for as many turns."""
+        """Return the measured length of a step: few calls need longer for as many turns."""
         return self.hold_s * max(1.0, _SAMPLES / calls)
 
     def ramp_s_of(self, calls: int) -> float:
-        """Give the time in which a step's calls begin."""
+        """Return the time in which a step's calls begin."""
         return calls / self.rate_per_s
 
     def probes_of(self, calls: int) -> int:
-        """Give how many of a step's calls measure."""
+        """Return how many of a step's calls measure."""
         return min(self.probes, calls)
 
     def shares(self, calls: int) -> dict[str, int]:
-        """Give how many calls at once each scenario has, without the measuring ones."""
+        """Return how many calls at once each scenario has, without the measuring ones."""
         return share_out(self.mix, calls - self.probes_of(calls))
 
 

@@ -27,7 +27,7 @@ class Usage:
 
 
 def family(pid: int) -> list[int]:
-    """Give a process and all that it started, directly or not, which still run."""
+    """Return a process and all that it started, directly or not, which still run."""
     found, open_ = [], [pid]
     while open_:
         one = open_.pop()
@@ -39,7 +39,7 @@ def family(pid: int) -> list[int]:
 
 
 def usages(pids: Iterable[int]) -> dict[int, Usage]:
-    """Look at processes; those that are gone or not ours to look at are left out."""
+    """Read the usage of processes, without those that are gone or not readable."""
     found = {}
     for pid in pids:
         try:
@@ -58,7 +58,7 @@ def usages(pids: Iterable[int]) -> dict[int, Usage]:
 
 
 def machine_cpu_s() -> float:
-    """Give the CPU seconds that this machine has worked since it was started, all cores."""
+    """Return the CPU seconds that this machine has worked since it was started, all cores."""
     user, nice, system, _idle, _iowait, irq, softirq, *_ = map(
         int, _text(_PROC / "stat").split("\n", 1)[0].split()[1:]
     )

@@ -53,7 +53,7 @@ def parse_metrics(text: str) -> Metrics:
 
 
 def buckets_between(before: Metrics, after: Metrics, name: str) -> dict[float, float]:
-    """Give a histogram of what happened between two looks.
+    """Return a histogram of what happened between two looks.
 
     A process that was replaced meanwhile counts from its start: no bucket goes below zero.
     """

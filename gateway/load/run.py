@@ -12,19 +12,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.demo.screen import Screen
-from gateway.load.bend import bend_of
-from gateway.load.leaks import leaks_between, slope_per_hour
-from gateway.load.looks import Site
-from gateway.load.model import LoadReport, Machine, StepFigures
 from gateway.load.own_gateway import Engine, own_gateway
 from gateway.load.plan import LoadPlan
+from gateway.load.report import LoadReport, Machine, StepFigures
 from gateway.load.sipp_output import SippCounts
+from gateway.load.snapshot import Site
 from gateway.load.speech import write_speech
 from gateway.load.step import run_step
 from gateway.load.target import GatewayApi, SipTarget
+from gateway.load.verdict import leaks_between, saturation_of, slope_per_hour
 
 _PROGRESS_EVERY = 10
-"""Where there is no terminal, one line of progress in so many."""
+"""Without a terminal, one progress line in this many is printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +94,8 @@ class _Test:
         options, plan = self._options, self._options.plan
         if options.leaks:
             await self._warm_up()
-        rest = await self._site.rest()
-        memory = (await self._site.look()).memory_bytes()
+        idle = await self._site.idle_figures()
+        memory = (await self._site.snapshot()).memory_bytes()
         self._site.memory.clear()
         steps: list[StepFigures] = []
         report = self._report(machine, steps)
@@ -105,13 +104,13 @@ class _Test:
             steps.append(await self._judged(calls, name, memory, steps[0] if steps else None))
             report = self._report(machine, steps)
             save(report)
-            if steps[-1].bend and plan.stop_at_bend:
+            if steps[-1].saturation and plan.stop_at_saturation:
                 break
         if not options.leaks:
             return report
         slope = slope_per_hour(self._site.memory)
         update = {
-            "leaks": tuple(leaks_between(rest, await self._site.rest())),
+            "leaks": tuple(leaks_between(idle, await self._site.idle_figures())),
             "leak_calls": sum(step.started for step in steps),
             "memory_mb_per_hour": None if slope is None else round(slope / 1e6, 2),
         }
@@ -140,12 +139,12 @@ class _Test:
             attempt += 1
             title = name if attempt == 1 else f"{name} (try {attempt})"
             step = await self._step(self._options.plan, calls, title, memory)
-            bend = tuple(bend_of(first or step, step))
-            step = step.model_copy(update={"bend": bend, "first_try": before})
+            saturation = tuple(saturation_of(first or step, step))
+            step = step.model_copy(update={"saturation": saturation, "first_try": before})
             self._screen.line(_summary(step))
-            if not bend or step.failed or attempt >= self._options.plan.tries:
+            if not saturation or step.failed or attempt >= self._options.plan.tries:
                 return step
-            before = before or bend
+            before = before or saturation
 
     async def _warm_up(self) -> None:
         """Let every process load what it loads with its first calls."""
@@ -174,7 +173,7 @@ class _Test:
 
 @asynccontextmanager
 async def _site(options: LoadOptions, work: Path, screen: Screen) -> AsyncIterator[Site]:
-    """Give the gateway to test; one of our own runs as long as the context lasts."""
+    """Return the gateway to test; one of our own runs as long as the context lasts."""
     if options.target is not None:
         api = GatewayApi(options.http_url, options.api_key) if options.http_url else None
         try:
@@ -206,7 +205,7 @@ async def _site(options: LoadOptions, work: Path, screen: Screen) -> AsyncIterat
 
 
 def this_machine() -> Machine:
-    """Say what is measured on, when, and how busy it is."""
+    """Describe the machine, the date and the present load."""
     return Machine(
         cpu=_cpu_model(),
         cores=os.cpu_count() or 1,

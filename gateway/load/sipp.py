@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.child_processes import end_child
 from gateway.load.plan import LoadError
 from gateway.load.sipp_output import (
     SippCounts,
@@ -19,7 +20,6 @@ from gateway.load.sipp_output import (
     total,
 )
 from gateway.load.target import SipTarget
-from gateway.process.children import end_child
 from gateway.process.local import free_port, free_udp_ports, tail
 
 _RTP_PORTS_PER_CALL = 4
@@ -37,7 +37,7 @@ class SippJob:
     call_s: float
     """How long a `<pause/>` without a length lasts."""
     total: int = 0
-    """Stop by itself after so many calls, 0 = when told to."""
+    """Number of calls after which it stops by itself; 0 = when it is ended."""
 
 
 class Sipp:
@@ -55,19 +55,19 @@ class Sipp:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is over."""
+        """True when it is over."""
         return self._process.returncode is not None
 
     def counts(self) -> SippCounts:
-        """Give how far it is."""
+        """Return how far it is."""
         return parse_statistics(_read(self._folder / "statistics.csv"))
 
     def causes(self) -> dict[str, int]:
-        """Give the failed calls by cause."""
+        """Return the failed calls by cause."""
         return refine_causes(self.counts(), _read(self._folder / "errors.log"))
 
     def answer_times_ms(self) -> list[float]:
-        """Give INVITE to 200 of every call."""
+        """Return INVITE to 200 of every call."""
         found = [_read(path) for path in self._folder.glob("*_rtt.csv")]
         return [took for text in found for _, took in parse_response_times(text)]
 
@@ -84,13 +84,21 @@ class Sipp:
             await end_child(self._process, _STOP_S)
 
     def fault(self) -> str:
-        """Say why it could not work at all; empty = it could."""
+        """Return why it could not run at all; empty = it could."""
         code = self._process.returncode
         # 0 = all calls well, 1 = some failed, 97 = told to stop, 99 = no call made
         if code is None or code in {0, 1, 97, 99}:
             return ""
         said = _read(self._folder / "errors.log") or tail(self._folder / "stderr.log")
         return f"SIPp ({self.job.scenario}) ended with {code}: {said.strip()[-400:]}"
+
+    def idleness(self) -> str:
+        """Return a complaint when it has not made a single call, else an empty text."""
+        if self.counts().started:
+            return ""
+        said = _read(self._folder / "errors.log") or tail(self._folder / "stderr.log")
+        code = f"exit code {self._process.returncode}" if self.has_ended else "it was waiting"
+        return f"SIPp ({self.job.scenario}) made no call at all ({code}): {said.strip()[-400:]}"
 
 
 @asynccontextmanager
@@ -104,7 +112,7 @@ async def running_sipps(
         scenarios: `sipp-scenarios/`.
         media: folder of speech files; the scenarios find it beside their own as `../media`.
         folder: for the scenarios' copies and SIPp's files.
-        target: whom to call.
+        target: the address to call.
 
     Raises:
         LoadError: SIPp or a scenario is missing.
@@ -133,7 +141,7 @@ async def running_sipps(
 
 
 def sipp_arguments(job: SippJob, target: SipTarget, ports: Mapping[str, int]) -> list[str]:
-    """Give the command line without the program.  Pure."""
+    """Return the command line without the program.  Pure."""
     # SIPp takes whole calls per period only: 2.5 a second are 25 in ten seconds.
     options: dict[str, object] = {
         "-sf": "scenario.xml",

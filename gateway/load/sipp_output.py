@@ -27,9 +27,13 @@ _CAUSES = {
     "FailedStrcmpShouldntMatch": "answer not as the scenario wants it",
 }
 _UNEXPECTED = "unexpected message"
+GOODBYE = "BYE in the middle of the scenario"
+"""The other side ended an answered call: a failure, unless its agent had said goodbye."""
 _RECEIVED = re.compile(
     r"unexpected message for Call-Id [^\n]*?received '(?:SIP/2\.0 (\d{3} [^\r\n]*)|([A-Z]+) )"
 )
+_ENDED = re.compile(r"on an unexpected (BYE|CANCEL) for call")
+"""How SIPp tells of it while a call does nothing but wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,8 @@ def refine_causes(counts: SippCounts, errors: str) -> dict[str, int]:
     found: Counter[str] = Counter()
     for status, method in _RECEIVED.findall(errors):
         found[status or f"{method} in the middle of the scenario"] += 1
+    for method in _ENDED.findall(errors):
+        found[f"{method} in the middle of the scenario"] += 1
     causes = Counter(counts.causes)
     known = min(causes[_UNEXPECTED], found.total())
     causes[_UNEXPECTED] -= known

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from gateway.load.looks import Look, Site, gateway_cores, load_cores, machine_cores
 from gateway.load.measuring import MeasuredCall
-from gateway.load.model import StepFigures
+from gateway.load.percentiles import Percentiles, percentiles_of, percentiles_of_buckets
 from gateway.load.plan import LoadError, LoadPlan
 from gateway.load.prometheus import buckets_between
+from gateway.load.report import StepFigures
 from gateway.load.sipp import Sipp, SippJob, counts_of, running_sipps
-from gateway.load.sipp_output import SippCounts
-from gateway.load.spread import Spread, spread_of, spread_of_buckets
-from gateway.load.target import ApiError
+from gateway.load.sipp_output import GOODBYE, SippCounts
+from gateway.load.snapshot import Site, Snapshot, gateway_cores, load_cores, machine_cores
+from gateway.load.target import MOST_RECORDS, ApiError
 from gateway.process.local import python_process, tail
 from gateway.records.model import CallRecord
 
@@ -28,8 +28,9 @@ SETTLE_S = 4.0
 _DRAIN_S = 20.0
 """How much longer than they should last calls may take to end."""
 _READY_TIMEOUT_S = 60.0
+_AGENT_ENDED = frozenset({"bot_hung_up", "silence", "transferred", "max_duration"})
 Show = Callable[[SippCounts, float, float], None]
-"""Takes counts, seconds so far and seconds in all, about once a second."""
+"""Called about once a second with counts, elapsed seconds and total seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,8 @@ class _Times:
 class _Seen:
     """What a step has left behind."""
 
-    before: Look
-    after: Look
+    before: Snapshot
+    after: Snapshot
     began: datetime
     """Of the measured time."""
     answered_s: float
@@ -64,6 +65,8 @@ class _Seen:
     probes: Sequence[MeasuredCall]
     records: Sequence[CallRecord]
     rest_memory: float | None
+    has_api: bool
+    """Whether `records` can be had at all."""
 
 
 async def run_step(
@@ -74,12 +77,12 @@ async def run_step(
     rest_memory: float | None,
     show: Show,
 ) -> StepFigures:
-    """Put so many calls on the gateway, measure them, take them off again.
+    """Start the calls of one step, measure them, and end them.
 
     Args:
         plan: the whole test.
         calls: at once in this step.
-        site: whom to call.
+        site: the address to call.
         places: the scenarios, the speech files, and a new folder for this step.
         rest_memory: bytes of all gateway processes before the first call.
         show: told the progress.
@@ -106,7 +109,8 @@ async def run_step(
         _complain(sipps)
     records = await _records(site, before_all)
     answered_s = after.at_s - before.at_s + times.until_measured
-    seen = _Seen(before, after, began, answered_s, sipps, probes, records, rest_memory)
+    seen = _Seen(before, after, began, answered_s, sipps, probes, records, rest_memory,
+                 site.api is not None)  # fmt: skip
     return _figures(calls, seen)
 
 
@@ -129,7 +133,7 @@ def _jobs(plan: LoadPlan, calls: int, times: _Times) -> list[SippJob]:
 
 async def _watch(
     site: Site, sipps: list[Sipp], pids: list[int], times: _Times, plan: LoadPlan, show: Show
-) -> tuple[Look, Look, datetime]:
+) -> tuple[Snapshot, Snapshot, datetime]:
     """Let the calls go on; look at the gateway at the ends of the measured time."""
     loop = asyncio.get_running_loop()
     start_s = loop.time()
@@ -140,14 +144,14 @@ async def _watch(
         site.note_memory(now_s)
 
     await _let_pass(start_s + times.until_measured, tell)
-    before, began = await site.look(pids), datetime.now(UTC)
+    before, began = await site.snapshot(pids), datetime.now(UTC)
     if plan.total:
         while not all(sipp.has_ended for sipp in sipps):
             await asyncio.sleep(1.0)
             tell()
     else:
         await _let_pass(start_s + times.whole, tell)
-    return before, await site.look(pids), began
+    return before, await site.snapshot(pids), began
 
 
 async def _let_pass(until_s: float, tell: Callable[[], None]) -> None:
@@ -201,7 +205,7 @@ async def _result(process: asyncio.subprocess.Process, folder: Path) -> list[Mea
 
 
 def _complain(sipps: Sequence[Sipp]) -> None:
-    if faults := [fault for sipp in sipps if (fault := sipp.fault())]:
+    if faults := [fault for sipp in sipps if (fault := sipp.fault() or sipp.idleness())]:
         raise LoadError("\n".join(faults))
 
 
@@ -216,11 +220,15 @@ async def _records(site: Site, start: datetime) -> list[CallRecord]:
 
 def _figures(calls: int, seen: _Seen) -> StepFigures:
     counts = counts_of(list(seen.sipps))
-    broken = [call for call in seen.probes if call.problems]
+    broken = [call for call in seen.probes if call.problems and not call.is_hung_up]
     causes: Counter[str] = Counter()
     for sipp in seen.sipps:
         causes.update(sipp.causes())
     causes.update(f"measuring caller: {call.problems[0]}" for call in broken)
+    byes = causes[GOODBYE] + sum(call.is_hung_up for call in seen.probes)
+    goodbyes = goodbyes_of(byes, seen.records if seen.has_api else None)
+    failed = counts.failed + len(broken) + sum(c.is_hung_up for c in seen.probes) - goodbyes
+    causes[GOODBYE] = byes - goodbyes
     answers = [took for sipp in seen.sipps for took in sipp.answer_times_ms()]
     answers += [call.answer_ms for call in seen.probes if call.answer_ms is not None]
     memory = seen.after.memory_bytes()
@@ -231,16 +239,17 @@ def _figures(calls: int, seen: _Seen) -> StepFigures:
         probes=len(seen.probes),
         seconds=round(seen.after.at_s - seen.before.at_s, 1),
         started=counts.started + len(seen.probes),
-        done=counts.done + len(seen.probes) - len(broken),
-        failed=counts.failed + len(broken),
-        causes=dict(causes),
+        done=counts.done + counts.failed + len(seen.probes) - failed,
+        failed=failed,
+        causes=dict(+causes),
+        goodbyes=goodbyes,
         retransmissions=counts.retransmissions,
         setup_per_s=round(len(answers) / seen.answered_s, 2),
-        answer_ms=spread_of(answers),
-        gap_wire_ms=spread_of([gap for call in seen.probes for gap in call.gaps_ms]),
-        gap_gateway_ms=spread_of(recorded_gaps_ms(seen.records, seen.began)),
-        agreement_ms=spread_of(differences_ms(seen.probes, seen.records)),
-        frame_wire_ms=spread_of([gap for call in seen.probes for gap in call.frame_gaps_ms]),
+        answer_ms=percentiles_of(answers),
+        gap_wire_ms=percentiles_of([gap for call in seen.probes for gap in call.gaps_ms]),
+        gap_gateway_ms=percentiles_of(recorded_gaps_ms(seen.records, seen.began)),
+        agreement_ms=percentiles_of(differences_ms(seen.probes, seen.records)),
+        frame_wire_ms=percentiles_of([gap for call in seen.probes for gap in call.frame_gaps_ms]),
         frame_gateway_ms=_frame_gaps(seen.before, seen.after),
         engine_failures=_engine_failures(seen.before, seen.after),
         lost_packets=sum(call.lost_packets for call in seen.probes),
@@ -253,8 +262,21 @@ def _figures(calls: int, seen: _Seen) -> StepFigures:
     )
 
 
+def goodbyes_of(byes: int, records: Sequence[CallRecord] | None) -> int:
+    """Return how many of the calls that the other side ended its agent ended, for a reason.  Pure.
+
+    Args:
+        byes: calls that the other side ended.
+        records: what the gateway says of the step's calls; None = it cannot be asked: then an
+            agent that hangs up is taken at its word.
+    """
+    if records is None or len(records) >= MOST_RECORDS:
+        return byes
+    return min(byes, sum(record.end_reason in _AGENT_ENDED for record in records))
+
+
 def recorded_gaps_ms(records: Sequence[CallRecord], began: datetime | None = None) -> list[float]:
-    """Give the response gaps of turns that began in the measured time (or of all).  Pure."""
+    """Return the response gaps of turns that began in the measured time (or of all).  Pure."""
     return [
         turn.response_gap_ms
         for record in records
@@ -279,14 +301,14 @@ def differences_ms(probes: Sequence[MeasuredCall], records: Sequence[CallRecord]
     return found
 
 
-def _frame_gaps(before: Look, after: Look) -> Spread:
+def _frame_gaps(before: Snapshot, after: Snapshot) -> Percentiles:
     if before.metrics is None or after.metrics is None:
-        return Spread()
+        return Percentiles()
     buckets = buckets_between(before.metrics, after.metrics, "outbound_frame_gap_seconds")
-    return spread_of_buckets({bound * 1000: count for bound, count in buckets.items()})
+    return percentiles_of_buckets({bound * 1000: count for bound, count in buckets.items()})
 
 
-def _engine_failures(before: Look, after: Look) -> int:
+def _engine_failures(before: Snapshot, after: Snapshot) -> int:
     if before.metrics is None or after.metrics is None:
         return 0
     old = before.metrics.counters.get("provider_errors", 0.0)

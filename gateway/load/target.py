@@ -1,4 +1,4 @@
-"""Whom the load goes to: a SIP address, and the HTTP API behind it where there is one."""
+"""The target of the load: a SIP address, and the HTTP API behind it where there is one."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from gateway.records.model import CallRecord
 _URI = re.compile(
     r"sip:(?:([^@\s;]+)@)?([A-Za-z0-9.-]+)(?::(\d{1,5}))?(?:;transport=(udp|tcp))?", re.IGNORECASE
 )
-_MOST_RECORDS = 400
-"""So many calls of a step are read for their turns, the latest first."""
+MOST_RECORDS = 400
+"""How many calls of a step are read for their turns, the latest first."""
 _PAGE = 50
 """The gateway is looked at for leaks afterwards: a large answer would look like one."""
 _TIMEOUT_S = 10.0
@@ -90,17 +90,17 @@ class GatewayApi:
         )
 
     async def metrics(self) -> Metrics:
-        """Look at `/metrics`.  Raises ApiError."""
+        """Read `/metrics`.  Raises ApiError."""
         try:
             return parse_metrics((await self._get("/metrics")).text)
         except ValueError as error:
             raise ApiError(f"{self.base_url}/metrics is not Prometheus text: {error}") from error
 
     async def calls_since(self, start: datetime) -> list[CallRecord]:
-        """Give finished calls that began after `start`, the latest 400.  Raises ApiError."""
+        """Return finished calls that began after `start`, the latest 400.  Raises ApiError."""
         found: list[CallRecord] = []
         cursor: str | None = ""
-        while cursor is not None and len(found) < _MOST_RECORDS:
+        while cursor is not None and len(found) < MOST_RECORDS:
             after = {"cursor": cursor} if cursor else {}
             query = {"active": "false", "limit": str(_PAGE), **after}
             page = (await self._get("/v1/calls", query)).json()

@@ -134,11 +134,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--refer-status", type=int, default=202, help="answer to REFER")
     add("--transfer-status", type=int, default=200, help="outcome reported by NOTIFY")
     add("--loss-percent", type=float, default=0.0, help="packets not sent")
-    add("--jitter-ms", type=float, default=0.0, help="packets held back by up to so much")
+    add("--jitter-ms", type=float, default=0.0, help="maximum random delay of packets")
     add("--reorder-percent", type=float, default=0.0, help="packets overtaken by later ones")
     add("--duplicate-percent", type=float, default=0.0, help="packets sent twice")
     add("--echo-db", type=float, help="what is heard comes back at this level, such as -20")
-    add("--echo-delay-ms", type=float, default=120.0, help="so much later (with --echo-db)")
+    add("--echo-delay-ms", type=float, default=120.0, help="delay of the echo (with --echo-db)")
     return parser
 
 

@@ -81,7 +81,7 @@ class Call:
         self._sip, self._media = sip, media
         self._credentials = credentials
         self._policy = policy or CallPolicy()
-        self._ours = sdp.offer(sip.address[0], media.port, codecs)
+        self._ours = sdp.offer(sip.address[0], media.port, codecs, ptime_ms=media.ptime_ms)
         self._dialog = Dialog(f"{sip.address[0]}:{sip.address[1]}", user)
         self._hop: Address = ("", 0)
         self._invite: ClientTransaction | None = None
@@ -117,7 +117,7 @@ class Call:
         self._sip.request(self._dialog.cancel(self._invite.request), self._hop)
 
     async def accept(self, invite: Message, source: Address) -> None:
-        """Take an incoming INVITE: ring, answer after the policy's delay (or refuse).
+        """Accept an incoming INVITE: ring, answer after the policy's delay (or refuse).
 
         Raises:
             CallRejected: the policy refused it, or the other side cancelled.
@@ -154,7 +154,10 @@ class Call:
         Returns:
             The final response; it is applied to the media when it is 2xx.
         """
-        fresh = sdp.offer(self._ours.address, self._ours.port, codecs) if codecs else self._ours
+        fresh = self._ours
+        if codecs:
+            ptime_ms = self._media.ptime_ms
+            fresh = sdp.offer(self._ours.address, self._ours.port, codecs, ptime_ms=ptime_ms)
         version = self._ours.version + 1
         self._ours = replace(fresh, direction=direction, version=version)
         return await self._invite_once(())

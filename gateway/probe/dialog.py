@@ -22,7 +22,7 @@ class Dialog:
         """
         self.call_id = f"{secrets.token_hex(10)}@{host_port.partition(':')[0]}"
         self.target = ""
-        """Request-URI: whom we called, then the other side's Contact."""
+        """Request-URI: the called address, then the other side's Contact."""
         self.remote = ""
         self._tag = secrets.token_hex(5)
         self._contact = f"<sip:{user}@{host_port}>"
@@ -32,7 +32,7 @@ class Dialog:
         self._cseq = 0
 
     def aim(self, target: str) -> None:
-        """Set whom to call."""
+        """Set the target."""
         self.target, self.remote = target, f"<{target}>"
 
     def adopt(self, invite: Message) -> None:
@@ -43,7 +43,7 @@ class Dialog:
         self._routes = tuple(invite.get_all("Record-Route"))
 
     def confirm(self, answered: Message) -> None:
-        """Take remote tag, target and route set out of a 2xx (section 12.1.2)."""
+        """Read remote tag, target and route set from a 2xx (section 12.1.2)."""
         self.remote = answered.get("To")
         if contact := answered.get("Contact"):
             self.target = uri_of(contact)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from gateway.probe.timeline import Audio, loud_instants
 
+_LOUD = 400.0**2
+"""Power (-38 dBFS) from which it is taken to speak while the call goes on."""
 _QUIET_NS = 300_000_000
 
 
@@ -28,8 +30,8 @@ class BotListener:
         self._on_started, self._on_stopped = on_started, on_stopped
 
     def push(self, audio: Audio) -> None:
-        """Take one packet."""
-        loud = loud_instants([audio])
+        """Accept one packet."""
+        loud = loud_instants([audio], _LOUD)
         if not len(loud):
             self.advance(audio.at_ns)
             return
@@ -54,5 +56,5 @@ class BotListener:
         return self.last_ns is not None and self.last_ns > instant_ns
 
     def is_quiet_for(self, now_ns: int, silence_ms: int) -> bool:
-        """Has the bot been quiet for so long (or never spoken)?"""
+        """Return whether the bot has been silent this long (or has never spoken)."""
         return self.last_ns is None or now_ns - self.last_ns >= silence_ms * 1_000_000

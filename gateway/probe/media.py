@@ -1,4 +1,4 @@
-"""One RTP socket that sends a packet every 20 ms, speech or silence, and stamps arrivals.
+"""One RTP socket that sends a packet every ptime, speech or silence, and stamps arrivals.
 
 Sending is paced by absolute deadlines on the event loop, so an error never adds up; it is
 measured and reported.  Arrivals carry the kernel's stamp where there is one, so a loop that was
@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from gateway.probe import g711
 from gateway.probe.rtp import (
-    FRAME_SAMPLES,
     PTIME_MS,
     SAMPLE_RATE_HZ,
     DigitReceiver,
@@ -38,7 +37,6 @@ from gateway.probe.timeline import Arrival, Audio, Departure
 
 _SO_TIMESTAMPNS = 35  # Linux, asm-generic/socket.h; the socket module does not name it
 _TIMESPEC = struct.Struct("@qq")
-_PTIME_S = PTIME_MS / 1000
 _UNKNOWN_PAYLOAD_TYPE = 77
 
 
@@ -53,6 +51,7 @@ class RtpPeer:
         impairments: Impairments | None = None,
         noise_level: int = 0,
         background: g711.Samples | None = None,
+        ptime_ms: int = PTIME_MS,
     ) -> None:
         """Bind the socket at once, so that the port can go into the offer.
 
@@ -62,7 +61,10 @@ class RtpPeer:
             impairments: what happens to our packets on the way out.
             noise_level: peak of the comfort noise between utterances, 0 = digital silence.
             background: int16[n], 8 kHz, heard behind everything, again and again from its start.
+            ptime_ms: audio per packet that we send.
         """
+        self.ptime_ms = ptime_ms
+        self._frame_samples = ptime_ms * SAMPLE_RATE_HZ // 1000
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(0)
         self._socket.bind((address, port))
@@ -81,12 +83,16 @@ class RtpPeer:
         """Datagrams that were no RTP."""
         impairments = impairments or Impairments()
         self._fates = Fates(impairments)
-        self._echo = None if impairments.echo_db is None else _Echo(impairments)
+        self._echo = None
+        if impairments.echo_db is not None:
+            self._echo = _Echo(impairments, self._frame_samples)
         self._frames: deque[g711.Samples] = deque()
         self._events: deque[tuple[bytes, bool]] = deque()
         self._digits = DigitReceiver()
-        self._noise = _noise_frames(noise_level)
-        self._background = None if background is None else _looped(background)
+        self._noise = _noise_frames(noise_level, self._frame_samples)
+        self._background = None
+        if background is not None:
+            self._background = _looped(background, self._frame_samples)
         self._new_stream()
         self._event_timestamp = 0
         self._started_s = 0.0
@@ -116,15 +122,11 @@ class RtpPeer:
         Returns:
             Numbers of the first and the last tick (index into `sent`) that carry it.
         """
-        padded = np.pad(pcm, (0, -len(pcm) % FRAME_SAMPLES))
-        frames = padded.reshape(-1, FRAME_SAMPLES)
+        padded = np.pad(pcm, (0, -len(pcm) % self._frame_samples))
+        frames = padded.reshape(-1, self._frame_samples)
         first = self._ticks + len(self._events) + len(self._frames)
         self._frames.extend(frames)
         return first, first + len(frames) - 1
-
-    def hush(self) -> None:
-        """Drop speech that is queued and not yet sent: from the next tick on, silence."""
-        self._frames.clear()
 
     def press(self, digits: str, duration_ms: int = 160) -> None:
         """Queue RFC 4733 digits; they go out in place of audio, 40 ms of audio between two."""
@@ -133,7 +135,7 @@ class RtpPeer:
                 self._events.append((payload, index == 0))
 
     async def next_tick(self) -> None:
-        """Wait for the next 20 ms tick (returns at once when the peer is closed)."""
+        """Wait for the next tick (returns at once when the peer is closed)."""
         if self._timer is not None:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
@@ -142,14 +144,14 @@ class RtpPeer:
     @property
     def queued_s(self) -> float:
         """How much of what was queued is not yet sent, in seconds."""
-        return (len(self._frames) + len(self._events)) * _PTIME_S
+        return (len(self._frames) + len(self._events)) * self.ptime_ms / 1000
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
-        deadline = self._started_s + self._ticks * _PTIME_S
+        deadline = self._started_s + self._ticks * self.ptime_ms / 1000
         self._send(loop.time() - deadline)
         self._ticks += 1
-        self._timer = loop.call_at(self._started_s + self._ticks * _PTIME_S, self._tick)
+        self._timer = loop.call_at(self._started_s + self._ticks * self.ptime_ms / 1000, self._tick)
         self._wake()
 
     def _wake(self) -> None:
@@ -172,7 +174,7 @@ class RtpPeer:
         if fate.is_restart:
             self._new_stream()
         packet = self._event_packet(event) if event else self._audio_packet(samples, fate)
-        self._timestamp += FRAME_SAMPLES
+        self._timestamp += self._frame_samples
         # A pause is no loss: the sequence counts packets, the timestamp counts time.
         self._sequence += self.remote is not None
         if self.remote is not None and not fate.lost:
@@ -211,7 +213,7 @@ class RtpPeer:
             return
 
     def _read(self) -> None:
-        """Take every datagram that waits."""
+        """Accept every datagram that waits."""
         while True:
             try:
                 datagram, ancillary, _, _ = self._socket.recvmsg(4096, 64)
@@ -247,20 +249,22 @@ class RtpPeer:
 class _Echo:
     """A bad hybrid or a loudspeaker: what comes in goes out again, late and quieter."""
 
-    def __init__(self, impairments: Impairments) -> None:
+    def __init__(self, impairments: Impairments, frame_samples: int) -> None:
+        self._frame_samples = frame_samples
         self._gain = 10 ** ((impairments.echo_db or 0.0) / 20)
         delay = round(impairments.echo_delay_ms * SAMPLE_RATE_HZ / 1000)
         self._path = np.zeros(delay, np.int16)
-        self._longest = delay + 10 * FRAME_SAMPLES
+        self._longest = delay + 10 * frame_samples
         """More than this has piled up only if our own clock stood still."""
 
     def hear(self, samples: g711.Samples) -> None:
-        """Take what came in."""
+        """Accept what came in."""
         self._path = np.concatenate([self._path, samples])[-self._longest :]
 
     def added_to(self, samples: g711.Samples) -> g711.Samples:
-        """Give one frame with the echo that is due."""
-        due, self._path = self._path[:FRAME_SAMPLES], self._path[FRAME_SAMPLES:]
+        """Return one frame with the echo that is due."""
+        due = self._path[: self._frame_samples]
+        self._path = self._path[self._frame_samples :]
         echo = np.zeros(len(samples))
         echo[: len(due)] = due * self._gain
         return _sum(samples, echo)
@@ -300,16 +304,16 @@ def _sum(one: g711.Samples, other: NDArray[np.int16 | np.float64]) -> g711.Sampl
     return np.clip(both.round(), -32768, 32767).astype(np.int16)
 
 
-def _looped(samples: g711.Samples) -> Iterator[g711.Samples]:
+def _looped(samples: g711.Samples, frame_samples: int) -> Iterator[g711.Samples]:
     """Endless frames of a recording."""
     at = 0
     while True:
-        yield np.take(samples, range(at, at + FRAME_SAMPLES), mode="wrap")
-        at = (at + FRAME_SAMPLES) % len(samples)
+        yield np.take(samples, range(at, at + frame_samples), mode="wrap")
+        at = (at + frame_samples) % len(samples)
 
 
-def _noise_frames(level: int) -> Iterator[g711.Samples]:
+def _noise_frames(level: int, frame_samples: int) -> Iterator[g711.Samples]:
     """Endless frames of white noise with the given peak; silence for level 0."""
     generator = np.random.default_rng(1)
     while True:
-        yield generator.integers(-level, level + 1, FRAME_SAMPLES).astype(np.int16)
+        yield generator.integers(-level, level + 1, frame_samples).astype(np.int16)

@@ -80,7 +80,7 @@ class Performance:
                 await self._until(
                     lambda: self._bot_speech_ms() >= step.bot_speech_ms,
                     step.timeout_s,
-                    "bot to speak so long",
+                    "bot to speak long enough",
                 )
             case scenario.Press():
                 await self._press(step)

@@ -60,14 +60,14 @@ def build_report(call: Call, media: RtpPeer, performance: Performance) -> dict[s
 
 
 def _negotiated(media: RtpPeer) -> dict[str, object]:
-    """Where the other side wants its audio, and as what."""
+    """Return where the other side wants its audio, and as what."""
     address, port = media.remote or ("", 0)
     codec = STATIC_NAMES[media.payload_type].partition("/")[0]
     return {"address": address, "port": port, "codec": codec}
 
 
 def rtp_statistics(media: RtpPeer) -> dict[str, object]:
-    """What arrived, in what rhythm, and how precisely we sent."""
+    """Return what arrived, in what rhythm, and how precisely we sent."""
     gaps = frame_gaps_ms(media.received)
     late = np.array([tick.late_ms for tick in media.sent])
     return {

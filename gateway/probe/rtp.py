@@ -7,7 +7,9 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-SAMPLE_RATE_HZ = 8000
+from gateway.audio.format import NARROWBAND
+
+SAMPLE_RATE_HZ = NARROWBAND.sample_rate_hz
 PTIME_MS = 20
 FRAME_SAMPLES = SAMPLE_RATE_HZ * PTIME_MS // 1000
 DIGITS = "0123456789*#ABCD"
@@ -85,7 +87,7 @@ class DigitReceiver:
         self._current: tuple[int, int] | None = None
 
     def push(self, packet: Packet) -> str | None:
-        """Take one event packet; return the digit when a new event begins.
+        """Accept one event packet; return the digit when a new event begins.
 
         A press is known by its RTP timestamp, which all its packets share.
         """
@@ -105,15 +107,15 @@ class Impairments:
 
     loss_percent: float = 0.0
     jitter_ms: float = 0.0
-    """Each packet is held back by 0 to so many milliseconds."""
+    """Each packet is delayed by 0 to this many milliseconds."""
     reorder_percent: float = 0.0
-    """So many packets are overtaken by the next two."""
+    """Share of packets that the next two overtake."""
     duplicate_percent: float = 0.0
-    """So many packets are sent twice."""
+    """Share of packets that are sent twice."""
     new_ssrc_at_packet: int | None = None
     """From this packet on another SSRC, sequence and timestamp base (a peer's restart)."""
     wrong_payload_type_percent: float = 0.0
-    """So many packets carry payload type 77, which nobody negotiated."""
+    """Share of packets with payload type 77, which was not negotiated."""
     seed: int = 1
     echo_db: float | None = None
     """Level of what we hear in what we send (negative: quieter); none = no echo."""

@@ -45,7 +45,7 @@ class Play(_Step):
 
 
 class WaitForBot(_Step):
-    """Wait until the bot has spoken (since the caller's last word) and been quiet so long."""
+    """Wait until the bot has spoken (since the caller's last word) and been silent this long."""
 
     do: Literal["wait_for_bot"] = "wait_for_bot"
     silence_ms: Annotated[int, Field(gt=0)] = 700
@@ -54,7 +54,7 @@ class WaitForBot(_Step):
 
 
 class InterruptAfter(_Step):
-    """Wait until the bot has been speaking for so long; the next step then breaks in."""
+    """Wait until the bot has been speaking this long; the next step then interrupts."""
 
     do: Literal["interrupt_after"] = "interrupt_after"
     bot_speech_ms: Annotated[int, Field(ge=0)] = 800

@@ -36,6 +36,8 @@ class AudioSession:
     direction: Direction = "sendrecv"
     version: int = 1
     """Of the o= line; grows with every change (RFC 3264 section 8)."""
+    ptime_ms: int = 20
+    """Audio per packet that this side would like to get."""
 
     @property
     def audio_payload_type(self) -> int:
@@ -66,12 +68,13 @@ def offer(
     *,
     direction: Direction = "sendrecv",
     version: int = 1,
+    ptime_ms: int = 20,
 ) -> AudioSession:
     """Describe our side with the given codecs and RFC 4733 digits."""
     types = (*(PAYLOAD_TYPES[codec] for codec in codecs), TELEPHONE_EVENT)
     names = {number: STATIC_NAMES[number] for number in types if number in STATIC_NAMES}
     names[TELEPHONE_EVENT] = "telephone-event/8000"
-    return AudioSession(address, port, types, names, direction, version)
+    return AudioSession(address, port, types, names, direction, version, ptime_ms)
 
 
 def answer(ours: AudioSession, theirs: AudioSession) -> AudioSession:
@@ -106,7 +109,7 @@ def build(session: AudioSession) -> bytes:
     ]
     if (events := session.event_payload_type) is not None:
         lines.append(f"a=fmtp:{events} 0-15")
-    lines += ["a=ptime:20", f"a={session.direction}"]
+    lines += [f"a=ptime:{session.ptime_ms}", f"a={session.direction}"]
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 

@@ -160,7 +160,7 @@ def authorization(
 
     Args:
         challenges: values of `WWW-Authenticate` or `Proxy-Authenticate`, in order.
-        credentials: who we are.
+        credentials: our user and password.
         method: of the request that was challenged.
         uri: its Request-URI.
         cnonce: random text.

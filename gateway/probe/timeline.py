@@ -1,7 +1,8 @@
 """What was heard when: speech instants, turns, gaps, losses, clicks of one call.  Pure.
 
 Every sample has an instant: that of its packet plus its place in it.  The definitions are those
-of the gateway's own record (response gap, barge-in stop), taken at the other end of the wire.
+of the gateway's own record (response gap, barge-in stop; `gateway.audio.audible`), taken at the
+other end of the wire.
 """
 
 from __future__ import annotations
@@ -12,16 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.audio.audible import LEAST, audible_samples
 from gateway.probe.g711 import Samples
 
-THRESHOLD = 1000
-"""|sample| above which a sample may be speech (-30 dBFS)."""
-RUN_MS = 5
-"""A sample counts only if others above the threshold stand within so many milliseconds."""
-_RUN_SAMPLES = RUN_MS * 8
-_RUN_COUNT = 4  # a click is one to three samples, 5 ms of a voice many more
 _SAMPLE_NS = 125_000
-_EARLY_NS = 40_000_000  # so long before its first loud sample speech may be noticed
+_EARLY_NS = 40_000_000  # how long before its first loud sample speech may be noticed
 _QUIET_NS = 300_000_000  # a pause inside a sentence is shorter; a cut or an end is not
 _ONSET_NS = 100_000_000
 
@@ -74,22 +70,25 @@ class Turn:
     speech_start_ns: int
     speech_end_ns: int
     response_gap_ms: float | None
-    """Last caller sample above the threshold to the bot's first after it; None = no answer."""
+    """Last audible caller sample to the bot's first after it; None = no answer."""
     barge_in_stop_ms: float | None
-    """First caller sample to the bot's last, where the bot was talking; else None."""
+    """First audible caller sample to the bot's last, where it was talking; else None."""
     heard_after_stop_ms: float
     """Bot speech after its stop and before the caller had finished: ought to be 0."""
 
 
-def loud_instants(
-    audio: Sequence[Audio] | Sequence[Departure], threshold: int = THRESHOLD
-) -> Instants:
-    """Instants (ns, ascending) of all samples above the threshold that are no clicks."""
+def loud_instants(audio: Sequence[Audio] | Sequence[Departure], over: float = LEAST) -> Instants:
+    """Instants (ns, ascending) of all samples that are audible beside the loudest.
+
+    Args:
+        audio: of one voice.
+        over: power from which it is heard over the noise behind it.
+    """
     if not audio:
         return np.empty(0, np.int64)
     samples = np.concatenate([packet.samples for packet in audio])
     offsets = [np.arange(len(p.samples), dtype=np.int64) * _SAMPLE_NS + p.at_ns for p in audio]
-    return np.sort(np.concatenate(offsets)[_is_speech(samples, threshold)])
+    return np.sort(np.concatenate(offsets)[audible_samples(samples, over)])
 
 
 def spurts(loud: Instants, quiet_ns: int = _QUIET_NS) -> list[Spurt]:
@@ -157,17 +156,6 @@ def _missing(numbers: list[int]) -> int:
     return max(extended) - min(extended) + 1 - len(set(extended))
 
 
-def _is_speech(samples: Samples, threshold: int) -> NDArray[np.bool_]:
-    """True where a sample is above the threshold and has company just before or just after."""
-    loud = np.abs(samples.astype(np.int32)) > threshold
-    total = np.r_[0, np.cumsum(loud)]
-    index = np.arange(len(loud))
-    after = total[np.minimum(index + _RUN_SAMPLES, len(loud))] - total[index]
-    before = total[index + 1] - total[np.maximum(index + 1 - _RUN_SAMPLES, 0)]
-    company: NDArray[np.bool_] = (after >= _RUN_COUNT) | (before >= _RUN_COUNT)
-    return loud & company
-
-
 def _turn(caller: Instants, bot: Instants, limit_ns: int) -> Turn:
     start, end = int(caller[0]), int(caller[-1])
     stop = _stop(bot, start)
@@ -185,7 +173,7 @@ def _turn(caller: Instants, bot: Instants, limit_ns: int) -> Turn:
 def _stop(bot: Instants, start_ns: int) -> int | None:
     """The bot's last loud sample of the stretch that was going on at `start_ns`.
 
-    A voice detector may hear the breath before the first loud sample, and the bot be silent by
+    A voice detector may fire before the first loud sample, and the bot be silent by
     then.
     """
     for spurt in spurts(bot):

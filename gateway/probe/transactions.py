@@ -33,7 +33,7 @@ class ClientTransaction:
         self._repeat(T1_S)
 
     def receive(self, response: Message) -> None:
-        """Take a response; the first one ends the repetitions."""
+        """Accept a response; the first one ends the repetitions."""
         self.stop()
         self.is_done = response.status >= 200
         self._responses.put_nowait(response)
@@ -99,7 +99,7 @@ class SipSocket(asyncio.DatagramProtocol):
         self.address = transport.get_extra_info("sockname")[:2]
 
     def datagram_received(self, data: bytes, addr: Any) -> None:  # noqa: ANN401 - asyncio's own
-        """Take one datagram (asyncio)."""
+        """Accept one datagram (asyncio)."""
         if len(data) <= 4:  # keep-alive: CRLF CRLF or zero bytes
             return
         try:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import soxr
 
+from gateway.audio.format import NARROWBAND
+from gateway.audio.resample import resample_once
 from gateway.errors import UnsupportedFormat
 from gateway.probe.g711 import Samples
 from gateway.probe.rtp import SAMPLE_RATE_HZ
+from gateway.providers.kit.speech import speech
 from gateway.providers.tts import flite
 
 Voice = Literal["rms", "awb", "slt", "kal", "kal16"]
@@ -30,12 +32,12 @@ async def render(text: str, voice: Voice = "awb") -> Samples:
     synthesizer = flite.create(flite.Settings(voice=voice))
     pcm = bytearray()
     try:
-        async with aclosing(synthesizer.synthesize(text)) as chunks:  # type: ignore[type-var]
-            async for chunk in chunks:
-                pcm += chunk
+        async with aclosing(speech(synthesizer, text, NARROWBAND)) as parts:
+            async for part in parts:
+                pcm += part.pcm
     finally:
         await synthesizer.close()
-    return _trim(to_line_rate(_samples(bytes(pcm)), synthesizer.output_format.sample_rate_hz))
+    return _trim(_samples(bytes(pcm)))
 
 
 def read_wav(path: Path) -> Samples:
@@ -59,7 +61,8 @@ def to_line_rate(samples: Samples, rate_hz: int) -> Samples:
     """Resample int16[n] to 8 kHz in one shot."""
     if rate_hz == SAMPLE_RATE_HZ:
         return samples
-    return np.asarray(soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ), np.int16)
+    pcm = samples.astype("<i2").tobytes()
+    return _samples(resample_once(pcm, rate_hz, SAMPLE_RATE_HZ))
 
 
 def _samples(pcm: bytes) -> Samples:

@@ -1,24 +1,37 @@
-"""Builds agents from their configuration and warms them before the first caller."""
+"""Agents, built from their configuration and warmed before the first caller, and their service."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 from pydantic import SecretStr
 
-from gateway.config.models import AgentConfig
+from gateway.config.dialplans import Dialplan
+from gateway.config.engine_table import EngineTable
+from gateway.config.models import AgentConfig, GatewayConfig
 from gateway.conversation.actions import builtin_tools
 from gateway.conversation.agent import Agent
+from gateway.conversation.day_ledger import DayLedger
 from gateway.conversation.silence_budget import filler_texts
+from gateway.conversation.tool_loops import ToolLoops
 from gateway.conversation.tools import ToolBox, load_tool
 from gateway.conversation.voice import Voice, render_what_can_be
 from gateway.errors import ProviderTimeout, ProviderUnavailable
 from gateway.providers import registry
-from gateway.providers.contracts import LanguageModel, SpeechToText, TextToSpeech
+from gateway.providers.contracts import (
+    LanguageModel,
+    SpeechToText,
+    TextToSpeech,
+    VoiceDetection,
+)
+from gateway.providers.speech_to_speech import SpeechToSpeech
+from gateway.setup.checked_config import Setup
 
 log = structlog.get_logger(__name__)
 
@@ -31,24 +44,25 @@ E = TypeVar("E", bound=_Closable)
 
 
 class EnginePool:
-    """Engines by their settings: made on first use, closed when nobody uses them any more."""
+    """Engines by their settings: made on first use, closed after their last use."""
 
     def __init__(self) -> None:
         self._engines: dict[str, _Closable] = {}
         self._users: dict[str, int] = {}
-        self._voices: dict[str, Voice] = {}
+        self._voices: dict[str, dict[str, Voice]] = {}
 
     def take(self, key: str, make: Callable[[], E]) -> E:
-        """Give the engine of a key and count one more user."""
+        """Return the engine of a key and count one more user."""
         if key not in self._engines:
             self._engines[key] = make()
         self._users[key] = self._users.get(key, 0) + 1
         engine: E = self._engines[key]  # type: ignore[assignment]  # keys begin with the kind
         return engine
 
-    def voice(self, key: str, synthesizer: TextToSpeech) -> Voice:
-        """Give the voice of a synthesizer that was taken: it keeps what was rendered ahead."""
-        return self._voices.setdefault(key, Voice(synthesizer))
+    def voice(self, key: str, synthesizer: TextToSpeech, language: str) -> Voice:
+        """Return the voice of a synthesizer that was taken: it keeps what was rendered ahead."""
+        voices = self._voices.setdefault(key, {})
+        return voices.setdefault(language, Voice(synthesizer, language))
 
     async def give_back(self, key: str) -> None:
         """Count one user less; the last one closes the engine."""
@@ -83,9 +97,12 @@ class Agents:
             GatewayError: a provider or tool cannot be built.
         """
         self._pool = pool or EnginePool()
+        self._tool_loops = ToolLoops()
         self._recognizers: dict[str, SpeechToText] = {}
-        self._brains: dict[str, LanguageModel] = {}
+        self._models: dict[str, LanguageModel] = {}
         self._synthesizers: dict[str, TextToSpeech] = {}
+        self._detections: dict[str, VoiceDetection] = {}
+        self._speech: dict[str, SpeechToSpeech] = {}
         self.by_name: dict[str, Agent] = {}
         try:
             for name, config in configs.items():
@@ -102,30 +119,38 @@ class Agents:
         caller hears the fallback until then.
 
         Raises:
-            ProviderError: a recognizer or synthesizer does not work.
+            ProviderError: a recognizer, synthesizer or voice detector does not work.
         """
+        DayLedger.of_machine()  # its thread starts now, not in a call
+        for detection in self._detections.values():
+            await detection.warm_up()
         for recognizer in self._recognizers.values():
             await recognizer.warm_up()
         for synthesizer in self._synthesizers.values():
             await synthesizer.warm_up()
-        for brain in self._brains.values():
+        remote: list[LanguageModel | SpeechToSpeech] = [*self._models.values()]
+        for engine in [*remote, *self._speech.values()]:
             try:
-                await brain.warm_up()
+                await engine.warm_up()
             except (ProviderUnavailable, ProviderTimeout) as error:
                 log.warning("language_model_not_reachable", problem=str(error))
         for agent in self.by_name.values():
             await agent.voice.render_ahead(_fixed_texts(agent.config))
-            await render_what_can_be(agent.voice, agent.brain.known_texts)
+            await render_what_can_be(agent.voice, agent.llm.known_texts)
 
     async def close(self) -> None:
-        """Give every engine back."""
+        """Release every engine."""
         for agent in self.by_name.values():
             agent.tools.close()
+        self._tool_loops.close()
         for key in self._keys():
             await self._pool.give_back(key)
 
     def _keys(self) -> tuple[str, ...]:
-        return (*self._recognizers, *self._brains, *self._synthesizers)
+        return (
+            *self._recognizers, *self._models, *self._synthesizers, *self._detections,
+            *self._speech,
+        )  # fmt: skip
 
     def _build(self, name: str, config: AgentConfig, folder: Path) -> Agent:
         tools = [load_tool(reference, folder) for reference in config.tools]
@@ -133,29 +158,39 @@ class Agents:
         recognizer = self._engine(
             self._recognizers, "stt", config.stt, lambda: registry.create("stt", config.stt)
         )
-        brain = self._engine(
-            self._brains, "llm", config.llm, lambda: registry.create("llm", config.llm)
+        model = self._engine(
+            self._models, "llm", config.llm, lambda: registry.create("llm", config.llm)
         )
         synthesizer = self._engine(
             self._synthesizers, "tts", config.tts, lambda: registry.create("tts", config.tts)
         )
-        voice = self._pool.voice(_key("tts", config.tts), synthesizer)
-        toolbox = ToolBox(tools, builtins, timeout_s=config.tool_timeout_s)
-        return Agent(name, config, recognizer, brain, voice, toolbox)
+        voice = self._pool.voice(_key("tts", config.tts), synthesizer, config.language)
+        detection = self._engine(
+            self._detections, "vad", config.vad, lambda: registry.create("vad", config.vad)
+        )
+        toolbox = ToolBox(tools, builtins, timeout_s=config.tool_timeout_s, loops=self._tool_loops)
+        speech = self._speech_engine(config.s2s)
+        return Agent(name, config, recognizer, model, voice, toolbox, detection.open, speech)
+
+    def _speech_engine(self, table: EngineTable | None) -> SpeechToSpeech | None:
+        if table is None:
+            return None
+        return self._engine(self._speech, "s2s", table, lambda: registry.create("s2s", table))
 
     def _engine(
-        self, mine: dict[str, E], kind: str, table: Mapping[str, Any], make: Callable[[], E]
+        self, mine: dict[str, E], kind: str, table: EngineTable, make: Callable[[], E]
     ) -> E:
-        """Give the engine of a settings table; it is taken from the pool once."""
+        """Return the engine of a settings table; it is taken from the pool once."""
         key = _key(kind, table)
         if key not in mine:
             mine[key] = self._pool.take(key, make)
         return mine[key]
 
 
-def _key(kind: str, table: Mapping[str, Any]) -> str:
+def _key(kind: str, table: EngineTable) -> str:
     """Name an engine by its settings; a file in them that has changed makes another engine."""
-    return f"{kind} {sorted((key, _identity(value)) for key, value in table.items())!r}"
+    settings = sorted((key, _identity(value)) for key, value in table.rest().items())
+    return f"{kind} {table.provider} {settings!r}"
 
 
 def _identity(value: object) -> object:
@@ -168,6 +203,46 @@ def _identity(value: object) -> object:
 
 
 def _fixed_texts(config: AgentConfig) -> list[str]:
-    texts = (config.greeting, config.fallback, config.give_up, config.transfer_failed)
+    greeting = "" if "{" in config.greeting else config.greeting  # it is another in each call
+    texts = (greeting, config.fallback, config.give_up, config.transfer_failed)
     silence = (*config.silence.reprompts, config.silence.goodbye)
     return [text for text in (*texts, *silence, *filler_texts(config.filler)) if text]
+
+
+class Service:
+    """One configuration at work.  Calls that began with it end with it."""
+
+    def __init__(self, setup: Setup, config: GatewayConfig, pool: EnginePool) -> None:
+        """Build the agents.
+
+        Args:
+            setup: the configuration and dialplan as checked.
+            config: the same as this worker sees it (ports of its assignment).
+            pool: engines that another service may use too.
+
+        Raises:
+            GatewayError: a provider or tool cannot be built.
+        """
+        self.config = config
+        self.plan: Dialplan = setup.plan
+        self.agents = Agents(config.agents, setup.folder, pool)
+        self._calls = 0
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Hold it for one call."""
+        self._calls += 1
+        self._is_idle.clear()
+        try:
+            yield
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._is_idle.set()
+
+    async def close_when_idle(self) -> None:
+        """Release the engines once the last call that holds it is over."""
+        await self._is_idle.wait()
+        await self.agents.close()

@@ -12,8 +12,8 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from gateway.errors import CommandError, GatewayError
+from gateway.process.framing import COMMAND_LIMIT_BYTES, read_lines, to_error_reply, to_line
 from gateway.process.messages import Answer, Command, Event, Notice, Request
-from gateway.process.wire import COMMAND_LIMIT_BYTES, read_lines, to_error_reply, to_line
 
 log = structlog.get_logger(__name__)
 
@@ -21,10 +21,10 @@ _UNSENT_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 class CommandReceiver(Protocol):
-    """Who does what the commands say."""
+    """Executes the commands."""
 
     async def do(self, command: Command) -> BaseModel:
-        """Do it and give its reply (see each command in `messages`).
+        """Execute it and return its reply (see each command in `messages`).
 
         Commands run side by side, each in its own task; what has begun is brought to its end
         even when the connection that asked for it is gone.
@@ -67,13 +67,13 @@ class ControlServer:
                 self._path.unlink(missing_ok=True)
 
     def publish(self, event: Event) -> None:
-        """Send an event to everybody who is connected.  Never waits, never fails."""
+        """Send an event to every connected client.  Never waits, never fails."""
         line = to_line(Notice(notice=event))
         for writer in self._writers:
             self._send(writer, line)
 
     async def abandoned(self) -> None:
-        """Wait until somebody had been connected and nobody is any more."""
+        """Wait until the last of at least one client has disconnected."""
         await self._left.wait()
 
     async def _connection(
@@ -111,7 +111,7 @@ class ControlServer:
         self._send(writer, to_line(answer))
 
     def _send(self, writer: asyncio.StreamWriter, line: bytes) -> None:
-        """Queue a line; who does not read is cut off before our memory is full."""
+        """Queue a line; a client that does not read is cut off before our memory is full."""
         if writer.is_closing():
             return
         if writer.transport.get_write_buffer_size() > _UNSENT_LIMIT_BYTES:

@@ -13,8 +13,8 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from gateway.errors import CommandError
+from gateway.process.framing import ANSWER_LIMIT_BYTES, to_error, to_line
 from gateway.process.messages import UPWARD, Answer, Command, Event, Request
-from gateway.process.wire import ANSWER_LIMIT_BYTES, to_error, to_line
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ _EVENTS_KEPT = 10_000
 class ControlClient(asyncio.Protocol):
     """One connection to a worker.  Made by `connect`; loop thread only.
 
-    A protocol, not a stream: it needs no task of its own, so nobody has to own one.
+    A protocol, not a stream: it needs no task.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class ControlClient(asyncio.Protocol):
         return not self._is_closed
 
     async def request(self, command: Command, reply: type[R], timeout_s: float = 10.0) -> R:
-        """Give a command and wait for its reply.
+        """Send a command and wait for its reply.
 
         Args:
             command: what to do.
@@ -137,7 +137,7 @@ async def connect(path: Path, timeout_s: float = 30.0) -> AsyncIterator[ControlC
     """Connect to a worker that may still be starting.
 
     Raises:
-        CommandError: 503, nobody listens there within `timeout_s`.
+        CommandError: 503, there is no listener within `timeout_s`.
     """
     client = await _connected(path, timeout_s)
     try:

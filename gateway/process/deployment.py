@@ -13,25 +13,34 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gateway.config.models import GatewayConfig
-from gateway.config.seats import Seat, automatic_count, most_workers, seats_of
+from gateway.config.port_assignment import (
+    PortAssignment,
+    automatic_count,
+    most_workers,
+    port_assignments,
+)
+from gateway.config.secrets import secrets_of
 from gateway.edge.edge import Edge
 from gateway.errors import CommandError, ConfigError, EdgeError
-from gateway.process import machine
 from gateway.process import messages as m
-from gateway.process.changes import changes
 from gateway.process.fleet import Fleet
-from gateway.process.seating import address_of
-from gateway.process.setup import Setup, read_setup
+from gateway.process.worker_config import address_of
 from gateway.process.worker_process import Launch
-from gateway.providers.stt.moonshine import SOCKET_VARIABLE
-from gateway.recognizer.process import RecognizerProcess
+from gateway.providers.contracts import Helper, HelperProcess
+from gateway.setup.changes import changes
+from gateway.setup.checked_config import Setup, read_setup, used_files
+from gateway.setup.engines import helpers_of
+from gateway.telemetry.logging import hide_in_logs
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.process import usable_cores, usable_memory_bytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 log = structlog.get_logger(__name__)
 
+Helpers = Mapping[Helper, Sequence[HelperProcess]]
+"""The helper processes that run, by the wish of a provider."""
 _RELOAD_TIMEOUT_S = 120.0
 """The worker warms what is new."""
 _CHECK_TIMEOUT_S = 60.0
@@ -45,7 +54,7 @@ class Deployment:
         self,
         setup: Setup,
         folder: Path,
-        recognizers: Sequence[RecognizerProcess],
+        helpers: Helpers,
         metrics: Metrics,
     ) -> None:
         """Prepare the fleet; `fleet.run` starts it.
@@ -53,11 +62,11 @@ class Deployment:
         Args:
             setup: as checked.
             folder: private to this user; for sockets and the kept texts of the configuration.
-            recognizers: which the workers share; none = not needed.
+            helpers: which the workers share; none = not needed.
             metrics: the supervisor's.
         """
         self._folder = folder
-        self._recognizers = recognizers
+        self._helpers = helpers
         self._launches = 0
         self._generation = 0
         self._changing = asyncio.Lock()
@@ -65,10 +74,11 @@ class Deployment:
         """Told of a new configuration before the workers are."""
         self.setup = setup
         self._file = self._keep(setup)
+        self._used = used_files(setup.config)
         count = worker_count(setup.config)
         self.fleet = Fleet(
             count,
-            seats_of(setup.config, count),
+            port_assignments(setup.config, count),
             setup.config.records.directory,
             metrics,
             launcher=self._launch,
@@ -79,13 +89,13 @@ class Deployment:
         """Name and id of every process of this gateway."""
         found = {"supervisor": os.getpid()}
         found |= {worker.name: worker.pid for worker in self.fleet.workers if worker.pid}
-        for number, recognizer in enumerate(self._recognizers):
-            if recognizer.pid:
-                found[f"recognizer-{number}"] = recognizer.pid
+        for helper, processes in self._helpers.items():
+            running = {f"{helper.name}-{n}": each.pid for n, each in enumerate(processes)}
+            found |= {name: pid for name, pid in running.items() if pid}
         return found
 
     def drain(self) -> None:
-        """Take no more calls and end with the last one.  Idempotent."""
+        """Accept no more calls and end with the last one.  Idempotent."""
         self.fleet.drain()
 
     async def reload(self) -> tuple[str, ...]:
@@ -107,8 +117,10 @@ class Deployment:
             except (ConfigError, CommandError) as error:
                 log.error("configuration_refused", problems=str(error).splitlines())  # noqa: TRY400
                 raise
-            different = _differences(self.setup, fresh)
+            used = used_files(fresh.config)
+            different = (*_differences(self.setup, fresh), *_changed(self._used, used))
             await self._take_over(fresh)
+            self._used = used
             log.info("configuration_loaded", changed=different)
             return different
 
@@ -146,15 +158,16 @@ class Deployment:
         if found.need_restart:
             keys = ", ".join(found.need_restart)
             raise CommandError(409, f"these need a restart, nothing was changed: {keys}")
-        if needs_recognizer(fresh.config) and not self._recognizers:
-            raise CommandError(
-                409, "the first agent with moonshine needs a restart, nothing was changed"
-            )
+        missing = [helper for helper in helpers_of(fresh.config) if helper not in self._helpers]
+        if missing:
+            problem = f"the first agent with a {missing[0].name} of its own needs a restart"
+            raise CommandError(409, f"{problem}, nothing was changed")
         await _check_thoroughly(path)
         return fresh
 
     async def _take_over(self, fresh: Setup) -> None:
         old, old_file = self.setup, self._file
+        hide_in_logs(secrets_of(fresh.config))
         await self._tell_the_edge(fresh.config)
         self.setup, self._file = fresh, self._keep(fresh)
         try:
@@ -188,47 +201,46 @@ class Deployment:
         setup.keep(file)
         return file
 
-    def _launch(self, seat: Seat) -> Launch:
+    def _launch(self, assignment: PortAssignment) -> Launch:
         self._launches += 1
         config = self.setup.config
         return Launch(
             setup=self._file,
-            socket=self._folder / f"worker-{seat.number}-{self._launches}.sock",
+            socket=self._folder / f"worker-{assignment.number}-{self._launches}.sock",
             address=address_of(config),
             stuck_after_s=config.workers.stuck_after_s,
-            environ=_recognizer_of(seat, self._recognizers),
+            environ=_sockets_of(assignment, self._helpers),
         )
 
 
 def worker_count(config: GatewayConfig) -> int:
-    """Give the number of workers that the configuration means on this machine."""
+    """Return the number of workers that the configuration means on this machine."""
     workers = config.workers
     if workers.edge == "none":
         return 1
     if isinstance(workers.count, int):
         return workers.count
-    wanted = automatic_count(machine.cores(), machine.memory_bytes())
+    wanted = automatic_count(usable_cores(), usable_memory_bytes())
     return min(wanted, most_workers(config))
 
 
-def needs_recognizer(config: GatewayConfig) -> bool:
-    """Tell whether any agent uses the shared recognizer processes."""
-    return any(
-        agent.stt.get("provider") == "moonshine" and not agent.stt.get("socket")
-        for agent in config.agents.values()
-    )
-
-
-def _recognizer_of(seat: Seat, recognizers: Sequence[RecognizerProcess]) -> Mapping[str, str]:
-    if not recognizers:
-        return {}
-    return {SOCKET_VARIABLE: str(recognizers[seat.number % len(recognizers)].socket)}
+def _sockets_of(assignment: PortAssignment, helpers: Helpers) -> Mapping[str, str]:
+    """Return the environment that leads a worker to its share of the helper processes."""
+    return {
+        helper.variable: str(processes[assignment.number % len(processes)].socket)
+        for helper, processes in helpers.items()
+    }
 
 
 def _differences(old: Setup, new: Setup) -> tuple[str, ...]:
     names = sorted({*old.texts, *new.texts} - {str((new.path or Path()).absolute())})
     files = (name for name in names if old.texts.get(name) != new.texts.get(name))
     return (*changes(old.config, new.config).keys, *files)
+
+
+def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
+    """Name the files that are used as before but hold something else."""
+    return tuple(name for name, state in new.items() if old.get(name, state) != state)
 
 
 async def _check_thoroughly(path: Path) -> None:

@@ -9,8 +9,8 @@ from gateway.config.models import GatewayConfig
 from gateway.edge.edge import Edge
 from gateway.edge.targets import Target
 from gateway.process.fleet import Fleet
-from gateway.process.messages import TrunkStatus
-from gateway.process.view import WorkerView
+from gateway.process.worker_process import WorkerSnapshot
+from gateway.sip.trunk_status import TrunkStatus
 from gateway.telemetry.metrics import Metrics
 
 
@@ -24,26 +24,27 @@ def open_edge(
     def on_trunk(status: TrunkStatus) -> None:
         is_up = status.state == "registered"
         metrics.trunk_registered.labels(status.name).set(1 if is_up else 0)
+        fleet.calls.on_trunk(status)
 
     edge = Edge(config, folder / "edge", workers, on_trunk)
 
-    async def on_workers(views: Sequence[WorkerView]) -> None:
-        await edge.show_workers(targets_of(views))
+    async def on_workers(snapshots: Sequence[WorkerSnapshot]) -> None:
+        await edge.show_workers(targets_of(snapshots))
 
     fleet.observe(on_workers)
     return edge
 
 
-def targets_of(views: Sequence[WorkerView]) -> list[Target]:
-    """Say where calls may go; a worker that was never ready is not known yet."""
+def targets_of(snapshots: Sequence[WorkerSnapshot]) -> list[Target]:
+    """List where calls may go, without workers that were never ready."""
     return [
         Target(
-            view.host,
-            view.port,
-            view.slots,
-            life=str(view.pid),
-            use="open" if view.takes_calls else "closed",
+            snapshot.host,
+            snapshot.port,
+            snapshot.slots,
+            life=str(snapshot.pid),
+            use="open" if snapshot.takes_calls else "closed",
         )
-        for view in views
-        if view.state != "starting"
+        for snapshot in snapshots
+        if snapshot.state != "starting"
     ]

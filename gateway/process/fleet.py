@@ -8,11 +8,17 @@ from pathlib import Path
 
 import structlog
 
-from gateway.config.seats import Seat
+from gateway.child_processes import BackOff
+from gateway.config.port_assignment import PortAssignment
 from gateway.errors import CommandError, GatewayError
-from gateway.process.backoff import BackOff
-from gateway.process.view import FleetObserver, WorkerView
-from gateway.process.worker_process import Launch, WorkerProcess, first_of
+from gateway.process.call_directory import CallDirectory
+from gateway.process.worker_process import (
+    FleetObserver,
+    Launch,
+    WorkerProcess,
+    WorkerSnapshot,
+    first_of,
+)
 from gateway.records.repair import repair
 from gateway.telemetry.metrics import Metrics
 
@@ -20,8 +26,8 @@ log = structlog.get_logger(__name__)
 
 _TELLING_LIMIT_S = 10.0
 
-Launcher = Callable[[Seat], Launch]
-"""How a worker is to be started on a seat, at this moment."""
+Launcher = Callable[[PortAssignment], Launch]
+"""How a worker is to be started on a port assignment, at this moment."""
 
 
 class WorkerStartError(GatewayError):
@@ -46,7 +52,7 @@ class Fleet:
     def __init__(
         self,
         count: int,
-        seats: Sequence[Seat],
+        assignments: Sequence[PortAssignment],
         records: Path,
         metrics: Metrics,
         *,
@@ -57,18 +63,22 @@ class Fleet:
 
         Args:
             count: workers wanted.
-            seats: where they may listen; more than `count`, so that one can be replaced in time.
+            assignments: ports for them; more than `count`, so that one can be replaced in time.
             records: `records.directory`, where the calls of dead workers are completed.
             metrics: the supervisor's.
             launcher: how a worker is started.
             drain_limit_s: how long calls of a worker that is to end may go on.
         """
         self._places = [_Place() for _ in range(count)]
-        self.can_replace = len(seats) > count
+        self.can_replace = len(assignments) > count
         """Whether a worker can follow another before that has ended."""
-        self._free_seats: asyncio.PriorityQueue[tuple[int, Seat]] = asyncio.PriorityQueue()
-        for seat in seats:
-            self._free_seats.put_nowait((seat.number, seat))
+        self._free_assignments: asyncio.PriorityQueue[tuple[int, PortAssignment]] = (
+            asyncio.PriorityQueue()
+        )
+        for assignment in assignments:
+            self._free_assignments.put_nowait((assignment.number, assignment))
+        self.calls = CallDirectory()
+        """Which worker has which call."""
         self._records = records
         self._metrics = metrics
         self._launcher = launcher
@@ -101,12 +111,12 @@ class Fleet:
             return "draining"
         return "the worker is being restarted" if self._has_started else "the worker is starting"
 
-    def views(self) -> tuple[WorkerView, ...]:
-        """Say how every worker is."""
-        return tuple(worker.view() for worker in self._workers)
+    def snapshots(self) -> tuple[WorkerSnapshot, ...]:
+        """Return a snapshot of every worker."""
+        return tuple(worker.snapshot() for worker in self._workers)
 
     def observe(self, observer: FleetObserver) -> None:
-        """Tell somebody of every change from now on."""
+        """Report every change to an observer from now on."""
         self._observers.append(observer)
 
     # --- life ---
@@ -133,9 +143,9 @@ class Fleet:
             telling.cancel()
 
     def drain(self) -> None:
-        """Take no more calls; `run` returns when the last has ended.  Idempotent."""
+        """Accept no more calls; `run` returns when the last has ended.  Idempotent."""
         if not self.is_draining.is_set():
-            log.info("draining", calls=sum(view.slots_used for view in self.views()))
+            log.info("draining", calls=sum(snapshot.slots_used for snapshot in self.snapshots()))
             self.is_draining.set()
 
     async def end_now(self) -> None:
@@ -148,10 +158,10 @@ class Fleet:
     async def roll(self) -> int:
         """Replace every worker by one that is started now, one after the other.
 
-        Calls in progress go on in the old ones.  Gives how many were replaced.
+        Calls in progress go on in the old ones.  Returns how many were replaced.
 
         Raises:
-            CommandError: 409 a replacement is going on already, or there is but one seat;
+            CommandError: 409 a replacement is going on already, or there is but one assignment;
                 503 a new worker did not start: it has said why, those not yet replaced go on.
         """
         if self._rolling.locked():
@@ -203,11 +213,11 @@ class Fleet:
             await asyncio.sleep(delay_s)
 
     async def _launch(self) -> WorkerProcess:
-        """Start a worker on the first seat that is free, or will be."""
-        _, seat = await self._free_seats.get()
+        """Start a worker on the first port assignment that is free, or becomes free."""
+        _, assignment = await self._free_assignments.get()
         if self.is_draining.is_set():
             raise CommandError(503, "draining")
-        worker = WorkerProcess(seat, self._launcher(seat), self._on_change)
+        worker = WorkerProcess(assignment, self._launcher(assignment), self._on_change, self.calls)
         self._workers.append(worker)
         self._group.create_task(self._live(worker))
         self._note_change()
@@ -219,12 +229,12 @@ class Fleet:
             await worker.run()
         finally:
             self._workers.remove(worker)
-            self._repair(worker.pid)
-            self._free_seats.put_nowait((worker.seat.number, worker.seat))
+            self._repair()
+            self._free_assignments.put_nowait((worker.assignment.number, worker.assignment))
             self._note_change()
 
-    def _repair(self, dead_pid: int) -> None:
-        for call_id in repair(self._records, lambda pid: pid != dead_pid):
+    def _repair(self) -> None:
+        for call_id in repair(self._records):
             log.warning("record_completed_after_crash", call_id=call_id)
 
     async def _replace(self, place: _Place) -> None:
@@ -264,8 +274,8 @@ class Fleet:
             self._retire(worker)
 
     def _may_replace_now(self) -> bool:
-        """One after the other: when all are stuck, it is the machine that is."""
-        return not self._free_seats.empty() and not any(
+        """Allow one replacement at a time: when all are stuck, the machine is at fault."""
+        return not self._free_assignments.empty() and not any(
             worker.state == "starting" for worker in self._workers
         )
 
@@ -284,15 +294,15 @@ class Fleet:
         self._has_news.set()
 
     async def _tell(self) -> None:
-        """Tell the observers of changes, one list after the other; runs until cancelled."""
+        """Notify the observers of changes, one list after the other; runs until cancelled."""
         while True:
             await self._has_news.wait()
             self._has_news.clear()
-            number, views = self._changes, self.views()
+            number, snapshots = self._changes, self.snapshots()
             for observer in self._observers:
                 try:
-                    await observer(views)
-                except Exception:  # the workers go on whatever becomes of who watches them
+                    await observer(snapshots)
+                except Exception:  # the workers go on whatever becomes of an observer
                     log.exception("fleet_observer_failed")
             async with self._told:
                 self._changes_told = number

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from gateway.child_processes import end_child
 from gateway.errors import GatewayError
-from gateway.process.children import end_child
 
 _READY_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 20.0
@@ -55,7 +55,7 @@ async def python_process(
 async def until_ready(
     process: asyncio.subprocess.Process, http_port: int, log: Path, tick: Callable[[float], None]
 ) -> None:
-    """Wait until a gateway takes calls; `tick` is told the seconds so far.
+    """Wait until a gateway accepts calls; `tick` gets the elapsed seconds.
 
     Raises:
         StartError: it ended, or is not ready in two minutes.
@@ -86,7 +86,7 @@ def free_port() -> int:
 
 
 def free_udp_ports(count: int) -> tuple[int, int]:
-    """First (even) and last of so many free UDP ports, below those that the system hands out."""
+    """Return first (even) and last of `count` free UDP ports, below the ephemeral range."""
     while True:
         first = random.randrange(10_000, 32_000 - count, 2)  # noqa: S311 (no secret)
         if all(map(_is_free, range(first, first + count))):
@@ -103,7 +103,7 @@ def _is_free(port: int) -> bool:
 
 
 def tail(log: Path) -> str:
-    """Give the end of a log."""
+    """Return the end of a log."""
     lines: Sequence[str] = log.read_text(encoding="utf-8", errors="replace").splitlines()
     return os.linesep.join(lines[-_LOG_LINES_SHOWN:])
 
@@ -114,7 +114,7 @@ async def _is_ready(http_port: int) -> bool:
     except OSError:
         return False
     try:
-        writer.write(b"GET /readyz HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+        writer.write(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         status = await reader.readline()
     except OSError:
         return False

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 from gateway.config.models import Eagerness
 from gateway.records.model import CallRecord, CallSummary, Text
+from gateway.sip.trunk_status import TrunkStatus
 
 
 class ControlMessage(BaseModel):
@@ -32,6 +33,8 @@ class PlaceCall(ControlMessage):
     to: str
     agent: str = ""
     trunk: str = ""
+    variables: dict[str, str] = {}
+    caller_id: str = ""
 
 
 class HangUp(ControlMessage):
@@ -113,7 +116,7 @@ class GetStatus(ControlMessage):
 
 
 class Drain(ControlMessage):
-    """Take no new calls -> `Done`; the worker ends when its calls have ended."""
+    """Accept no new calls -> `Done`; the worker ends when its calls have ended."""
 
     op: Literal["drain"] = "drain"
 
@@ -170,20 +173,6 @@ class CallDetail(Reply):
     call: CallRecord
 
 
-class TrunkStatus(ControlMessage):
-    """Registration of one trunk."""
-
-    name: str
-    state: Literal["unregistered", "registering", "registered", "failed", "static"]
-    """`static`: no registration is configured."""
-    sip_status: int | None = None
-    reason: Text = ""
-    expires_s: float | None = None
-    """Until the registration must have been refreshed."""
-    retry_s: float | None = None
-    """Until the next attempt after a failure."""
-
-
 class TrunkList(Reply):
     """All trunks."""
 
@@ -206,8 +195,10 @@ class WorkerStatus(Reply):
     slots_used: int = 0
     draining: bool = False
     pid: int = 0
+    unwritten: int = 0
+    """Final records that wait for the disk."""
     loop_late_s: float = 0.0
-    """The longest that the event loop held anybody up in the last seconds."""
+    """Longest delay of the event loop in the last seconds."""
     clock_late_s: float = 0.0
     """How long the media clock is overdue."""
 
@@ -236,6 +227,7 @@ class CallProgress(ControlMessage):
 
     event: Literal["call_progress"] = "call_progress"
     call_id: str
+    at: AwareDatetime | None = None
     audio_s: float = 0.0
     kind: str
     data: dict[str, Any] = {}
@@ -288,7 +280,7 @@ class Answer(ControlMessage):
 
 
 class Notice(ControlMessage):
-    """One line up that nobody asked for."""
+    """One unrequested line from worker to supervisor."""
 
     notice: Event
 

@@ -12,9 +12,11 @@ from typing import Protocol, TypeVar
 from pydantic import BaseModel
 
 from gateway.config.models import Eagerness
+from gateway.conversation.day_ledger import DayLedger
 from gateway.edge.edge import Edge
 from gateway.errors import CallNotFound, CommandError, GatewayError, NoCallSlot
-from gateway.http.port import DrainBody, Readiness, ReloadBody, ReplaceBody
+from gateway.http.port import NO_VARIABLES, DrainBody, Readiness, ReloadBody, ReplaceBody
+from gateway.process.call_directory import CallDirectory
 from gateway.process.control_client import ControlClient
 from gateway.process.messages import (
     CallDetail,
@@ -36,17 +38,18 @@ from gateway.process.messages import (
     SetRecording,
     Transfer,
     TrunkList,
-    TrunkStatus,
     WorkerStatus,
 )
-from gateway.process.view import WorkerState
+from gateway.process.worker_process import WorkerState
 from gateway.records.archive import CallArchive
 from gateway.records.model import CallRecord, CallSummary
 from gateway.records.query import CallQuery, StoredAudio
+from gateway.sip.trunk_status import TrunkStatus
 from gateway.telemetry.metrics import Metrics, merge_texts
 from gateway.telemetry.process import read_memory
 
 R = TypeVar("R", bound=BaseModel)
+CallCommand = GetCall | HangUp | Transfer | Say | Dtmf | SetEagerness | SetRecording
 
 _LOOK_TIMEOUT_S = 2.0
 """Figures of a worker that takes longer are left out."""
@@ -55,7 +58,6 @@ _TRANSFER_TIMEOUT_S = 90.0
 """The new party may ring for a while before the final NOTIFY."""
 _DTMF_TIMEOUT_S = 60.0
 _PLACE_TIMEOUT_S = 15.0
-_UNREACHABLE = frozenset({503, 504})
 _STATES: tuple[WorkerState, ...] = ("starting", "up", "stuck", "draining")
 
 
@@ -68,7 +70,7 @@ class Link(Protocol):
 
     @property
     def state(self) -> WorkerState:
-        """Whether it takes calls."""
+        """State of the worker: whether it accepts calls."""
 
     @property
     def client(self) -> ControlClient | None:
@@ -86,21 +88,25 @@ class Workers(Protocol):
     def absence(self) -> str:
         """Why none can be asked, when none can be."""
 
+    @property
+    def calls(self) -> CallDirectory:
+        """Which worker has which call."""
+
 
 class Operations(Protocol):
     """What changes the workers."""
 
     def drain(self) -> None:
-        """Take no more calls and end with the last one."""
+        """Accept no more calls and end with the last one."""
 
     def processes(self) -> Mapping[str, int]:
         """Name and id of every process of this gateway."""
 
     async def reload(self) -> tuple[str, ...]:
-        """Serve new calls by the files now on disk; gives what is different."""
+        """Serve new calls by the files now on disk; return what is different."""
 
     async def replace(self) -> int:
-        """Replace every worker by the program now on disk; gives how many."""
+        """Replace every worker by the program now on disk; return how many."""
 
 
 class RemoteGateway:
@@ -123,7 +129,7 @@ class RemoteGateway:
     # --- what can be seen ---
 
     async def readiness(self) -> Readiness:
-        """Say whether calls are accepted; a worker that does not answer accepts none."""
+        """Return whether calls are accepted; a worker that does not answer accepts none."""
         asked = await self._ask_all(GetStatus(), WorkerStatus)
         used = sum(status.slots_used for _, status in asked)
         taking = [status for link, status in asked if link.state == "up" and not status.draining]
@@ -144,15 +150,15 @@ class RemoteGateway:
         return await self._archive.list_calls(query, live)
 
     async def get_call(self, call_id: str) -> CallRecord:
-        """Give one call: from its worker while it is in progress, else from the archive."""
-        command = GetCall(call_id=call_id)
-        try:
-            return (await self._ask_for_call(command, CallDetail, _LOOK_TIMEOUT_S)).call
-        except (CallNotFound, CommandError):
-            return await self._archive.get(call_id)
+        """Return one call: from its worker while it is in progress, else from the archive."""
+        if self._workers.calls.worker_of(call_id) is not None:
+            command = GetCall(call_id=call_id)
+            with suppress(CallNotFound, CommandError):
+                return (await self._ask_for_call(command, CallDetail, _LOOK_TIMEOUT_S)).call
+        return await self._archive.get(call_id)
 
     async def trunks(self) -> Sequence[TrunkStatus]:
-        """Give the state of every trunk; registered wins where workers differ."""
+        """Return the state of every trunk; registered wins where workers differ."""
         if self._edge:
             return self._edge.trunks()
         trunks: dict[str, TrunkStatus] = {}
@@ -177,7 +183,7 @@ class RemoteGateway:
         return merge_texts(texts)
 
     async def audio(self, call_id: str) -> Path | StoredAudio:
-        """Give `audio.wav`, from disk or store."""
+        """Return `audio.wav`, from disk or store."""
         return await self._archive.audio(call_id)
 
     def _observe_memory(self) -> None:
@@ -188,9 +194,18 @@ class RemoteGateway:
 
     # --- calls ---
 
-    async def place_call(self, to: str, agent: str, trunk: str) -> str:
+    async def place_call(
+        self,
+        to: str,
+        agent: str,
+        trunk: str,
+        variables: Mapping[str, str] = NO_VARIABLES,
+        caller_id: str = "",
+    ) -> str:
         """Place a call on the worker that has most room, and give its id."""
-        command = PlaceCall(to=to, agent=agent, trunk=trunk)
+        command = PlaceCall(
+            to=to, agent=agent, trunk=trunk, variables=dict(variables), caller_id=caller_id
+        )
         self._linked()
         asked = await self._ask_all(GetStatus(), WorkerStatus)
         full: GatewayError = CommandError(503, self._why_none_takes_calls())
@@ -202,6 +217,7 @@ class RemoteGateway:
             except NoCallSlot as error:  # taken meanwhile, or all are: the next may have one
                 full = error
             else:
+                self._workers.calls.placed(link, placed.call_id)
                 return placed.call_id
         raise full
 
@@ -237,13 +253,31 @@ class RemoteGateway:
         await self._archive.delete(call_id)
 
     async def delete_party(self, party: str) -> int:
-        """Delete all calls from or to somebody."""
-        return await self._archive.delete_party(party)
+        """Delete all calls from or to a party, beginning with what the workers hold."""
+        await self._nothing_in_memory(party)
+        deleted = await self._archive.delete_party(party)
+        if not await DayLedger.of_machine().forget(party):
+            problem = "their calls are gone, but not what they have spent at language models"
+            raise CommandError(503, f"{problem}; ask again")
+        return deleted
+
+    async def _nothing_in_memory(self, party: str) -> None:
+        """Raises CommandError: a worker has what is not on disk yet, or cannot be asked."""
+        linked = [link for link in self._workers.workers if link.client is not None]
+        asked = await self._ask_all(ListCalls(), CallList)
+        states = await self._ask_all(GetStatus(), WorkerStatus)
+        if min(len(asked), len(states)) < len(linked):
+            raise CommandError(503, "a worker does not answer: it may have a call of theirs")
+        live = [call for _, found in asked for call in found.calls]
+        if theirs := [c.call_id for c in live if party in (c.caller, c.called)]:
+            raise CommandError(409, f"still in progress: {', '.join(theirs)}")
+        if waiting := sum(state.unwritten for _, state in states):
+            raise CommandError(503, f"{waiting} finished records wait for a disk that is full")
 
     # --- operation ---
 
     async def drain(self) -> DrainBody:
-        """Take no more calls; the gateway ends with the last one."""
+        """Accept no more calls; the gateway ends with the last one."""
         self._operations.drain()
         asked = await self._ask_all(GetStatus(), WorkerStatus)
         return DrainBody(calls=sum(status.slots_used for _, status in asked))
@@ -259,7 +293,7 @@ class RemoteGateway:
     # --- asking ---
 
     def _linked(self) -> list[tuple[Link, ControlClient]]:
-        """Give every worker that can be asked.  Raises CommandError: there is none."""
+        """Return every worker that can be asked.  Raises CommandError: there is none."""
         links = [(link, link.client) for link in self._workers.workers]
         found = [(link, client) for link, client in links if client and client.is_connected]
         if not found:
@@ -271,7 +305,7 @@ class RemoteGateway:
         return f"stuck: {', '.join(stuck)}" if stuck else self._workers.absence
 
     async def _ask_all(self, command: Command, reply: type[R]) -> list[tuple[Link, R]]:
-        """Give the replies of all who answer."""
+        """Return the replies of all workers that answer."""
 
         async def ask(link: Link, client: ControlClient) -> tuple[Link, R] | None:
             try:
@@ -288,33 +322,24 @@ class RemoteGateway:
         return [found for task in asking if (found := task.result()) is not None]
 
     async def _ask_for_call(
-        self, command: Command, reply: type[R], timeout_s: float = _COMMAND_TIMEOUT_S
+        self, command: CallCommand, reply: type[R], timeout_s: float = _COMMAND_TIMEOUT_S
     ) -> R:
-        """Have the worker that has the call do something: all are asked, one knows it."""
+        """Have the worker that has the call do something."""
+        worker = self._workers.calls.worker_of(command.call_id)
+        if worker is None:
+            self._linked()
+            raise CallNotFound(404, await self._why_not_here(command.call_id))
+        if worker.client is None or not worker.client.is_connected:
+            raise CommandError(503, self._workers.absence)
+        return await worker.client.request(command, reply, timeout_s)
 
-        async def ask(client: ControlClient) -> R | GatewayError:
-            try:
-                return await client.request(command, reply, timeout_s)
-            except GatewayError as error:
-                return error
-
-        unreachable: GatewayError | None = None
-        answer: R | GatewayError = CallNotFound(404, "no such call in progress")
-        linked = self._linked()
-        async with asyncio.TaskGroup() as group:
-            asking = [group.create_task(ask(client)) for _, client in linked]
-            for answered in asyncio.as_completed(asking):
-                answer = await answered
-                if isinstance(answer, CommandError) and answer.status in _UNREACHABLE:
-                    unreachable = answer
-                elif not isinstance(answer, CallNotFound):
-                    unreachable = None
-                    break
-            for task in asking:
-                task.cancel()
-        if isinstance(answer, GatewayError):
-            raise unreachable or answer
-        return answer
+    async def _why_not_here(self, call_id: str) -> str:
+        """Name the host that has a call, where gateways share a database."""
+        with suppress(GatewayError):
+            call = await self._archive.get(call_id)
+            if call.state == "active" and call.host not in ("", self._archive.host):
+                return f"call {call_id} is in progress on host {call.host}: ask there"
+        return "no such call in progress"
 
 
 def by_room(asked: Sequence[tuple[Link, WorkerStatus]]) -> list[Link]:

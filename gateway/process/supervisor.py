@@ -4,35 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from itertools import chain
 from pathlib import Path
 
 import structlog
 
 from gateway.config.models import GatewayConfig
-from gateway.config.seats import automatic_recognizers, decoders_of
+from gateway.config.port_assignment import automatic_recognizers, decoders_of
+from gateway.config.secrets import secrets_of
+from gateway.conversation.day_ledger import KEY_ENV as LLM_LEDGER_KEY_ENV
+from gateway.conversation.day_ledger import LEDGER_ENV as LLM_LEDGER_ENV
 from gateway.edge.edge import Edge
 from gateway.errors import CommandError, ConfigError, GatewayError, leaves
 from gateway.http.api import create_app
+from gateway.http.event_feed import EventFeed
 from gateway.http.server import bind_http
 from gateway.http.server import serve as serve_http
-from gateway.process import machine
-from gateway.process.deployment import Deployment, needs_recognizer, worker_count
+from gateway.process.deployment import Deployment, Helpers, worker_count
 from gateway.process.edge_link import open_edge
 from gateway.process.fleet import Fleet, WorkerStartError
 from gateway.process.remote import RemoteGateway
-from gateway.process.setup import Setup, read_setup
 from gateway.process.worker_process import first_of
-from gateway.recognizer.process import RecognizerProcess
+from gateway.providers.contracts import HelperProcess
 from gateway.records.archive import open_archive
 from gateway.records.repair import repair
+from gateway.setup.checked_config import Setup, read_setup
+from gateway.setup.engines import helpers_of
+from gateway.sip.edge_peer import KEY_ENV
 from gateway.sip.outgoing import LEDGER_ENV
-from gateway.telemetry.logging import configure_logging
+from gateway.telemetry.logging import configure_logging, hide_in_logs
 from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.process import is_process_alive
+from gateway.telemetry.process import usable_cores
 
 log = structlog.get_logger(__name__)
 
@@ -44,36 +51,54 @@ async def serve(setup: Setup) -> None:
         GatewayError: it could not be started.
     """
     config = setup.config
-    repair(config.records.directory, is_process_alive)
+    repair(config.records.directory)
     listener = bind_http(config.http)
+    log.info("starting", loads="recognizer, voice detector and voices: some seconds")
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         archive = await stack.enter_async_context(open_archive(config.records, metrics))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="voice-gateway-")))
-        recognizers = _recognizers(config, folder)
+        shared = _helpers(config, folder)
         os.environ[LEDGER_ENV] = str(folder / "outgoing.json")
-        deployment = Deployment(setup, folder, recognizers, metrics)
+        os.environ[LLM_LEDGER_ENV] = str(folder / "llm.json")
+        os.environ[LLM_LEDGER_KEY_ENV] = secrets.token_hex(16)
+        deployment = Deployment(setup, folder, shared, metrics)
         fleet = deployment.fleet
         edge = open_edge(config, folder, fleet, worker_count(config), metrics)
         deployment.edge = edge
+        if edge:
+            os.environ[KEY_ENV] = edge.key()
         gateway = RemoteGateway(archive, metrics, fleet, deployment, edge)
-        app = create_app(gateway, config.http)
+        feed = EventFeed(secrets.token_hex(4))
+        feed.describe_calls_by(fleet.calls.in_progress)
+        fleet.calls.publish_to(feed.publish)
+        app = create_app(gateway, config.http, feed)
         can_recognize = asyncio.Event()
         group = await stack.enter_async_context(asyncio.TaskGroup())
         _listen_to_signals(deployment, group)
         helpers = [
-            group.create_task(_run_recognizers(recognizers, can_recognize)),
+            group.create_task(_run_helpers([*chain(*shared.values())], can_recognize)),
             group.create_task(archive.run(config.records)),
             group.create_task(serve_http(app, config.http, listener)),
             group.create_task(_announce(fleet, edge, config)),
         ]
         if edge:
             helpers.append(group.create_task(edge.keep()))
+            helpers.append(group.create_task(_leave_trunks(fleet, edge)))
         await first_of(can_recognize, fleet.is_draining)
         await fleet.run()
         log.info("stopping")
+        feed.close()
+        if edge:  # where nothing was drained, too
+            await edge.unregister()
         for helper in helpers:
             helper.cancel()
+
+
+async def _leave_trunks(fleet: Fleet, edge: Edge) -> None:
+    """Accept no more calls from trunks while those in progress come to their end."""
+    await fleet.is_draining.wait()
+    await edge.unregister()
 
 
 def _listen_to_signals(deployment: Deployment, group: asyncio.TaskGroup) -> None:
@@ -100,49 +125,48 @@ def _listen_to_signals(deployment: Deployment, group: asyncio.TaskGroup) -> None
 
 
 async def _logged(operation: Callable[[], Awaitable[object]]) -> None:
-    """Do what a signal asked for; nobody waits for an answer but the log."""
+    """Run what a signal asked for, and log its outcome."""
     try:
         await operation()
     except (CommandError, ConfigError) as error:
         log.error("not_done", problem=str(error))  # noqa: TRY400 - no bug, nothing to trace
 
 
-def _recognizers(config: GatewayConfig, folder: Path) -> list[RecognizerProcess]:
-    """Prepare the recognizer processes that the workers share."""
-    if not needs_recognizer(config):
-        return []
+def _helpers(config: GatewayConfig, folder: Path) -> Helpers:
+    """Prepare the helper processes that the workers share."""
     count = config.workers.recognizers
     if count == "auto":
-        count = automatic_recognizers(machine.cores(), worker_count(config))
-    return [
-        RecognizerProcess(folder / f"recognizer-{number}.sock", decoders=decoders)
-        for number, decoders in enumerate(decoders_of(count))
-    ]
+        count = automatic_recognizers(usable_cores(), worker_count(config))
+    return {
+        helper: [
+            helper.make(folder / f"{helper.name}-{number}.sock", threads)
+            for number, threads in enumerate(decoders_of(count))
+        ]
+        for helper in helpers_of(config)
+    }
 
 
-async def _run_recognizers(
-    recognizers: Sequence[RecognizerProcess], are_ready: asyncio.Event
-) -> None:
+async def _run_helpers(processes: Sequence[HelperProcess], are_ready: asyncio.Event) -> None:
     """Start them side by side and keep them until cancelled.
 
     Raises:
         ProviderUnavailable: one did not start.
     """
-    starting = len(recognizers)
+    starting = len(processes)
 
-    async def run(recognizer: RecognizerProcess) -> None:
+    async def run(process: HelperProcess) -> None:
         nonlocal starting
-        async with recognizer:
+        async with process:
             starting -= 1
             if not starting:
                 are_ready.set()
             await asyncio.Event().wait()  # until cancelled
 
-    if not recognizers:
+    if not processes:
         are_ready.set()
     async with asyncio.TaskGroup() as group:
-        for recognizer in recognizers:
-            group.create_task(run(recognizer))
+        for process in processes:
+            group.create_task(run(process))
 
 
 async def _announce(fleet: Fleet, edge: Edge | None, config: GatewayConfig) -> None:
@@ -157,6 +181,7 @@ async def _announce(fleet: Fleet, edge: Edge | None, config: GatewayConfig) -> N
 def run(config_path: Path | None) -> int:
     """Run as `gateway run`."""
     setup = read_setup(config_path)
+    hide_in_logs(secrets_of(setup.config))
     configure_logging(setup.config.log, worker="supervisor")
     try:
         asyncio.run(serve(setup))

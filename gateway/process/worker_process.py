@@ -5,26 +5,63 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import structlog
 
-from gateway.config.seats import Seat
+from gateway.child_processes import end_child
+from gateway.config.port_assignment import PortAssignment
 from gateway.errors import CommandError, GatewayError
 from gateway.process import messages as m
-from gateway.process.children import end_child
+from gateway.process.call_directory import CallDirectory
 from gateway.process.control_client import ControlClient, connect
-from gateway.process.pulse import BEAT_S, Beat, Condition, Pulse
-from gateway.process.view import WorkerState, WorkerView
+from gateway.process.heartbeat import HEARTBEAT_S, Condition, Heartbeat, HeartbeatMonitor
+
+WorkerState = Literal["starting", "up", "stuck", "draining"]
+"""starting: not warm yet; up: takes calls; stuck: takes none, may come back; draining: takes none
+any more, has calls.  One that has ended is no longer listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSnapshot:
+    """One worker process at one moment."""
+
+    number: int
+    """Of its port assignment: `worker-3`.  Another process may have it later."""
+    host: str
+    """Where its SIP is reached from this machine."""
+    port: int
+    slots: int
+    slots_used: int
+    """At its last heartbeat."""
+    state: WorkerState
+    pid: int
+
+    @property
+    def takes_calls(self) -> bool:
+        """True when new calls may be sent there."""
+        return self.state == "up"
+
+
+FleetObserver = Callable[[Sequence[WorkerSnapshot]], Awaitable[None]]
+"""Awaited with all workers whenever one comes, goes, or changes its state.
+
+Never two at a time.  A worker that is to drain refuses calls only after this has returned, one that
+is up was announced before the one it replaces drains: when the edge has taken the list over by
+then, no call is refused.  An observer must not raise and should give up after a few seconds.
+"""
+
 
 log = structlog.get_logger(__name__)
 
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 15.0
 _EX_OSERR = 71  # sysexits.h
+_LAST_EVENTS_S = 1.0
 _KILL_TIMEOUT_S = 3.0
 """For one that has not answered for long."""
 
@@ -50,16 +87,19 @@ OnChange = Callable[["WorkerProcess"], None]
 class WorkerProcess:
     """One process; `run` is its life.  Loop thread only."""
 
-    def __init__(self, seat: Seat, launch: Launch, on_change: OnChange) -> None:
+    def __init__(
+        self, assignment: PortAssignment, launch: Launch, on_change: OnChange, calls: CallDirectory
+    ) -> None:
         """Prepare; nothing is started yet.
 
         Args:
-            seat: where it listens.
+            assignment: where it listens.
             launch: how it is started.
             on_change: called when its state changes.
+            calls: is told of its calls.
         """
-        self.seat = seat
-        self.name = f"worker-{seat.number}"
+        self.assignment = assignment
+        self.name = f"worker-{assignment.number}"
         self.state: WorkerState = "starting"
         self.client: ControlClient | None = None
         """Commands go here once it is ready."""
@@ -74,6 +114,7 @@ class WorkerProcess:
         self.exit_code: int | None = None
         self._launch = launch
         self._on_change = on_change
+        self._calls = calls
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -81,16 +122,16 @@ class WorkerProcess:
         """Process id; 0 before it was started."""
         return self._process.pid if self._process else 0
 
-    def view(self) -> WorkerView:
-        """Say how it is."""
+    def snapshot(self) -> WorkerSnapshot:
+        """Return a snapshot of this worker."""
         status = self.status
-        return WorkerView(
-            self.seat.number, self._launch.address, self.seat.sip_port,
+        return WorkerSnapshot(
+            self.assignment.number, self._launch.address, self.assignment.sip_port,
             status.slots, status.slots_used, self.state, self.pid,
         )  # fmt: skip
 
     async def run(self) -> int:
-        """Start it and stay with it until it ends; cancelled, end it.  Gives the exit code."""
+        """Start it and stay with it until it ends; cancelled, end it.  Returns the exit code."""
         try:
             async with self._started() as process:
                 await self._follow(process)
@@ -101,6 +142,7 @@ class WorkerProcess:
             self.exit_code = _EX_OSERR
         finally:
             self.client = None
+            self._calls.lose(self)
             self.is_left.set()
             self.has_ended.set()
             self._on_change(self)
@@ -140,15 +182,15 @@ class WorkerProcess:
         self._on_change(self)
 
     async def _tell_to_drain(self) -> None:
-        """Tell it until it has heard, or cannot hear any more."""
+        """Repeat the command until the worker has received it or has ended."""
         while not (self.has_ended.is_set() or self.is_lost.is_set()):
             if self.client is None:  # still starting: it has no calls
                 await self.end()
                 return
             try:
-                await self.client.request(m.Drain(), m.Done, BEAT_S)
+                await self.client.request(m.Drain(), m.Done, HEARTBEAT_S)
             except CommandError:  # stuck; it gets no calls while it is
-                await asyncio.sleep(BEAT_S)
+                await asyncio.sleep(HEARTBEAT_S)
             else:
                 return
 
@@ -159,9 +201,11 @@ class WorkerProcess:
             talk = group.create_task(self._talk())
             try:
                 await asyncio.wait([watch, talk], return_when=asyncio.FIRST_COMPLETED)
+                if self.client is not None:  # its last events are still to be read
+                    await asyncio.wait([talk], timeout=_LAST_EVENTS_S)
             finally:  # told before it is left alone
                 if not watch.done():
-                    with suppress(ProcessLookupError):  # it has ended, nobody has noticed yet
+                    with suppress(ProcessLookupError):  # it has ended already
                         process.terminate()
                 watch.cancel()
                 talk.cancel()
@@ -176,29 +220,36 @@ class WorkerProcess:
                     self.set_state("up")
                 async with asyncio.TaskGroup() as group:
                     beats = group.create_task(self._beat(client))
+                    await self._adopt_calls(client)
                     async for event in client.events():
-                        log.debug("worker_event", worker=self.name, kind=event.event)
+                        self._calls.take(self, event)
                     beats.cancel()
         except CommandError as error:
             log.warning("worker_not_reached", worker=self.name, problem=error.reason)
 
+    async def _adopt_calls(self, client: ControlClient) -> None:
+        """Ask for the calls that came before there was a connection."""
+        with suppress(CommandError):  # gone, or stuck: the heartbeat acts on it
+            listed = await client.request(m.ListCalls(), m.CallList, HEARTBEAT_S)
+            self._calls.adopt(self, listed.calls)
+
     async def _beat(self, client: ControlClient) -> None:
         """Ask how it is, over and over."""
-        pulse = Pulse(self._launch.stuck_after_s)
+        heartbeats = HeartbeatMonitor(self._launch.stuck_after_s)
         while True:
-            await asyncio.sleep(BEAT_S)
-            self._judge(pulse.feel(await self._ask(client)))
+            await asyncio.sleep(HEARTBEAT_S)
+            self._judge(heartbeats.judge(await self._ask(client)))
 
-    async def _ask(self, client: ControlClient) -> Beat:
+    async def _ask(self, client: ControlClient) -> Heartbeat:
         try:
-            status = await client.request(m.GetStatus(), m.WorkerStatus, BEAT_S)
+            status = await client.request(m.GetStatus(), m.WorkerStatus, HEARTBEAT_S)
         except GatewayError:
-            return Beat(answered=False)
+            return Heartbeat(answered=False)
         self.status = status
-        return Beat(True, status.loop_late_s, status.clock_late_s)  # noqa: FBT003 - a record
+        return Heartbeat(True, status.loop_late_s, status.clock_late_s)  # noqa: FBT003 - a record
 
     def _judge(self, condition: Condition) -> None:
-        if condition == "well":
+        if condition == "healthy":
             if self.state == "stuck":
                 log.info("worker_recovered", worker=self.name)
                 self.set_state("up")
@@ -215,11 +266,11 @@ class WorkerProcess:
 
     @asynccontextmanager
     async def _started(self) -> AsyncIterator[asyncio.subprocess.Process]:
-        seat, launch = self.seat, self._launch
-        command = [*launch.program, "--index", str(seat.number)]
+        assignment, launch = self.assignment, self._launch
+        command = [*launch.program, "--index", str(assignment.number)]
         command += ["--socket", str(launch.socket), "--setup", str(launch.setup)]
-        command += ["--sip-port", str(seat.sip_port)]
-        command += ["--rtp-ports", *map(str, seat.rtp_ports)]
+        command += ["--sip-port", str(assignment.sip_port)]
+        command += ["--rtp-ports", *map(str, assignment.rtp_ports)]
         process = await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.DEVNULL, env={**os.environ, **launch.environ}
         )

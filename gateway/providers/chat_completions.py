@@ -1,114 +1,122 @@
-"""The chat-completions protocol without its I/O: our messages to JSON, streamed chunks to events.
+"""The chat-completions protocol without its I/O: lines of a response to events of a reply.
 
-Written for the many servers that speak it almost: calls without ids, with repeated ids, with every
-call at index 0, in one piece or in fifty, arguments as an object, no finish reason, no choices.
+Written for the many servers that speak it almost: content in parts, whole messages where deltas are
+due, no finish reason, no choices, a body that is no stream at all, errors under status 200.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from uuid import uuid4
 
 from gateway.errors import ProviderProtocolError, ProviderRejected
-from gateway.providers.contracts import (
-    AssistantMessage,
-    Message,
-    ReplyEvent,
-    TextDelta,
-    ToolCall,
-    ToolResult,
-    ToolSpec,
-    Usage,
-    UserMessage,
-)
-from gateway.providers.thinking import ThoughtFilter
+from gateway.providers.call_parts import CallParts, as_text, value_of
+from gateway.providers.contracts import ReplyEvent, Retracted, TextDelta, Thinking, Usage
+from gateway.providers.reply_text import ReplyText
 
-OPENING = "(The caller is on the line.)"
-"""Stands where the caller has said nothing yet: many chat templates want a user message first."""
-
-CUT = "…"
-CUT_NOTE = (
-    f'A message of yours that ends in "{CUT}" was cut off there by the caller, who has heard'
-    " nothing of what you meant to say after it."
-)
+_REASONING = ("reasoning_content", "reasoning", "reasoning_details", "thinking", "thoughts")
+_MAX_BODY = 1_000_000
 
 
-def request_messages(instructions: str, messages: Sequence[Message]) -> list[dict[str, object]]:
-    """Map a history to the `messages` of a request; always has a system or a user message first.
+class ThinkingHabit:
+    """What is known of a model: whether its thoughts come without their opening tag."""
 
-    Args:
-        instructions: the system message; empty = none.
-        messages: oldest first; every tool result follows the message that called the tool.
-    """
-    cut = any(isinstance(m, AssistantMessage) and m.interrupted and m.text for m in messages)
-    system = "\n\n".join(filter(None, (instructions, CUT_NOTE if cut else "")))
-    mapped: list[dict[str, object]] = [{"role": "system", "content": system}] if system else []
-    if not messages or not isinstance(messages[0], UserMessage):
-        mapped.append({"role": "user", "content": OPENING})
-    for message in messages:
-        _append(mapped, _message(message))
-    return mapped
+    def __init__(self) -> None:
+        self.is_known = False
+        """It has given a whole answer without."""
+        self.is_unopened = False
+        """It has sent a closing tag alone, and not been seen to do without since."""
+        self._plain = 0
 
-
-def request_tools(tools: Sequence[ToolSpec]) -> list[dict[str, object]]:
-    """Map tool specifications to the `tools` of a request."""
-    return [
-        {
-            "type": "function",
-            "function": {
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": tool.parameters,
-            },
-        }
-        for tool in tools
-    ]
+    def saw(self, *, unopened: bool, had_text: bool) -> None:
+        """Learn from a reply that is over."""
+        if unopened:
+            self.is_known, self.is_unopened, self._plain = False, True, 0
+        elif had_text:
+            self._plain += 1
+            self.is_known = not self.is_unopened or self._plain >= 3  # not by chance
+            self.is_unopened = self.is_unopened and not self.is_known
 
 
 class StreamedReply:
-    """Reads the chunks of one streamed reply.
+    """Reads the chunks of one reply.
 
-    Chunks are taken as objects of which nothing is sure: the SDK does not validate them.
+    Chunks are parsed JSON, or objects of an SDK, of which nothing is sure.
     """
 
-    def __init__(self, provider: str) -> None:
+    def __init__(
+        self, provider: str, tools: Sequence[str] = (), habit: ThinkingHabit | None = None
+    ) -> None:
         self._provider = provider
-        self._calls = _CallParts()
-        self._thoughts = ThoughtFilter()
+        self._habit = habit or ThinkingHabit()
+        self._calls = CallParts(tools)
+        self._content = ReplyText(
+            tools, is_known=self._habit.is_known, waits_for_end=self._habit.is_unopened
+        )
         self._usage: Usage | None = None
         self._finish_reason = ""
         self._has_choice = False
         self._has_text = False
+        self._has_open_chunk = False
+        """Content has come without a finish reason: this server does not send one with each."""
+        self._is_whole = False
 
     @property
     def has_content(self) -> bool:
         """True once text or a part of a tool call has come (a role or keep-alive is neither)."""
         return self._has_text or bool(self._calls.calls)
 
-    def feed(self, chunk: object) -> Iterator[TextDelta]:
-        """Take one chunk; yield its text.  Refusals are text: they are meant for the caller."""
-        if usage := getattr(chunk, "usage", None):
-            self._take_usage(usage)
-        for choice in _as_list(getattr(chunk, "choices", None))[:1]:
+    @property
+    def has_choice(self) -> bool:
+        """True once anything of a chat completion has come."""
+        return self._has_choice
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the server has said of tokens so far."""
+        return self._usage
+
+    @property
+    def is_finished(self) -> bool:
+        """True once the server has said why it ended: nothing but usage may follow."""
+        return self.may_be_finished and (self._is_whole or self._has_open_chunk)
+
+    @property
+    def may_be_finished(self) -> bool:
+        """True once there is a finish reason, which some servers send with every chunk."""
+        return bool(self._finish_reason)
+
+    def feed(self, chunk: object) -> Iterator[ReplyEvent]:
+        """Accept one chunk; yield its text.  Refusals are text: they are meant for the caller."""
+        self.feed_usage(chunk)
+        for choice in _as_list(value_of(chunk, "choices"))[:1]:
             self._has_choice = True
-            reason = _as_text(getattr(choice, "finish_reason", None))
+            reason = as_text(value_of(choice, "finish_reason"))
             self._finish_reason = reason or self._finish_reason
-            delta = getattr(choice, "delta", None)
-            content = self._thoughts.feed(_as_text(getattr(delta, "content", None)))
-            yield from self._text(content + _as_text(getattr(delta, "refusal", None)))
-            for part in _as_list(getattr(delta, "tool_calls", None)):
-                self._calls.add(part)
+            delta = value_of(choice, "delta")
+            content = delta or value_of(choice, "message")
+            text = as_text(value_of(choice, "text")) if content is None else ""
+            self._is_whole = self._is_whole or (not delta and bool(content))
+            has_more = bool(text) or _has_content(content)
+            self._has_open_chunk = self._has_open_chunk or (has_more and not reason)
+            yield from self._delta(content)
+            yield from self._text(text)
+
+    def feed_usage(self, chunk: object) -> None:
+        """Accept the token counts of a chunk, and nothing else of it."""
+        if usage := value_of(chunk, "usage"):
+            self._usage = _usage_of(usage, self._usage)
 
     def finish(self) -> Iterator[ReplyEvent]:
-        """End of the stream: yield the tool calls and the usage.
+        """End of the stream: yield the text that was held back and the tool calls.
 
         Raises:
             ProviderProtocolError: nothing of a chat completion was in the stream.
             ProviderRejected: the content filter or the token limit left nothing to say.
         """
-        yield from self._text(self._thoughts.rest())
+        yield from self._seen(self._content.finish())
+        self._calls.add_whole(self._content.calls)
+        self._habit.saw(unopened=self._content.has_unopened, had_text=self._has_text)
         if not self._has_choice:
             raise ProviderProtocolError(self._provider, "the stream ended without any choice")
         if not self.has_content and self._finish_reason in {"content_filter", "length"}:
@@ -116,131 +124,153 @@ class StreamedReply:
                 self._provider, f"ended with no text, finish reason {self._finish_reason!r}"
             )
         yield from self._calls.finished()
-        if self._usage:
-            yield self._usage
 
-    def _text(self, text: str) -> Iterator[TextDelta]:
+    def _delta(self, delta: object) -> Iterator[ReplyEvent]:
+        text, has_thoughts = _text_of(value_of(delta, "content"))
+        if has_thoughts or any(value_of(delta, key) for key in _REASONING):
+            yield Thinking()
+        yield from self._text(text)
+        yield from self._text(as_text(value_of(delta, "refusal")))
+        for part in _as_list(value_of(delta, "tool_calls")):
+            self._calls.add(part)
+        if function := value_of(delta, "function_call"):  # what it was before `tool_calls`
+            self._calls.add({"index": 0, "function": function})
+
+    def _text(self, text: str) -> Iterator[ReplyEvent]:
         if text:
-            self._has_text = True
-            yield TextDelta(text)
+            yield from self._seen(self._content.feed(text))
 
-    def _take_usage(self, usage: object) -> None:
-        # Some servers send a running total with every chunk: the last one counts.
-        tokens = [getattr(usage, key, None) for key in ("prompt_tokens", "completion_tokens")]
-        self._usage = Usage(*(count if isinstance(count, int) else 0 for count in tokens))
-
-
-@dataclass(slots=True)
-class _OpenCall:
-    id: str
-    server_id: str
-    name: str
-    arguments: str
-    index: int | None
-
-    def is_complete(self) -> bool:
-        return _is_json_object(self.arguments)
+    def _seen(self, events: Iterator[TextDelta | Thinking | Retracted]) -> Iterator[ReplyEvent]:
+        for event in events:
+            if not isinstance(event, Thinking):
+                self._has_text = isinstance(event, TextDelta)
+            yield event
 
 
-class _CallParts:
-    """Puts tool calls together from their deltas."""
+def _usage_of(usage: object, earlier: Usage | None) -> Usage | None:
+    """Read the counts of a usage object.
+
+    Some servers send a running total with every chunk: the last one counts.  Some leave out one of
+    the counts, or send one at the beginning and the other at the end.
+    """
+    read = _count(usage, "prompt_tokens", "input_tokens")
+    written = _count(usage, "completion_tokens", "output_tokens")
+    total = _count(usage, "total_tokens")
+    if total is not None:
+        read = max(0, total - written) if read is None and written is not None else read
+        written = max(0, total - read) if written is None and read is not None else written
+    if earlier is not None:
+        read = earlier.input_tokens if read is None else read
+        written = earlier.output_tokens if written is None else written
+    return earlier if read is None and written is None else Usage(read, written)
+
+
+def _count(usage: object, *names: str) -> int | None:
+    for name in names:
+        value = value_of(usage, name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12:
+            return int(value)
+    return None
+
+
+def _has_content(delta: object) -> bool:
+    text, _ = _text_of(value_of(delta, "content"))
+    return bool(text) or any(
+        value_of(delta, key) for key in ("tool_calls", "function_call", "refusal", *_REASONING)
+    )
+
+
+def _text_of(content: object) -> tuple[str, bool]:
+    """Read a content, a string or parts; return its text and whether there were thoughts in it."""
+    if isinstance(content, str):
+        return content, False
+    if isinstance(content, list):
+        read = [_text_of(part) for part in content]
+        return "".join(text for text, _ in read), any(thoughts for _, thoughts in read)
+    if content is None:
+        return "", False
+    kind = value_of(content, "type")
+    if kind in {None, "text", "output_text"}:
+        text = value_of(content, "text")
+        return as_text(text) or as_text(value_of(text, "value")), False
+    if kind == "refusal":
+        return as_text(value_of(content, "refusal")), False
+    return "", kind in {"thinking", "reasoning", "thought"}
+
+
+class EventReader:
+    """Lines of a response body -> JSON values, whether or not it is the stream that was asked for.
+
+    Takes server-sent events, events without blank lines between, lines of JSON, one JSON body.
+    """
 
     def __init__(self) -> None:
-        self.calls: list[_OpenCall] = []
+        self.is_done = False
+        """`[DONE]` has come."""
+        self.body = ""
+        """What was none of these so far."""
+        self._data = ""
 
-    def add(self, part: object) -> None:
-        function = getattr(part, "function", None)
-        name = _as_text(getattr(function, "name", None))
-        arguments = getattr(function, "arguments", None)
-        arguments = json.dumps(arguments) if isinstance(arguments, dict) else _as_text(arguments)
-        call_id = _as_text(getattr(part, "id", None))
-        index = getattr(part, "index", None)
-        call = self._find(index, call_id, name, arguments)
-        if call is None:
-            free_id = self._free_id(call_id)
-            self.calls.append(_OpenCall(free_id, call_id, name, arguments, index))
-            return
-        call.name = call.name or name
-        call.arguments += arguments
+    def feed(self, line: str) -> Iterator[object]:
+        """Accept a line without its end; yield what it completes."""
+        if line.startswith("data:"):
+            data = line[5:].strip()
+            self.is_done = self.is_done or data.startswith("[DONE]")
+            if data and not self.is_done:
+                yield from self._parsed(data)
+        elif line.strip() and not line.startswith((":", "event:", "id:", "retry:")):
+            whole = _parsed(line) if line.startswith("{") else None
+            if isinstance(whole, dict):
+                yield whole
+            elif len(self.body) < _MAX_BODY:
+                self.body += line + "\n"
 
-    def finished(self) -> Iterator[ToolCall]:
-        """Yield the calls that have a name, in the order in which they began."""
-        for call in self.calls:
-            if call.name:
-                yield ToolCall(call.id, call.name, call.arguments or "{}")
+    def finish(self) -> Iterator[object]:
+        """End of the body: yield the JSON value that all of it is, if it is one."""
+        value = _parsed(self.body) if self.body else None
+        if value is not None:
+            self.body = ""
+            yield value
 
-    def _find(self, index: int | None, call_id: str, name: str, arguments: str) -> _OpenCall | None:
-        """Return the call that a delta continues, None where it starts one."""
-        same_index = [call for call in self.calls if index is None or call.index == index]
-        if not same_index:
-            same_id = [call for call in self.calls if call_id and call.server_id == call_id]
-            return same_id[-1] if same_id and not name else None
-        call = same_index[-1]
-        if not (name and call.name):
-            return call
-        # The name comes again: either a server that repeats it with every delta, or one that gives
-        # every call the same index.  Only a call that is whole can be followed by another.
-        other_id = bool(call_id) and call_id != call.server_id
-        if not call.arguments:
-            return None if other_id else call
-        return None if call.is_complete() and (other_id or arguments.strip()) else call
-
-    def _free_id(self, call_id: str) -> str:
-        """Return the server's id, or one of ours where it sent none or a used one."""
-        if call_id and all(call.id != call_id for call in self.calls):
-            return call_id
-        return uuid4().hex[:9]  # Mistral takes exactly nine alphanumerics, the others anything
+    def _parsed(self, data: str) -> Iterator[object]:
+        value = _parsed(data)
+        if value is None and self._data:  # an event of several lines
+            value = _parsed(f"{self._data}\n{data}")
+        if value is None:
+            self._data = f"{self._data}\n{data}".strip()[:_MAX_BODY]
+            self.body = self._data
+        else:
+            self._data = self.body = ""
+            yield value
 
 
-def _message(message: Message) -> dict[str, object]:
-    match message:
-        case UserMessage(text=text):
-            return {"role": "user", "content": text}
-        case ToolResult(call_id=call_id, content=content):
-            return {"role": "tool", "tool_call_id": call_id, "content": content}
-        case AssistantMessage(text=text, tool_calls=calls, interrupted=interrupted):
-            said = text.rstrip(" .,;:") + CUT if interrupted and text else text
-            if not calls:
-                return {"role": "assistant", "content": said}
-            return {
-                "role": "assistant",
-                "content": said or None,
-                "tool_calls": [_call(call) for call in calls],
-            }
-
-
-def _call(call: ToolCall) -> dict[str, object]:
-    # Some servers parse the arguments of the history and refuse the request when they cannot;
-    # what was wrong with them stands in the tool's result.
-    arguments = call.arguments if _is_json_object(call.arguments) else "{}"
-    return {
-        "id": call.id,
-        "type": "function",
-        "function": {"name": call.name, "arguments": arguments},
-    }
-
-
-def _append(mapped: list[dict[str, object]], message: dict[str, object]) -> None:
-    """Append, joining assistant texts in a row: strict chat templates want roles to alternate."""
-    last = mapped[-1] if mapped else {}
-    if message["role"] == last.get("role") == "assistant" and not {"tool_calls"} & {
-        *message,
-        *last,
-    }:
-        last["content"] = f"{last['content']} {message['content']}"
-    else:
-        mapped.append(message)
-
-
-def _is_json_object(text: str) -> bool:
+def _parsed(text: str) -> object:
     try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
-        return False
+        value: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return value[0]  # Gemini's way to send an error
+    return value
 
 
-def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def error_in(value: object) -> dict[str, object] | None:
+    """Find the error in a JSON value of a response with status 200; None when there is none."""
+    if not isinstance(value, dict):
+        return None
+    for holder in (value, *_as_list(value.get("choices"))[:1]):
+        error = value_of(holder, "error")
+        if isinstance(error, dict):
+            return error
+        if error:
+            return {"message": str(error)}
+    if value.get("object") == "error" or (not value.get("choices") and _is_complaint(value)):
+        return {**value, "message": value.get("message") or value.get("detail")}
+    return None
+
+
+def _is_complaint(value: dict[str, object]) -> bool:
+    return ("message" in value or "detail" in value) and "usage" not in value
 
 
 def _as_list(value: object) -> list[object]:

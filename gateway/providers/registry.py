@@ -9,17 +9,31 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
+from pydantic import BaseModel
+
+from gateway.config.engine_table import EngineTable
 from gateway.errors import ProviderUnavailable
-from gateway.providers.contracts import LanguageModel, ProviderInfo, SpeechToText, TextToSpeech
+from gateway.providers.contracts import (
+    Helper,
+    LanguageModel,
+    ProviderInfo,
+    ProviderSettings,
+    SpeechToText,
+    TextToSpeech,
+    VoiceDetection,
+)
+from gateway.providers.speech_to_speech import SpeechToSpeech
 
-Kind = Literal["stt", "llm", "tts"]
+Kind = Literal["stt", "llm", "tts", "s2s", "vad"]
 """What a provider does; also the name of its folder."""
+Table = EngineTable | Mapping[str, Any]
+"""A table of the configuration, checked or not."""
 
 
 def load(kind: Kind, name: str) -> ModuleType:
@@ -44,28 +58,53 @@ def available(kind: Kind) -> list[ProviderInfo]:
 
 
 @overload
-def create(kind: Literal["stt"], table: Mapping[str, Any]) -> SpeechToText: ...
+def create(kind: Literal["stt"], table: Table) -> SpeechToText: ...
 @overload
-def create(kind: Literal["llm"], table: Mapping[str, Any]) -> LanguageModel: ...
+def create(kind: Literal["llm"], table: Table) -> LanguageModel: ...
 @overload
-def create(kind: Literal["tts"], table: Mapping[str, Any]) -> TextToSpeech: ...
-def create(kind: Kind, table: Mapping[str, Any]) -> object:
+def create(kind: Literal["tts"], table: Table) -> TextToSpeech: ...
+@overload
+def create(kind: Literal["s2s"], table: Table) -> SpeechToSpeech: ...
+@overload
+def create(kind: Literal["vad"], table: Table) -> VoiceDetection: ...
+def create(kind: Kind, table: Table) -> object:
     """Build the provider that a configuration table such as `{ provider = "flite" }` asks for.
 
     Args:
         kind: what the provider does.
-        table: `provider` names it, the rest is validated by its `Settings`.
+        table: `provider` names it, the rest is validated by its `Settings`, unless it was.
 
     Raises:
         ProviderUnavailable: there is no such provider, or the table names none.
         pydantic.ValidationError: the rest of the table is wrong.
     """
-    rest = dict(table)
-    name = rest.pop("provider", None)
-    if not isinstance(name, str) or not name:
+    table = table if isinstance(table, EngineTable) else EngineTable(**table)
+    return load(kind, _named(kind, table)).create(settings_of(kind, table))
+
+
+def settings_of(kind: Kind, table: EngineTable) -> BaseModel:
+    """Return the settings in a table, validated once.  Raises as `create`."""
+    if table.settings is not None:
+        return table.settings
+    model: type[ProviderSettings] = load(kind, _named(kind, table)).Settings
+    return model.model_validate(table.rest())
+
+
+def helpers(tables: Iterable[tuple[Kind, EngineTable]]) -> tuple[Helper, ...]:
+    """Return the helper processes that engines want, each once.  Raises as `create`."""
+    found: dict[str, Helper] = {}
+    for kind, table in tables:
+        hook = getattr(load(kind, _named(kind, table)), "helper", None)
+        wanted = cast("Helper | None", hook(settings_of(kind, table))) if hook else None
+        if wanted is not None:
+            found[wanted.variable] = wanted
+    return tuple(found.values())
+
+
+def _named(kind: Kind, table: EngineTable) -> str:
+    if not table.provider:
         raise ProviderUnavailable(kind, f"no provider is named; known: {_listing(kind)}")
-    module = load(kind, name)
-    return module.create(module.Settings.model_validate(rest))
+    return table.provider
 
 
 def _file_names(kind: Kind) -> set[str]:

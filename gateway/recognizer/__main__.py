@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from gateway.errors import ProviderError, ProviderUnavailable, leaves
+from gateway.recognizer.end_of_turn import EndOfTurnScorer
 from gateway.recognizer.moonshine import SOURCE_HZ, MoonshineModel, model_folder
-from gateway.recognizer.opinion import Opinions
 from gateway.recognizer.server import RecognizerServer
 from gateway.recognizer.smart_turn import SmartTurnModel, model_file
 from gateway.threads import BlockingEngine
@@ -20,11 +20,11 @@ from gateway.threads import BlockingEngine
 _EXIT_UNAVAILABLE = 69  # sysexits.h EX_UNAVAILABLE
 _WARM_UP_S = (1, 3)
 _LISTENER_NICE = 10
-"""Where cores are scarce the text comes first: without it nobody is answered."""
+"""Where cores are scarce the text comes first: without it no caller is answered."""
 
 
 def main() -> int:
-    """Run until SIGTERM, SIGINT, or (when told so) until the parent is gone."""
+    """Run until SIGTERM, and until SIGINT or, when told so, until the parent is gone."""
     options = _parser().parse_args()
     os.nice(options.nice)
     try:
@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--socket", type=Path, required=True, help="Unix socket to listen on")
     parser.add_argument("--threads", type=int, default=1, help="threads of one decode")
     parser.add_argument("--decoders", type=int, default=1, help="segments decoded at once")
-    parser.add_argument("--nice", type=int, default=0, help="lower the own priority by so much")
+    parser.add_argument("--nice", type=int, default=0, help="lower the own priority by this number")
     parser.add_argument(
         "--exit-with-parent", action="store_true", help="end when standard input ends"
     )
@@ -53,8 +53,9 @@ def _parser() -> argparse.ArgumentParser:
 async def _run(options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     done = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, done.set)
+    loop.add_signal_handler(signal.SIGTERM, done.set)
+    # Ctrl-C reaches all processes of a terminal: what a parent looks after is ended by it.
+    loop.add_signal_handler(signal.SIGINT, _nothing if options.exit_with_parent else done.set)
     if options.exit_with_parent:
         await loop.connect_read_pipe(lambda: _ParentWatch(done), sys.stdin)
     engines = [BlockingEngine(f"recognizer-{number}") for number in range(options.decoders)]
@@ -62,8 +63,8 @@ async def _run(options: argparse.Namespace) -> None:
     try:
         model = await engines[0].call(_load, options.threads)
         sound = await listener.call(_load_sound)
-        opinions = None if sound is None else Opinions(sound, listener)
-        server = RecognizerServer(model, engines, opinions)
+        scorer = None if sound is None else EndOfTurnScorer(sound, listener)
+        server = RecognizerServer(model, engines, scorer)
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(options.socket, _say_ready))
             serving.add_done_callback(lambda _: done.set())
@@ -78,6 +79,10 @@ async def _run(options: argparse.Namespace) -> None:
         for engine in engines:
             engine.close()
         listener.close()
+
+
+def _nothing() -> None:
+    """For a signal that is the parent's to act on."""
 
 
 def _load(threads: int) -> MoonshineModel:

@@ -69,5 +69,5 @@ def extend(
 
 
 def best_of(hypotheses: Sequence[Hypothesis]) -> Hypothesis | None:
-    """The likeliest."""
+    """Return the likeliest hypothesis."""
     return max(hypotheses, key=lambda each: each.log_prob, default=None)

@@ -1,4 +1,4 @@
-"""A worker's connection to the recognizer: requests out, answers to whoever asked."""
+"""A worker's connection to the recognizer: requests out, answers to their callbacks."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from gateway.recognizer.protocol import (
     Cancel,
     Decode,
     Decoded,
+    EndOfTurnScore,
     FrameReader,
     GoesOn,
     Message,
-    Opinion,
     ProtocolViolation,
     Refused,
     encode,
 )
 
 _RETRY_S = 0.1
-Reply = Decoded | Opinion | Refused | ProviderError
+Reply = Decoded | EndOfTurnScore | Refused | ProviderError
 OnReply = Callable[[Reply], None]
 
 
@@ -49,7 +49,7 @@ class RecognizerClient:
             deadline_s: how long a recognizer that is just starting is waited for.
 
         Raises:
-            ProviderUnavailable: nobody listens on the socket.
+            ProviderUnavailable: no process listens on the socket.
         """
         async with self._connecting:
             if self._link is None or self._link.is_lost:
@@ -57,7 +57,7 @@ class RecognizerClient:
         return RecognizerStream(self._link, next(self._streams))
 
     def close(self) -> None:
-        """Disconnect; whoever still waits is told.  Idempotent."""
+        """Disconnect and fail the requests under way.  Idempotent."""
         if self._link is not None:
             self._link.abort()
             self._link = None
@@ -95,14 +95,14 @@ class RecognizerStream:
     ) -> None:
         """Ask for `pcm` (mono s16le, 8000 Hz) to be recognized.
 
-        `on_reply` is called once with the answer.  Of the latest final of a stream it may be given
-        an `Opinion` too, before or after.  A lost connection is a `ProviderUnavailable`, given now
-        or later.
+        `on_reply` is called once with the answer.  The latest final of a stream
+        may also get an `EndOfTurnScore`, before or after.  A lost connection is reported as a
+        `ProviderUnavailable`, at once or later.
         """
         self._link.request(self._number, pcm, choices, grammar, on_reply, final=final)
 
     def goes_on(self) -> None:
-        """The caller speaks on: the latest final needs no answer if that would cost time."""
+        """Take note that the caller speaks on: the latest final may stay unanswered."""
         self._link.goes_on(self._number)
 
     def close(self) -> None:
@@ -117,8 +117,8 @@ class _Link(asyncio.Protocol):
         self.pending: dict[int, tuple[int, OnReply]] = {}
         self._known: set[int] = set()
         """Streams of which the recognizer may keep something."""
-        self._opinions: dict[int, tuple[int, OnReply]] = {}
-        """By stream: its latest final request, and who takes an opinion on it."""
+        self._scores: dict[int, tuple[int, OnReply]] = {}
+        """By stream: its latest final request, and where its end-of-turn score goes."""
         self.is_lost = False
         self._ids = itertools.count(1)
         self._reader = FrameReader()
@@ -157,19 +157,19 @@ class _Link(asyncio.Protocol):
         self.pending[number] = (stream, on_reply)
         self._known.add(stream)
         if final:
-            self._opinions[stream] = (number, on_reply)
+            self._scores[stream] = (number, on_reply)
         head = Decode(id=number, stream=stream, final=final, choices=choices, grammar=grammar)
         self._transport.write(encode(head, pcm))
 
     def withdraw(self, stream: int) -> None:
-        self._opinions.pop(stream, None)
+        self._scores.pop(stream, None)
         self.pending = {n: entry for n, entry in self.pending.items() if entry[0] != stream}
         if stream in self._known and self._transport and not self.is_lost:
             self._transport.write(encode(Cancel(stream=stream)))
         self._known.discard(stream)
 
     def goes_on(self, stream: int) -> None:
-        self._opinions.pop(stream, None)
+        self._scores.pop(stream, None)
         if stream in self._known and self._transport and not self.is_lost:
             self._transport.write(encode(GoesOn(stream=stream)))
 
@@ -178,7 +178,7 @@ class _Link(asyncio.Protocol):
             self._transport.abort()
 
     def _settle(self, message: Message) -> None:
-        if isinstance(message, Opinion):
+        if isinstance(message, EndOfTurnScore):
             self._pass_on(message)
             return
         if not isinstance(message, Decoded | Refused):
@@ -187,10 +187,10 @@ class _Link(asyncio.Protocol):
         if waiting is not None:
             waiting[1](message)
 
-    def _pass_on(self, opinion: Opinion) -> None:
-        for number, on_reply in list(self._opinions.values()):
-            if number == opinion.id:
-                on_reply(opinion)
+    def _pass_on(self, score: EndOfTurnScore) -> None:
+        for number, on_reply in list(self._scores.values()):
+            if number == score.id:
+                on_reply(score)
 
 
 def _lost(exc: Exception | None) -> ProviderUnavailable:

@@ -64,17 +64,17 @@ class Grammar:
         self.root.ends_word = True
 
     def tokens_after(self, node: Node) -> list[int]:
-        """Which tokens may come next; END where all may be said."""
+        """Return which tokens may come next; END where all may be said."""
         if not node.ends_word or node is self.root:
             return [*node.children, END] if node is self.root else [*node.children]
         return [*{**self.root.children, **node.children}, END]
 
     def follow(self, node: Node, token: int) -> Node:
-        """Take one of `tokens_after`, never END."""
+        """Advance by one of `tokens_after`, never END."""
         return node.children.get(token) or self.root.children[token]
 
     def suits(self, text: str, loss: float, mean: float) -> bool:
-        """Tell whether this is what was said, rather than something else than was asked for.
+        """Return whether this is what was said, rather than something else than was asked for.
 
         Args:
             text: the best of this grammar.

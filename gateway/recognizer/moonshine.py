@@ -14,22 +14,25 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import soxr
 
+from gateway.audio.format import NARROWBAND
+from gateway.audio.resample import resample_floats
 from gateway.errors import ProviderUnavailable
+from gateway.installing import pip_install
 from gateway.recognizer.beam import Hypothesis, best_of, extend
 from gateway.recognizer.grammar import GRAMMARS, Grammar, GrammarName
+from gateway.recognizer.model_files import check_model
 from gateway.recognizer.onnx import session
 from gateway.recognizer.tokens import BEGIN, END, Vocabulary
 
-SOURCE_HZ = 8000
+SOURCE_HZ = NARROWBAND.sample_rate_hz
 MODEL_HZ = 16000
-INSTALL = "pip install moonshine-voice==0.1.0"
+INSTALL = pip_install("moonshine-voice==0.1.0")
 _FILES = ("encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin")
 _TAIL_S = 0.5
 """Silence appended to a segment: without it the last word is often lost."""
 _TOKENS_PER_S = 6.5
-"""Nobody speaks faster; a decoder that says more repeats itself."""
+"""Above the fastest speech; a decoder that exceeds it repeats itself."""
 _SHORTEST_S = 0.1
 _LAYERS, _HEADS, _HEAD_SIZE = 6, 8, 36
 _PAST = [
@@ -94,6 +97,7 @@ class MoonshineModel:
     def __init__(self, folder: Path, threads: int = 1) -> None:
         self._encoder = session("moonshine", folder / _FILES[0], threads)
         self._decoder = session("moonshine", folder / _FILES[1], threads)
+        check_model("moonshine", folder / _FILES[2])
         self._vocabulary = Vocabulary.read(folder / _FILES[2])
         self._grammars = {name: build(self._vocabulary) for name, build in GRAMMARS.items()}
 
@@ -135,7 +139,7 @@ class MoonshineModel:
         if grammar is not None:
             dictated = self._dictated(states, self._grammars[grammar], limit, log_prob, should_stop)
         mean = log_prob / (len(tokens) + 1)  # of free text, also where a dictation is preferred:
-        # it tells whether anybody spoke at all
+        # shows whether there was speech at all
         said = tokens if dictated is None else dictated
         return Decoding(self._vocabulary.text(said), mean, choice, tuple(tokens))
 
@@ -146,7 +150,7 @@ class MoonshineModel:
     def _encode(self, pcm: bytes) -> _Float32:
         """Return the encoder's states, float32[1, frames, 288]."""
         samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / 32768
-        wide = soxr.resample(samples, SOURCE_HZ, MODEL_HZ)
+        wide = resample_floats(samples, SOURCE_HZ, MODEL_HZ)
         padded = np.concatenate([wide, np.zeros(int(_TAIL_S * MODEL_HZ), np.float32)])[None]
         mask = np.ones(padded.shape, np.int64)
         states: _Float32 = self._encoder.run(
@@ -161,7 +165,7 @@ class MoonshineModel:
         should_stop: Callable[[], bool],
         draft: Sequence[int],
     ) -> tuple[list[int], float] | None:
-        """Take the likeliest token until the end; give them and their summed log-probability."""
+        """Decode greedily; return the tokens and their summed log-probability."""
         past = _empty_past(1)
         tokens: list[int] = []
         total, token, given = 0.0, BEGIN, [BEGIN, *draft[:limit]]
@@ -188,7 +192,7 @@ class MoonshineModel:
         free_log_prob: float,
         should_stop: Callable[[], bool],
     ) -> tuple[int, ...] | None:
-        """Give what was dictated; None when it was something else, or when stopped."""
+        """Return what was dictated; None when it was something else, or when stopped."""
         found = self._search(states, grammar, limit, should_stop)
         if found is None:
             return None
@@ -297,7 +301,7 @@ def _as_written(phrase: str) -> list[str]:
 
 
 def _first(past: dict[str, _Float32], count: int) -> dict[str, _Float32]:
-    """Forget what the decoder has seen after so many tokens."""
+    """Drop the decoder's state after this many tokens."""
     return {
         name: value[:, :, :count] if "decoder" in name else value for name, value in past.items()
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import ProviderUnavailable
+from gateway.recognizer.model_files import check_model
 
 _ERRORS_ONLY = 3
 
@@ -15,14 +16,15 @@ def session(name: str, path: Path, threads: int = 1) -> Any:  # noqa: ANN401 - i
     """Load a network.
 
     Args:
-        name: whose it is, for the error.
+        name: of the owner, for the error.
         path: the model file.
         threads: how many work on one run.
 
     Raises:
-        ProviderUnavailable: the file is broken.
+        ProviderUnavailable: the file is broken, or not the one that is known.
     """
-    # 20 MB that only who runs a network needs; others import what stands beside one.
+    check_model(name, path)
+    # 20 MB that only processes with a network need; others import what stands beside one.
     onnxruntime = importlib.import_module("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 _BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _STEADY_S = 60.0
-"""A process that lived so long starts again without back-off."""
+"""Lifetime after which a process is restarted without back-off."""
 _STOP_S = 3.0
 _ASK_EVERY_S = 5.0
 _HUNG_AFTER_S = 20.0
@@ -201,7 +201,7 @@ async def _stop(process: Process) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Let the child find this very package, wherever it was started from."""
+    """Return an environment in which the child finds this package, wherever it starts."""
     here = str(Path(__file__).parents[2])
     return os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))

@@ -1,4 +1,4 @@
-"""What workers and the recognizer say to each other: length-prefixed frames, checked on both sides.
+"""The protocol of workers and recognizer: length-prefixed frames, checked on both sides.
 
 A frame is its length (4 bytes, big-endian), the length of a JSON head (2 bytes), the head, and PCM.
 No I/O here.
@@ -54,7 +54,7 @@ class Cancel(_Head):
 
 
 class GoesOn(_Head):
-    """The caller speaks on: nobody waits for this stream's latest final, answered or not."""
+    """Reports that the caller speaks on: the stream's latest final is no longer awaited."""
 
     op: Literal["goes_on"] = "goes_on"
     stream: Number
@@ -71,13 +71,13 @@ class Decoded(_Head):
     decode_ms: float
 
 
-class Opinion(_Head):
+class EndOfTurnScore(_Head):
     """Whether the sound of a final `Decode` ends the turn; before or after `Decoded`, or never.
 
     The text does not wait for it: a reply may be prepared meanwhile.
     """
 
-    op: Literal["opinion"] = "opinion"
+    op: Literal["end_of_turn"] = "end_of_turn"
     id: Number
     end_of_turn: Annotated[float, Field(ge=0, le=1)]
     """Probability that the turn is over where the audio ends."""
@@ -91,7 +91,7 @@ class Refused(_Head):
     reason: Literal["replaced", "busy", "failed"]
 
 
-Message = Decode | Cancel | GoesOn | Decoded | Opinion | Refused
+Message = Decode | Cancel | GoesOn | Decoded | EndOfTurnScore | Refused
 _MESSAGES: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="op")])
 
 
@@ -111,7 +111,7 @@ class FrameReader:
         self._line = bytearray()
 
     def receive(self, chunk: bytes) -> list[tuple[Message, bytes]]:
-        """Take bytes and return the messages that are whole now, each with its PCM.
+        """Accept bytes and return the messages that are whole now, each with its PCM.
 
         Raises:
             ProtocolViolation: a length beyond the limits, no JSON, an unknown or wrong field.

@@ -55,7 +55,7 @@ class DecodeQueue:
     """Jobs that wait, and those that run.  No I/O."""
 
     def __init__(self, capacity: int = 32) -> None:
-        """Begin empty; so many jobs may wait."""
+        """Begin empty; accept a limit of waiting jobs."""
         self._capacity = capacity
         self._finals: deque[Job] = deque()
         self._partials: deque[Job] = deque()
@@ -77,7 +77,7 @@ class DecodeQueue:
         return dropped
 
     def start_next(self) -> Run | None:
-        """Take the next job to decode; it runs until `finish`.
+        """Return the next job to decode; it runs until `finish`.
 
         Two of one turn never run at once: the later one builds upon what the earlier has found.
         """
@@ -91,7 +91,7 @@ class DecodeQueue:
         return None
 
     def finish(self, run: Run) -> Job | None:
-        """Say that a job is done; give it, as it is wanted by now, if it still is."""
+        """Mark a job as done; return it in its present form if it is still wanted."""
         self._runs.remove(run)
         return None if run.is_useless else run.job
 
@@ -111,7 +111,7 @@ class DecodeQueue:
             run.is_useless |= not keeps(run.job)
 
     def goes_on(self, peer: Hashable, stream: int) -> list[Dropped]:
-        """The caller speaks on: what waits is not worth its time, what runs is but a partial."""
+        """Take note that the caller speaks on: drop what waits, demote what runs to a partial."""
         moot = [job for job in self._finals if job.turn == (peer, stream)]
         for job in moot:
             self._finals.remove(job)
@@ -121,7 +121,7 @@ class DecodeQueue:
         return [Dropped(job, "replaced") for job in moot]
 
     def _keeps_waiting(self, partial: Job) -> bool:
-        """Whether others wait for their finals: a partial only saves its own some time.
+        """Return whether others wait for their finals: a partial only saves its own some time.
 
         Also where a decoder is free: it would take cores from theirs (16 calls on two cores:
         response gap p50 / p90 973 / 1445 ms with such partials, 798 / 1157 without).
@@ -130,7 +130,7 @@ class DecodeQueue:
         return any(job.final and job.turn != partial.turn for job in wanted)
 
     def _drop_older(self, job: Job) -> list[Dropped]:
-        """What waits for the same stream covers less; only what runs already is finished."""
+        """Remove waiting jobs of the same turn, which cover less; a running one is finished."""
         dropped = []
         for queue in (self._partials, self._finals) if job.final else (self._partials,):
             same = [old for old in queue if old.turn == job.turn]

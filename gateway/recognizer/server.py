@@ -9,17 +9,17 @@ from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
+from gateway.recognizer.end_of_turn import EndOfTurnScorer
 from gateway.recognizer.grammar import GrammarName
 from gateway.recognizer.moonshine import Decoding
-from gateway.recognizer.opinion import Opinions
 from gateway.recognizer.protocol import (
     Cancel,
     Decode,
     Decoded,
+    EndOfTurnScore,
     FrameReader,
     GoesOn,
     Message,
-    Opinion,
     ProtocolViolation,
     Refused,
     encode,
@@ -30,14 +30,14 @@ from gateway.threads import BlockingEngine
 log = logging.getLogger(__name__)
 
 _MAX_UNREAD_BYTES = 1 << 20
-"""A worker that does not read so much of its answers is cut off."""
+"""Unread answers after which a worker is disconnected."""
 _HUNG_AFTER_S = 20.0
 """A decode takes half a second; ten times that on a busy machine."""
 _EXIT_HUNG = 70  # sysexits.h EX_SOFTWARE
 
 
 class Model(Protocol):
-    """What decodes: `MoonshineModel`, or any other of this shape."""
+    """Implemented by `MoonshineModel`."""
 
     def decode(
         self,
@@ -57,7 +57,7 @@ class RecognizerServer:
         self,
         model: Model,
         engines: Sequence[BlockingEngine],
-        opinions: Opinions | None = None,
+        scorer: EndOfTurnScorer | None = None,
         *,
         hung_after_s: float = _HUNG_AFTER_S,
         give_up: Callable[[], object] | None = None,
@@ -67,13 +67,13 @@ class RecognizerServer:
         Args:
             model: may be used by as many threads at once as there are engines.
             engines: each decodes one segment at a time.
-            opinions: on the end of turns.
-            hung_after_s: a decode that takes so long never ends.
+            scorer: for the ends of turns; None = no scores.
+            hung_after_s: a decode that takes longer is considered hung.
             give_up: what is done then; without it the process is ended, for a thread cannot be,
-                and who owns it starts another.
+                and its owner starts another.
         """
         self._model = model
-        self._opinions = opinions
+        self._scorer = scorer
         self._engines = engines
         self._queue = DecodeQueue()
         self._hung_after_s = hung_after_s
@@ -115,11 +115,11 @@ class RecognizerServer:
             case Cancel(stream=stream):
                 self._queue.cancel(peer, stream)
                 self._drafts.pop((peer, stream), None)
-                self._drop_opinion(peer, stream)
+                self._drop_score(peer, stream)
             case GoesOn(stream=stream):
                 for dropped in self._queue.goes_on(peer, stream):
                     _refuse(dropped)
-                self._drop_opinion(peer, stream)
+                self._drop_score(peer, stream)
             case _:
                 raise ProtocolViolation(f"a worker does not send {message.op!r}")
 
@@ -128,9 +128,9 @@ class RecognizerServer:
         self._queue.cancel(peer)
         self._drafts = {turn: draft for turn, draft in self._drafts.items() if turn[0] is not peer}
 
-    def _drop_opinion(self, peer: _Peer, stream: int) -> None:
-        if self._opinions is not None:
-            self._opinions.drop((peer, stream))
+    def _drop_score(self, peer: _Peer, stream: int) -> None:
+        if self._scorer is not None:
+            self._scorer.drop((peer, stream))
 
     async def _decode_forever(self, engine: BlockingEngine, tasks: asyncio.TaskGroup) -> None:
         while True:
@@ -146,7 +146,7 @@ class RecognizerServer:
                 watch.cancel()
             self._awake.set()  # another engine may go on with the same turn
             if answered is not None:
-                self._form_opinion(tasks, answered)  # beside the decoding it would slow that down
+                self._score_end(tasks, answered)  # beside the decoding it would slow that down
 
     def _is_hung(self) -> None:
         log.critical("decoder_hung")
@@ -183,18 +183,18 @@ class RecognizerServer:
         _send(job, _answer(job, decoding, decode_ms))
         return wanted
 
-    def _form_opinion(self, tasks: asyncio.TaskGroup, job: Job) -> None:
+    def _score_end(self, tasks: asyncio.TaskGroup, job: Job) -> None:
         """Judge by its sound, too, what may end a turn.
 
         Not where a phrase is expected: that ends the turn anyway.  Nor when the caller goes on.
         """
-        if self._opinions is None or not job.final or job.choices:
+        if self._scorer is None or not job.final or job.choices:
             return
 
         def tell(end_of_turn: float) -> None:
-            _send(job, Opinion(id=job.id, end_of_turn=end_of_turn))
+            _send(job, EndOfTurnScore(id=job.id, end_of_turn=end_of_turn))
 
-        self._opinions.form(tasks, job.turn, job.pcm, tell)
+        self._scorer.score(tasks, job.turn, job.pcm, tell)
 
 
 class _Peer(asyncio.Protocol):

@@ -9,14 +9,16 @@ import importlib.metadata
 from pathlib import Path
 
 import numpy as np
-import soxr
 
+from gateway.audio.format import NARROWBAND
+from gateway.audio.resample import resample_floats
 from gateway.errors import ProviderUnavailable
+from gateway.installing import pip_install
 from gateway.recognizer.log_mel import RATE_HZ, log_mel
 from gateway.recognizer.onnx import session
 
-SOURCE_HZ = 8000
-INSTALL = "pip install --no-deps pipecat-ai==1.14.0"
+SOURCE_HZ = NARROWBAND.sample_rate_hz
+INSTALL = pip_install("--no-deps pipecat-ai==1.14.0")
 _MODEL_FILE = "pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx"
 _WINDOW_SAMPLES = 8 * RATE_HZ
 
@@ -54,7 +56,7 @@ class SmartTurnModel:
             Probability that the turn is over, 0..1.
         """
         tail = np.frombuffer(pcm[-16 * SOURCE_HZ :], dtype="<i2").astype(np.float32) / 32768
-        wide = soxr.resample(tail, SOURCE_HZ, RATE_HZ)[-_WINDOW_SAMPLES:]
+        wide = resample_floats(tail, SOURCE_HZ, RATE_HZ)[-_WINDOW_SAMPLES:]
         window = np.pad(wide, (_WINDOW_SAMPLES - len(wide), 0)).astype(np.float32)
         output = self._session.run(None, {"input_features": log_mel(window)[None]})[0]
         return float(output.reshape(-1)[0])

@@ -37,7 +37,7 @@ class Vocabulary:
         return cls(tokens)
 
     def text(self, tokens: Sequence[int]) -> str:
-        """Put tokens together to readable text; special ones are left out."""
+        """Join tokens to readable text; special ones are left out."""
         line = b"".join(self._tokens[t] for t in tokens if END < t < _FIRST_SPECIAL)
         return line.decode(errors="ignore").replace(_SPACE, " ").strip()
 

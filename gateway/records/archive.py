@@ -13,17 +13,18 @@ import structlog
 from gateway.config.models import RecordsConfig
 from gateway.errors import CallNotFound, CommandError, DatabaseTrouble
 from gateway.records import call_table
-from gateway.records.bundles import Bundles
+from gateway.records.bundle_files import AUDIO_FILE, CALL_FILE
+from gateway.records.call_indexer import CallIndexer, queue_all
 from gateway.records.call_table import Found
-from gateway.records.clerk import Clerk
+from gateway.records.clock import ClockWatch
 from gateway.records.database import Database
-from gateway.records.files import AUDIO_FILE, CALL_FILE
+from gateway.records.deletion import Deletion
 from gateway.records.ids import host_name, is_call_id
+from gateway.records.local_bundles import Bundles
 from gateway.records.model import CallRecord, CallSummary
-from gateway.records.neighbours import Neighbours
-from gateway.records.object_store import FILES, BundleStore
+from gateway.records.object_store import BundleStore
+from gateway.records.peers import Peers
 from gateway.records.query import CallQuery, StoredAudio
-from gateway.records.reconcile import queue_all
 from gateway.records.retention import Retention
 from gateway.records.tables import row_of
 from gateway.records.uploader import Uploader
@@ -41,7 +42,7 @@ class CallArchive:
         self._database = database
         self._bundles = bundles
         self._store = store
-        self._clerk = Clerk(
+        self._indexer = CallIndexer(
             database,
             bundles,
             metrics.database_errors.inc,
@@ -55,25 +56,52 @@ class CallArchive:
                 metrics.store_errors.inc,
                 lambda count: metrics.records_waiting.labels("store").set(count),
             )
-        self._neighbours = Neighbours(database, bundles, self._remove_files)
-        self._retention = Retention(
-            database, self._hosts_to_clean, self._delete_old, self._delete_audio
+        self._deletion = Deletion(database, bundles, store, self._indexer)
+        self._peers = Peers(database, bundles, self._forget)
+        self._clocks = ClockWatch(
+            database,
+            bundles.local.directory,
+            lambda state: metrics.clocks_disagree.set(bool(state.doubt)),
         )
+        self._retention = Retention(
+            database,
+            bundles.local.directory,
+            self._hosts_to_clean,
+            self._deletion,
+            lambda count: metrics.records_waiting.labels("delete").set(count),
+        )
+
+    @property
+    def host(self) -> str:
+        """Name of this gateway."""
+        return self._bundles.host
 
     async def run(self, config: RecordsConfig) -> None:
         """Keep database, store and disk in order until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._clerk.run())
+            group.create_task(self._indexer.run())
             if self._uploader is not None:
                 group.create_task(self._uploader.run())
             if self._database.is_shared:
-                group.create_task(self._neighbours.run())
-            if config.keep_days or config.keep_audio_days:
-                group.create_task(self._retention.run(config.keep_days, config.keep_audio_days))
+                group.create_task(self._peers.run())
+            keep_days = [days for days in (config.keep_days, config.keep_audio_days) if days]
+            check = partial(self._clocks.check, min(keep_days, default=0.0))
+            group.create_task(self._clocks.run(min(keep_days, default=0.0)))
+            if keep_days:
+                group.create_task(
+                    self._retention.run(
+                        check, config.keep_days, config.keep_audio_days, config.deletion_grace_h
+                    )
+                )
 
     async def catch_up(self) -> None:
-        """Tell the database what it does not know yet.  Raises DatabaseTrouble, OSError."""
-        await self._clerk.catch_up()
+        """Notify the database what it does not know yet.  Raises DatabaseTrouble, OSError."""
+        await self._indexer.catch_up()
+
+    async def leave(self) -> None:
+        """Notify the others that this gateway ends in order.  Raises DatabaseTrouble."""
+        if self._database.is_shared:
+            await self._peers.leave()
 
     # --- reading ---
 
@@ -92,7 +120,7 @@ class CallArchive:
         if query.has_bad_cursor:
             raise CommandError(422, "cursor: must be the `next` of the page before")
         with suppress(DatabaseTrouble, OSError):  # a full disk can still be read
-            await self._clerk.catch_up()
+            await self._indexer.catch_up()
         found = await self._database.read(partial(call_table.search, query=query))
         calls = {call.call_id: call for call in found}
         for call in live:
@@ -102,7 +130,7 @@ class CallArchive:
         return [calls[call_id] for call_id in sorted(calls, reverse=True)][: query.limit]
 
     async def get(self, call_id: str) -> CallRecord:
-        """Give one call: from this disk, whatever the database does, else from the database.
+        """Return one call: from this disk, whatever the database does, else from the database.
 
         Raises:
             CallNotFound: there is none.
@@ -113,7 +141,7 @@ class CallArchive:
         return record if record is not None else (await self._found(call_id)).record
 
     async def audio(self, call_id: str) -> Path | StoredAudio:
-        """Give a call's `audio.wav`, from disk or store.
+        """Return a call's `audio.wav`, from disk or store.
 
         Raises:
             CallNotFound: there is none, or it is on another machine's disk.
@@ -134,49 +162,46 @@ class CallArchive:
     # --- deleting ---
 
     async def delete(self, call_id: str) -> None:
-        """Delete a finished call from disk, store and database.
-
-        Where the bundle is on another gateway's disk, that one deletes it as soon as it learns of
-        it; the database and the store forget it at once.
+        """Delete a finished call with every copy (see `deletion`).
 
         Raises:
             CallNotFound: there is none.
-            CommandError: 409 while it is in progress, 503 when database or store cannot be used.
+            CommandError: 409 while it is in progress, 503 when database or store cannot be used,
+                or a copy is left (it is on the disk of a gateway that does not run, say).
         """
         _check_id(call_id)
-        record = await self.get(call_id)
+        try:
+            record = await self.get(call_id)
+        except CallNotFound:
+            if await self._deletion.resumed(call_id):
+                return
+            raise
         if record.state == "active":
             raise CommandError(409, f"call {call_id} is still in progress")
-        await self._delete(call_id)
+        await self._deletion.call(call_id)
         log.info("call_deleted", call_id=call_id, by="request")
 
     async def delete_party(self, party: str) -> int:
-        """Delete every call from or to somebody; gives how many there were.
+        """Delete every call from or to a party, with every copy; return how many there were.
 
         Raises:
-            CommandError: 409 while one of them is in progress (nothing is deleted then), 503 when
-                database or store cannot be used.
+            CommandError: as `delete`; at 409 nothing was deleted.
         """
-        await self._clerk.catch_up()
-        calls = await self._database.read(partial(call_table.of_party, party=party))
-        active = [call_id for call_id, state in calls if state == "active"]
-        if active:
-            raise CommandError(409, f"still in progress: {', '.join(active)}")
-        for call_id, _ in calls:
-            await self._delete(call_id)
-        log.info("party_deleted", calls=len(calls))  # not who: that would keep what is to go
-        return len(calls)
+        if self._database.is_shared and (unheard := await self._peers.unheard()):
+            told = f"{', '.join(unheard)} do not reach the database and may have calls of theirs"
+            raise CommandError(503, f"{told}: nothing was deleted, ask again")
+        return await self._deletion.party(party)
 
     # --- rebuilding ---
 
     async def reindex(self) -> int:
-        """Write every bundle of disk and store into the database anew; gives how many.
+        """Write every bundle of disk and store into the database anew; return how many.
 
         Raises:
             CommandError: 503 when database or store cannot be used.
         """
         count = await self._database.disk(partial(queue_all, self._bundles))
-        await self._clerk.drain()
+        await self._indexer.drain()
         if self._store is not None:
             async for call_id in self._store.call_ids():
                 if not self._bundles.local.folder(call_id).exists():
@@ -194,33 +219,10 @@ class CallArchive:
         row = row_of(record, self._bundles.host, has_audio=has_audio, is_stored=True)
         await self._database.write(partial(call_table.write, rows=[row]))
 
-    async def _delete(self, call_id: str) -> None:
-        found = await self._database.read(partial(call_table.find, call_id=call_id))
-        is_here = self._bundles.local.folder(call_id).exists()
-        await self._remove_files(call_id)
-        elsewhere = None
-        if found is not None and found.host != self._bundles.host and not is_here:
-            elsewhere = found.host
-        await self._database.write(
-            partial(call_table.remove, call_id=call_id, host_to_tell=elsewhere)
-        )
-
-    async def _delete_old(self, call_id: str) -> None:
-        await self._delete(call_id)
-
-    async def _delete_audio(self, call_id: str) -> None:
-        async with self._bundles.uploading, self._bundles.changing:
-            if self._store is not None:
-                await self._store.delete(call_id, (AUDIO_FILE,))
-            await self._database.disk(partial(self._bundles.local.remove_audio, call_id))
-        await self._database.write(partial(call_table.audio_is_gone, call_id=call_id))
-
-    async def _remove_files(self, call_id: str) -> None:
-        """The store first: when it cannot be reached, nothing is deleted."""
-        async with self._bundles.uploading, self._bundles.changing:
-            if self._store is not None:
-                await self._store.delete(call_id, FILES)
-            await self._database.disk(partial(_forget, self._bundles, call_id))
+    async def _forget(self, call_id: str) -> None:
+        """Delete what another gateway asked for."""
+        await self._deletion.files(call_id)
+        await self._deletion.traces()
 
     async def _found(self, call_id: str) -> Found:
         found = await self._database.read(partial(call_table.find, call_id=call_id))
@@ -235,7 +237,7 @@ class CallArchive:
             raise CallNotFound(404, f"no audio of call {call_id} in the store") from error
 
     async def _hosts_to_clean(self) -> list[str] | None:
-        return await self._neighbours.hosts_to_clean() if self._database.is_shared else None
+        return await self._peers.hosts_to_clean() if self._database.is_shared else None
 
 
 @asynccontextmanager
@@ -259,13 +261,8 @@ async def open_archive(config: RecordsConfig, metrics: Metrics) -> AsyncIterator
     finally:
         with suppress(DatabaseTrouble, OSError):  # what ended last; else the next start does it
             await archive.catch_up()
+            await archive.leave()
         database.close()
-
-
-def _forget(bundles: Bundles, call_id: str) -> None:
-    bundles.local.remove(call_id)
-    bundles.to_index.forget(call_id)
-    bundles.to_store.forget(call_id)
 
 
 def _check_id(call_id: str) -> None:

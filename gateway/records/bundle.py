@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -10,29 +10,33 @@ from typing import Any, Protocol
 
 import structlog
 
-from gateway.audio.format import LINE
-from gateway.records.files import AUDIO_FILE, EVENTS_FILE, EventLog, event_line, write_call
+from gateway.audio.format import ANALYSIS
+from gateway.call.events import Event, RecordingPaused, RecordingResumed, TurnFinished, fields_of
+from gateway.records.bundle_files import (
+    AUDIO_FILE,
+    EVENTS_FILE,
+    EventLog,
+    event_line,
+    make_folder,
+    write_call,
+)
 from gateway.records.ids import bundle_folder
-from gateway.records.model import CallRecord, TurnRecord
+from gateway.records.model import CallRecord, ToolUse, TurnRecord
+from gateway.records.recording_pause import STRUCTURE, Reason, RecordingPause
 from gateway.records.redaction import Redactor
 from gateway.records.wav import StereoWavWriter
-from gateway.records.withholding import STRUCTURE, Reason, Withholding
 
 log = structlog.get_logger(__name__)
-
-TURN_EVENT = "turn_finished"
-"""Kind of the event that carries a whole `TurnRecord`; repair rebuilds the turns from these."""
-
 
 _BATCH_TICKS = 10
 
 
 class Writer(Protocol):
-    """Who runs what touches the disk, in order."""
+    """Runs what touches the disk, in order."""
 
     @property
     def is_behind(self) -> bool:
-        """True while so much waits that sound had better be left out."""
+        """True while the queue is too long for sound to be added."""
 
     def submit(self, job: Callable[[], None]) -> None:
         """Run a job, now or later."""
@@ -51,8 +55,12 @@ class WriteAtOnce:
         job()
 
     async def settled(self, timeout_s: float) -> bool:
-        """Say that nothing waits."""
+        """Return at once: nothing waits."""
         return True
+
+
+OnEvent = Callable[[str, str, float, dict[str, Any]], None]
+"""Takes id of the call, kind, audio time and data of an event."""
 
 
 class CallBundle:
@@ -75,6 +83,7 @@ class CallBundle:
         on_error: Callable[[], None] = lambda: None,
         on_change: Callable[[str], None] = lambda _call_id: None,
         on_unwritten: Callable[[CallBundle], None] = lambda _bundle: None,
+        on_event: OnEvent | None = None,
     ) -> None:
         """Make the folder and write `call.json` with state "active" at once.
 
@@ -88,6 +97,7 @@ class CallBundle:
             on_change: called with the call's id when `call.json` was written; may raise OSError.
             on_error: called for each part that could not be written.
             on_unwritten: called when the final `call.json` could not be written.
+            on_event: called with every event that is recorded, as it is recorded.
         """
         self.folder = bundle_folder(directory, record.call_id)
         self.errors = 0
@@ -95,10 +105,11 @@ class CallBundle:
         """Whether the latest `call.json` is on disk."""
         self._record = record
         self._redactor = redactor
-        self._withholding = Withholding(withheld)
+        self._recording_pause = RecordingPause(withheld)
         self._on_error = on_error
         self._on_change = on_change
         self._on_unwritten = on_unwritten
+        self._on_event = on_event
         self._writer = writer or WriteAtOnce()
         self._ticks: list[tuple[bytes, bytes] | None] = []
         """Not yet handed on; None = to be left silent."""
@@ -111,13 +122,13 @@ class CallBundle:
 
     @property
     def record(self) -> CallRecord:
-        """What `call.json` holds."""
+        """The content of `call.json`."""
         return self._record
 
     @property
     def audio_s(self) -> float:
         """Audio time of this call: what `write_audio` has taken."""
-        return self._tick_count * LINE.ptime_ms / 1000
+        return self._tick_count * ANALYSIS.ptime_ms / 1000
 
     def write_audio(self, received: bytes, sent: bytes) -> None:
         """Append one tick: 160 samples from the caller (left), 160 to the caller (right).
@@ -126,7 +137,7 @@ class CallBundle:
         """
         if self._audio is None or self._is_finished:
             return
-        is_withheld = self._withholding.of_sound
+        is_withheld = self._recording_pause.omits_sound
         self._has_sound = self._has_sound or not is_withheld
         self._tick_count += 1
         self._ticks.append(None if is_withheld else (received, sent))
@@ -149,25 +160,31 @@ class CallBundle:
 
     def pause(self, reason: Reason, audio_s: float) -> None:
         """Record silence and no texts from now on.  Idempotent."""
-        if self._withholding.begin(reason):
-            self.event("recording_paused", audio_s, reason=reason)
+        if self._recording_pause.begin(reason):
+            self.note(RecordingPaused(reason), audio_s)
 
     def resume(self, reason: Reason, audio_s: float) -> None:
         """Record again; texts from the end of the next whole turn on.  Idempotent."""
-        if self._withholding.end(reason):
-            self.event("recording_resumed", audio_s, reason=reason)
+        if self._recording_pause.end(reason):
+            self.note(RecordingResumed(reason), audio_s)
+
+    def note(self, event: Event, audio_s: float) -> None:
+        """Append one event."""
+        self.event(event.kind, audio_s, **fields_of(event))
 
     def event(self, kind: str, audio_s: float, /, **data: Any) -> None:  # noqa: ANN401 - JSON
-        """Append one event; `data` is anything JSON can hold, dataclasses and models too."""
+        """Append an event by the fields of its line: anything JSON can hold, dataclasses too."""
         if self._is_finished:
             return
-        if self._withholding.of_texts:
+        if self._recording_pause.omits_texts:
             if kind not in STRUCTURE:
                 return
             data.pop("text", None)
         self._append(kind, audio_s, self._redactor.data(data) if self._redactor else data)
 
     def _append(self, kind: str, audio_s: float, data: dict[str, Any]) -> None:
+        if self._on_event is not None:
+            self._on_event(self._record.call_id, kind, audio_s, data)
         line = event_line(kind, audio_s, data)
         self._writer.submit(partial(self._write_line, line))
 
@@ -182,11 +199,17 @@ class CallBundle:
             What may be kept of it, here and anywhere else.
         """
         kept = self._redactor.turn(turn) if self._redactor else turn
-        if self._withholding.turn_finished(turn):
+        if self._recording_pause.turn_finished(turn):
             kept = kept.without_texts()
         if not self._is_finished:
-            self._append(TURN_EVENT, audio_s, {"turn": kept.model_dump()})
+            self._append(TurnFinished.kind, audio_s, {"turn": kept.model_dump()})
         return kept
+
+    def tool_uses(self, uses: Sequence[ToolUse]) -> tuple[ToolUse, ...]:
+        """Return what may be kept of tools that are in the record of no turn."""
+        if self._recording_pause.omits_texts:
+            return ()
+        return tuple(map(self._redactor.tool_use, uses) if self._redactor else uses)
 
     def update(self, record: CallRecord) -> None:
         """Replace `call.json` in mid-call (answered, codec known, routed)."""
@@ -239,7 +262,7 @@ class CallBundle:
     def _write(self, record: CallRecord) -> None:
         self.is_written = False
         with self._trouble("call"):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             write_call(self.folder, record)
             self.is_written = True
         with self._trouble("index"):
@@ -247,7 +270,7 @@ class CallBundle:
 
     def _kept_end(self, text: str) -> str:
         """The bot's reason for hanging up may quote the caller."""
-        if self._withholding.of_texts:
+        if self._recording_pause.omits_texts:
             return ""
         return self._redactor.text(text) if self._redactor else text
 

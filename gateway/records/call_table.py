@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -28,6 +28,7 @@ from gateway.records.model import CallRecord, CallSummary
 from gateway.records.query import CallQuery
 from gateway.records.tables import CALLS, DELETIONS, HOSTS, utc
 
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 _ID_MARGIN = timedelta(hours=1)
 """A call starts when its id was made; a clock that is set in between may say otherwise."""
 
@@ -40,6 +41,23 @@ class Found:
     host: str
     has_audio: bool
     is_stored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OldCall:
+    """A call that is kept no longer, or its audio."""
+
+    call_id: str
+    host: str
+    is_stored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the database says about a call."""
+
+    state: str
+    has_audio: bool
 
 
 def write(db: Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -59,7 +77,7 @@ def search(db: Connection, query: CallQuery) -> list[CallSummary]:
 
 
 def find(db: Connection, call_id: str) -> Found | None:
-    """Give one call."""
+    """Return one call."""
     columns = (CALLS.c.call, CALLS.c.host, CALLS.c.has_audio, CALLS.c.is_stored)
     row = db.execute(select(*columns).where(CALLS.c.call_id == call_id)).one_or_none()
     if row is None:
@@ -68,17 +86,17 @@ def find(db: Connection, call_id: str) -> Found | None:
 
 
 def of_party(db: Connection, party: str) -> list[tuple[str, str]]:
-    """List (call id, state) of every call from or to somebody."""
+    """List (call id, state) of every call from or to a party."""
     is_theirs = or_(CALLS.c.caller == party, CALLS.c.called == party)
     rows = db.execute(select(CALLS.c.call_id, CALLS.c.state).where(is_theirs))
     return [(row.call_id, row.state) for row in rows.all()]
 
 
-def ids(db: Connection, first: str, last: str) -> dict[str, str]:
-    """Give id -> state of the calls between two ids (a prefix is less than all it begins)."""
+def ids(db: Connection, first: str, last: str) -> dict[str, Known]:
+    """Return what is known of the calls between two ids (a prefix is less than all it begins)."""
     between = CALLS.c.call_id >= first, CALLS.c.call_id <= last
-    wanted = select(CALLS.c.call_id, CALLS.c.state).where(*between)
-    return {row.call_id: row.state for row in db.execute(wanted)}
+    wanted = select(CALLS.c.call_id, CALLS.c.state, CALLS.c.has_audio).where(*between)
+    return {row.call_id: Known(row.state, row.has_audio) for row in db.execute(wanted)}
 
 
 def unstored_ids(db: Connection) -> list[str]:
@@ -105,20 +123,31 @@ def deletions_of(db: Connection, host: str) -> list[str]:
     return list(db.scalars(wanted))
 
 
+def deletions(db: Connection) -> dict[str, str]:
+    """Return call -> host of every bundle that still has to be taken off a disk."""
+    return {row.call_id: row.host for row in db.execute(select(DELETIONS))}
+
+
 def deletion_done(db: Connection, call_id: str) -> None:
     """Forget a deletion that was done."""
     db.execute(delete(DELETIONS).where(DELETIONS.c.call_id == call_id))
 
 
 def is_deleted(db: Connection, call_ids: Sequence[str]) -> set[str]:
-    """Tell which of these calls were deleted elsewhere and must not come back."""
+    """Return which of these calls were deleted elsewhere and must not come back."""
     wanted = select(DELETIONS.c.call_id).where(DELETIONS.c.call_id.in_(call_ids))
     return set(db.scalars(wanted))
 
 
 def older_than(
-    db: Connection, before: datetime, hosts: Sequence[str] | None, *, audio_only: bool, limit: int
-) -> list[str]:
+    db: Connection,
+    before: datetime,
+    hosts: Sequence[str] | None,
+    *,
+    audio_only: bool,
+    limit: int,
+    after: str = "",
+) -> list[OldCall]:
     """List finished calls that began before a moment, the oldest first.
 
     Args:
@@ -126,16 +155,18 @@ def older_than(
         before: the moment.
         hosts: of these gateways; None = of all.
         audio_only: only those that still have audio.
-        limit: so many.
+        limit: how many at most.
+        after: only those with a greater id.
     """
-    wanted = select(CALLS.c.call_id).where(
-        CALLS.c.state == "finished", CALLS.c.started_at < utc(before)
+    wanted = select(CALLS.c.call_id, CALLS.c.host, CALLS.c.is_stored).where(
+        CALLS.c.state == "finished", CALLS.c.started_at < utc(before), CALLS.c.call_id > after
     )
     if hosts is not None:
         wanted = wanted.where(CALLS.c.host.in_(hosts))
     if audio_only:
         wanted = wanted.where(CALLS.c.has_audio)
-    return list(db.scalars(wanted.order_by(CALLS.c.call_id).limit(limit)))
+    rows = db.execute(wanted.order_by(CALLS.c.call_id).limit(limit))
+    return [OldCall(row.call_id, row.host, row.is_stored) for row in rows]
 
 
 def audio_is_gone(db: Connection, call_id: str) -> None:
@@ -143,26 +174,62 @@ def audio_is_gone(db: Connection, call_id: str) -> None:
     db.execute(update(CALLS).where(CALLS.c.call_id == call_id).values(has_audio=False))
 
 
-def beat(db: Connection, host: str, now: datetime) -> None:
-    """Say that a gateway is alive."""
-    insert = _insert(db, HOSTS).values(host=host, seen_at=utc(now))
+def present(db: Connection) -> datetime:
+    """Return the database's own time."""
+    return _aware(db.scalars(select(func.now())).one())
+
+
+def newest_before(db: Connection, moment: datetime) -> datetime | None:
+    """Return when the newest call began that began before a moment."""
+    newest = select(func.max(CALLS.c.started_at)).where(CALLS.c.started_at < utc(moment))
+    found = db.scalar(newest)
+    return None if found is None else _aware(found)
+
+
+def beat(db: Connection, host: str, now: datetime | None = None) -> None:
+    """Record that a gateway is alive, by the database's clock unless another time is given."""
+    seen_at = func.now() if now is None else utc(now)
+    insert = _insert(db, HOSTS).values(host=host, seen_at=seen_at)
     changed = {"seen_at": insert.excluded.seen_at}
     db.execute(insert.on_conflict_do_update(index_elements=["host"], set_=changed))
 
 
-def hosts_unseen_since(db: Connection, moment: datetime) -> list[str]:
-    """List gateways that have not been alive since then."""
-    return list(db.scalars(select(HOSTS.c.host).where(HOSTS.c.seen_at < utc(moment))))
+def leave(db: Connection, host: str) -> None:
+    """Record that a gateway has ended and that the database knows all its calls."""
+    db.execute(update(HOSTS).where(HOSTS.c.host == host).values(seen_at=_LONG_AGO))
+
+
+def hosts_that_may_know_more(db: Connection, silent: timedelta, gone: timedelta) -> list[str]:
+    """List gateways that do not reach the database just now, but did not long ago."""
+    now = present(db)
+    between = HOSTS.c.seen_at < utc(now - silent), HOSTS.c.seen_at >= utc(now - gone)
+    return list(db.scalars(select(HOSTS.c.host).where(*between).order_by(HOSTS.c.host)))
+
+
+def signs_of_life(db: Connection) -> dict[str, datetime]:
+    """Return host -> when it last said that it is alive, by the database's clock."""
+    return {row.host: _aware(row.seen_at) for row in db.execute(select(HOSTS))}
+
+
+def hosts_unseen_for(db: Connection, age: timedelta) -> list[str]:
+    """List gateways without a sign of life for `age`, by the database's clock."""
+    before = present(db) - age
+    return list(db.scalars(select(HOSTS.c.host).where(HOSTS.c.seen_at < utc(before))))
 
 
 def active_of(db: Connection, hosts: Sequence[str]) -> list[Found]:
-    """List the calls that some gateways had when they were last heard of."""
+    """List the calls that some gateways had at their last sign of life."""
     columns = (CALLS.c.call, CALLS.c.host, CALLS.c.has_audio, CALLS.c.is_stored)
     wanted = select(*columns).where(CALLS.c.state == "active", CALLS.c.host.in_(hosts))
     return [
         Found(CallRecord.model_validate(row.call), row.host, row.has_audio, row.is_stored)
         for row in db.execute(wanted)
     ]
+
+
+def _aware(found: datetime) -> datetime:
+    """SQLite gives UTC without saying so."""
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _conditions(query: CallQuery) -> list[ColumnElement[bool]]:

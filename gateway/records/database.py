@@ -45,7 +45,7 @@ class Database:
     """
 
     def __init__(self, url: str, directory: Path) -> None:
-        """Take `records.database` and `records.directory`.
+        """Open nothing yet: name the database and the records directory.
 
         Raises:
             ConfigError: the URL is not one.
@@ -77,6 +77,19 @@ class Database:
         """Run what takes its time on disk where the writing is done, in order with it."""
         return await self._writer.call(work)
 
+    async def scrub(self) -> bool:
+        """Clear what SQLite keeps of deleted rows, and a database that was set aside as broken.
+
+        Returns:
+            True when there was a broken one.
+
+        Raises:
+            DatabaseTrouble: something holds the old pages open.
+        """
+        if self._file is None:
+            return False
+        return await self._writer.call(self._scrub, self._file)
+
     def close(self) -> None:
         """Finish what is being done and close."""
         self._writer.close()
@@ -90,6 +103,22 @@ class Database:
                 return work(db)
         except (SQLAlchemyError, MigrationError) as error:
             raise self._trouble(error) from error
+
+    def _scrub(self, file: Path) -> bool:
+        """`secure_delete` has cleared the pages; the write-ahead file has older ones."""
+        try:
+            self._prepare()
+            with self._engine.connect() as db:
+                busy, _, _ = db.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).one()
+        except (SQLAlchemyError, MigrationError) as error:
+            raise self._trouble(error) from error
+        if busy:
+            told = "another program reads it: what was deleted is still in its write-ahead file"
+            raise DatabaseTrouble(told, is_outage=True)
+        broken = list(file.parent.glob(f"{file.stem}.broken*"))
+        for aside in broken:
+            aside.unlink(missing_ok=True)
+        return bool(broken)
 
     def _trouble(self, error: Exception) -> DatabaseTrouble:
         is_outage = isinstance(error, OperationalError | InterfaceError | PoolTimeoutError)

@@ -18,22 +18,22 @@ def new_call_id(now: datetime) -> str:
 
 
 def id_prefix(at: datetime) -> str:
-    """Give what the ids begin with that are made at this second; earlier ones are less."""
+    """Return what the ids begin with that are made at this second; earlier ones are less."""
     return f"{at.astimezone(UTC):{_STAMP}}"
 
 
 def host_name(configured: str) -> str:
-    """Give the name of this gateway among those that share a database (`records.host`)."""
+    """Return the name of this gateway among those that share a database (`records.host`)."""
     return configured or socket.gethostname()
 
 
 def is_call_id(text: str) -> bool:
-    """Say whether `text` is one of our ids; only then may it become part of a path."""
+    """Return whether `text` is one of our ids; only then may it become part of a path."""
     return _CALL_ID.fullmatch(text) is not None and _stamp_of(text) is not None
 
 
 def started_at(call_id: str) -> datetime:
-    """Give the UTC second at which the id was made.
+    """Return the UTC second at which the id was made.
 
     Raises:
         ValueError: not one of our ids.
@@ -45,7 +45,7 @@ def started_at(call_id: str) -> datetime:
 
 
 def bundle_folder(directory: Path, call_id: str) -> Path:
-    """Give `directory/YYYY-MM-DD/<call_id>`.  Raises ValueError if it is no id of ours."""
+    """Return `directory/YYYY-MM-DD/<call_id>`.  Raises ValueError if it is no id of ours."""
     return directory / f"{started_at(call_id):%Y-%m-%d}" / call_id
 
 

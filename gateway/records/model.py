@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
+from itertools import zip_longest
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    computed_field,
+    model_validator,
+)
 
 import gateway
+
+VERSION = 2
+"""Of `call.json`.  Records of every older version are read."""
 
 EndReason = Literal[
     "caller_hung_up",
@@ -31,6 +44,30 @@ EndReason = Literal[
 ]
 
 
+HungUpBy = Literal["", "other_side", "agent", "gateway", "api"]
+"""other_side = caller or called party, not the gateway; agent = the bot or the dialplan;
+gateway = a limit, a refusal or the end of the gateway; api = a request."""
+_HUNG_UP_BY: dict[EndReason, HungUpBy] = {
+    "caller_hung_up": "other_side",
+    "cancelled": "other_side",
+    "busy": "other_side",
+    "bot_hung_up": "agent",
+    "silence": "agent",
+    "transferred": "agent",
+    "no_media": "gateway",
+    "max_duration": "gateway",
+    "max_hold": "gateway",
+    "refused": "gateway",
+    "shutdown": "gateway",
+    "hung_up_by_api": "api",
+}
+
+
+def hung_up_by(reason: EndReason) -> HungUpBy:
+    """Return which side ended a call, where the reason shows it.  Pure."""
+    return _HUNG_UP_BY.get(reason, "")
+
+
 def clean_text(value: object) -> object:
     """Replace what is not valid UTF-8 (SIP headers come with lone surrogates)."""
     if isinstance(value, str) and not value.isascii():
@@ -39,7 +76,7 @@ def clean_text(value: object) -> object:
 
 
 def cleaned(value: Any) -> Any:  # noqa: ANN401 - any JSON-like value
-    """Do the same at any depth; models and dataclasses become dicts."""
+    """Clean texts at any depth; models and dataclasses become dicts."""
     return with_texts(value, clean_text)
 
 
@@ -82,10 +119,12 @@ class ToolUse(Entry):
     result: Text = ""
     is_error: bool = False
     duration_ms: Milliseconds | None = None
+    is_dropped: bool = False
+    """It only read, for a reply that was dropped: the model does not know the result."""
 
 
-class HeldBreath(Entry):
-    """The bot fell silent for a sound that turned out to be no interruption."""
+class FalseInterruption(Entry):
+    """A pause of the bot for a sound that turned out not to be an interruption."""
 
     at_s: float
     """Audio time at which it was suspected."""
@@ -110,6 +149,8 @@ class TurnRecord(Entry):
     index: int
     started_s: float | None = None
     """Audio time at which the turn began."""
+    bot_started_s: float | None = None
+    """Audio time of the first sample of the bot's own words, without fillers."""
     caller_text: Text | None = None
     bot_text_generated: Text | None = None
     bot_text_heard: Text | None = None
@@ -133,13 +174,29 @@ class TurnRecord(Entry):
     """The reply was prepared before the turn was over."""
     reopened: bool = False
     """The caller went on: the reply was taken back, the next turn holds all the words."""
-    held_breaths: tuple[HeldBreath, ...] = ()
+    false_interruptions: tuple[FalseInterruption, ...] = ()
+    """Pauses of the bot for sounds that were no interruption."""
     fillers: tuple[Text, ...] = ()
     """What was said to bridge a long wait; not in `bot_text_heard`."""
+    filler_starts_s: tuple[float, ...] = ()
+    """Audio time at which each of them began."""
     tools: tuple[ToolUse, ...] = ()
     error: Text | None = None
     withheld: bool = False
     """What was said was left out: recording was off or paused."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def held_breaths(self) -> tuple[FalseInterruption, ...]:
+        """The former name of `false_interruptions`, written for one more release."""
+        return self.false_interruptions
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_version_1(cls, data: object) -> object:
+        if isinstance(data, dict) and "false_interruptions" not in data and "held_breaths" in data:
+            return data | {"false_interruptions": data["held_breaths"]}
+        return data
 
     def without_texts(self) -> TurnRecord:
         """Keep the figures only."""
@@ -148,11 +205,14 @@ class TurnRecord(Entry):
 
 
 class TranscriptLine(Entry):
-    """Who said what; the bot's lines hold only what was heard."""
+    """What caller and bot said; the bot's lines hold only what was heard."""
 
     speaker: Literal["caller", "bot"]
     text: Text
     at_s: float | None = None
+    """Audio time at which it began."""
+    is_filler: bool = False
+    """Said to bridge a wait, no part of the answer."""
 
 
 class RtpStatistics(Entry):
@@ -160,6 +220,7 @@ class RtpStatistics(Entry):
 
     received_packets: int = 0
     received_bytes: int = 0
+    """Of payload, without RTP headers; `sent_bytes` likewise."""
     received_lost: int = 0
     received_discarded: int = 0
     received_reordered: int = 0
@@ -174,7 +235,13 @@ class RtpStatistics(Entry):
     jitter_buffer_ms: Milliseconds | None = None
     """Mean delay of the jitter buffer."""
     remote_address: Text = ""
-    """host:port that RTP came from."""
+    """host:port that RTP really came from; empty when none came."""
+    signalled_address: Text = ""
+    """host:port of the other side's description."""
+    source_changes: int = 0
+    """How often RTP came from another address than before."""
+    foreign_packets: int = 0
+    """Packets from elsewhere, which were not let in."""
 
 
 class EchoRecord(Entry):
@@ -213,6 +280,12 @@ class CallSummary(Entry):
     talk_s: float | None = None
     """From answer to end; None when it was never answered."""
     end_reason: EndReason | None = None
+    hung_up_by: HungUpBy = ""
+    """The party that ended it; empty while it lasts, and where no party did (a crash)."""
+    transfer: Literal["", "confirmed", "assumed", "failed", "unknown"] = ""
+    """What the other side reported of the last transfer by REFER; empty where none was sent.
+    assumed = it accepted and hung up without a report: the caller was connected, or hung up
+    meanwhile.  unknown = nothing was reported in time."""
     end_text: Text = ""
     """The same in words: SIP reason, rule that refused, error."""
     sip_status: int | None = None
@@ -223,27 +296,36 @@ class CallSummary(Entry):
 class CallRecord(CallSummary):
     """All of `call.json`."""
 
+    version: int = VERSION
+    """Version of this format; docs/records.md says what has changed.  None in a file = 1."""
     rtp: RtpStatistics | None = None
     echo: EchoRecord | None = None
     """None: no echo was found, or echo cancelling is off."""
     speculation: SpeculationRecord = SpeculationRecord()
     turns: tuple[TurnRecord, ...] = ()
     transcript: tuple[TranscriptLine, ...] = ()
+    late_tools: tuple[ToolUse, ...] = ()
+    """Tools whose outcome is part of no turn: it came when the last turn was over."""
     audio_s: float | None = None
     """Length of `audio.wav`."""
     records_errors: int = 0
     """Parts of the bundle that could not be written (disk full, ...)."""
     worker_pid: int | None = None
+    worker_boot_id: str = ""
+    """The run of the kernel in which that process id is meant."""
+    worker_started_ticks: int | None = None
+    """When that process was started, in clock ticks since boot: ids are given again."""
     software: str = f"voice-gateway {gateway.__version__}"
 
     def ended(
         self, at: datetime, reason: EndReason, text: str = "", sip_status: int | None = None
     ) -> CallRecord:
-        """Give the finished record: durations and transcript worked out, the rest as it is."""
+        """Return the finished record: durations and transcript worked out, the rest as it is."""
         update: dict[str, object] = {
             "state": "finished",
             "ended_at": at,
             "end_reason": reason,
+            "hung_up_by": self.hung_up_by or hung_up_by(reason),
             "end_text": clean_text(text),
             "sip_status": self.sip_status if sip_status is None else sip_status,
             "duration_s": _seconds_between(self.started_at, at),
@@ -254,7 +336,7 @@ class CallRecord(CallSummary):
         return self.model_copy(update=update)
 
     def summary(self) -> CallSummary:
-        """Give it without turns and the like."""
+        """Return the record without turns and details."""
         return CallSummary.model_validate(self.model_dump())
 
 
@@ -266,8 +348,13 @@ def transcript_of(turns: tuple[TurnRecord, ...]) -> tuple[TranscriptLine, ...]:
             lines.append(
                 TranscriptLine(speaker="caller", text=turn.caller_text, at_s=turn.started_s)
             )
+        for text, at_s in zip_longest(turn.fillers, turn.filler_starts_s):
+            if text:
+                lines.append(TranscriptLine(speaker="bot", text=text, at_s=at_s, is_filler=True))
         if turn.bot_text_heard:
-            lines.append(TranscriptLine(speaker="bot", text=turn.bot_text_heard))
+            lines.append(
+                TranscriptLine(speaker="bot", text=turn.bot_text_heard, at_s=turn.bot_started_s)
+            )
     return tuple(lines)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 from gateway.config.store_url import StoreUrl
 from gateway.errors import ConfigError, Problem, StoreTrouble
-from gateway.records.files import AUDIO_FILE, CALL_FILE, EVENTS_FILE
+from gateway.records.bundle_files import AUDIO_FILE, CALL_FILE, EVENTS_FILE
 from gateway.records.ids import is_call_id, started_at
 
 FILES = (AUDIO_FILE, EVENTS_FILE, CALL_FILE)
@@ -31,7 +31,7 @@ class BundleStore:
     """Puts, gets and deletes bundles.  Credentials come from `AWS_ACCESS_KEY_ID` and the like."""
 
     def __init__(self, url: str) -> None:
-        """Take `records.store`; nothing is asked of the store yet.
+        """Parse `records.store`; the store is not contacted yet.
 
         Raises:
             ConfigError: the URL is wrong, or its credentials are missing.
@@ -68,13 +68,13 @@ class BundleStore:
                     await self._store.put_async(_key(call_id, name), path)
 
     async def read(self, call_id: str, name: str) -> bytes:
-        """Give a small file.  Raises StoreTrouble, FileNotFoundError."""
+        """Return a small file.  Raises StoreTrouble, FileNotFoundError."""
         with _translated():
             found = await self._store.get_async(_key(call_id, name))
             return bytes(await found.bytes_async())
 
     async def stream(self, call_id: str, name: str) -> tuple[int, AsyncIterator[bytes]]:
-        """Give the size of a file and its chunks.  Raises StoreTrouble, FileNotFoundError."""
+        """Return the size of a file and its chunks.  Raises StoreTrouble, FileNotFoundError."""
         with _translated():
             found = await self._store.get_async(_key(call_id, name))
         return found.meta["size"], _chunks(found.stream(min_chunk_size=_CHUNK_BYTES))
@@ -99,7 +99,7 @@ class BundleStore:
         return is_there
 
     async def has(self, call_id: str, name: str) -> bool:
-        """Say whether there is such a file.  Raises StoreTrouble."""
+        """Return whether there is such a file.  Raises StoreTrouble."""
         try:
             with _translated():
                 await self._store.head_async(_key(call_id, name))

@@ -46,7 +46,7 @@ class CallQuery(BaseModel):
     limit: int = Field(50, ge=1, le=MAX_LISTED)
 
     def matches(self, call: CallSummary) -> bool:
-        """Say whether a call is to be listed, the same way as the database does."""
+        """Return whether a call is to be listed, the same way as the database does."""
         for name in ("state", "caller", "called", "agent", "host"):
             wanted = getattr(self, name)
             if wanted is not None and getattr(call, name) != wanted:

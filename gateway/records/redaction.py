@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from gateway.errors import BadReference, ConfigError, Problem
-from gateway.records.model import TurnRecord, with_texts
+from gateway.records.model import ToolUse, TurnRecord, with_texts
 from gateway.references import load_function
 
 log = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ class Redactor:
     """Runs a hook over texts; where it fails, the whole text is left out.  Loop thread only."""
 
     def __init__(self, hook: Redact, on_failure: Callable[[], None] = lambda: None) -> None:
-        """Take the hook.
+        """Redact with this function.
 
         Args:
             hook: gets every text, returns what may be kept; called on the event loop, so it must
@@ -79,18 +79,17 @@ class Redactor:
 
     def turn(self, turn: TurnRecord) -> TurnRecord:
         """Redact what was said in a turn, and what its tools were told and gave."""
-        tools = tuple(
-            use.model_copy(
-                update={"arguments": self.text(use.arguments), "result": self.text(use.result)}
-            )
-            for use in turn.tools
-        )
-        update: dict[str, object] = {"tools": tools}
+        update: dict[str, object] = {"tools": tuple(map(self.tool_use, turn.tools))}
         update["fillers"] = tuple(map(self.text, turn.fillers))
         for key in ("caller_text", "bot_text_generated", "bot_text_heard", "error"):
             said = getattr(turn, key)
             update[key] = said and self.text(said)
         return turn.model_copy(update=update)
+
+    def tool_use(self, use: ToolUse) -> ToolUse:
+        """Redact what a tool was told and gave."""
+        update = {"arguments": self.text(use.arguments), "result": self.text(use.result)}
+        return use.model_copy(update=update)
 
     def _redacted(self, text: str) -> str:
         try:

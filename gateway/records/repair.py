@@ -9,40 +9,57 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from pydantic import ValidationError
 
-from gateway.records.bundle import TURN_EVENT
-from gateway.records.disk import day_folders
-from gateway.records.files import (
+from gateway.call.events import TurnFinished, parsed
+from gateway.records.bundle_files import (
     AUDIO_FILE,
     CALL_FILE,
     EVENTS_FILE,
+    is_being_written,
     read_call,
     read_events,
     write_call,
 )
 from gateway.records.ids import is_call_id, started_at
+from gateway.records.local_bundles import PendingCalls, day_folders
 from gateway.records.model import CallRecord, TurnRecord
-from gateway.records.pending import PendingCalls
 from gateway.records.wav import repair_wav
+from gateway.telemetry.process import ProcessIdentity, is_still_alive
 
 log = structlog.get_logger(__name__)
 
 DAYS = 7
-"""So many of the newest day folders are looked at; a call is at most hours long."""
+"""How many of the newest day folders are searched; a call lasts hours at most."""
 _GRACE = timedelta(seconds=60)
 _ACTIVE_MARKS = (b'"state": "active"', b'"state":"active"')
 
 
-def repair(directory: Path, is_alive: Callable[[int], bool]) -> list[str]:
+IsAlive = Callable[[CallRecord, Path], bool]
+"""Returns whether the worker that has a call, whose bundle is in a folder, still runs."""
+
+
+def is_written_by_the_living(record: CallRecord, folder: Path) -> bool:
+    """Return whether a bundle's worker runs: it holds the lock, or that same process exists.
+
+    A process id alone proves nothing: after a reboot or in a new container another process has it.
+    """
+    if is_being_written(folder):
+        return True
+    if record.worker_pid is None or record.worker_started_ticks is None:
+        return False  # of a version that locked nothing: its workers ended with its supervisor
+    writer = ProcessIdentity(record.worker_pid, record.worker_boot_id, record.worker_started_ticks)
+    return is_still_alive(writer)
+
+
+def repair(directory: Path, is_alive: IsAlive = is_written_by_the_living) -> list[str]:
     """Finish every bundle whose worker is dead.
 
     Args:
         directory: `records.directory`; need not exist.
-        is_alive: tells whether the process with this id is a running worker.
+        is_alive: returns whether the worker of a call still runs.
 
     Returns:
-        Ids of the calls that were completed, with end reason `worker_lost`.
+        Ids of the calls that were completed, with end reason `worker_lost` unless they had ended.
     """
     repaired = []
     for folder in _unfinished(directory):
@@ -71,7 +88,7 @@ def _looks_unfinished(folder: Path) -> bool:
     return not text.rstrip().endswith(b"}") or any(mark in text for mark in _ACTIVE_MARKS)
 
 
-def _repair_one(folder: Path, is_alive: Callable[[int], bool]) -> bool:
+def _repair_one(folder: Path, is_alive: IsAlive) -> bool:
     try:
         record = read_call(folder)
     except (OSError, ValueError):
@@ -79,7 +96,7 @@ def _repair_one(folder: Path, is_alive: Callable[[int], bool]) -> bool:
         if datetime.now(UTC) - last_change < _GRACE:  # perhaps just being made
             return False
         record = CallRecord(call_id=folder.name, direction="in", started_at=started_at(folder.name))
-    if record.state == "finished" or (record.worker_pid and is_alive(record.worker_pid)):
+    if record.state == "finished" or is_alive(record, folder):
         return False
     write_call(folder, _completed(folder, record))
     return True
@@ -91,6 +108,9 @@ def _completed(folder: Path, record: CallRecord) -> CallRecord:
     turns = _turns_of(events) or record.turns
     update: dict[str, object] = {"turns": turns, "audio_s": _audio_seconds(folder)}
     text = "the worker process ended in mid-call"
+    if record.end_reason is not None and record.ended_at is not None:
+        update["state"] = "finished"  # its line was over: only tools ran on
+        return record.model_copy(update=update)
     return record.model_copy(update=update).ended(end, "worker_lost", text)
 
 
@@ -102,15 +122,12 @@ def _events_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def _turns_of(events: list[dict[str, Any]]) -> tuple[TurnRecord, ...]:
-    """Take the turns from their events; the last one of each index wins."""
+    """Collect the turns from their events; the last one of each index wins."""
     turns: dict[int, TurnRecord] = {}
     for event in events:
-        if event["kind"] == TURN_EVENT:
-            try:
-                turn = TurnRecord.model_validate(event.get("turn"))
-            except ValidationError:
-                continue
-            turns[turn.index] = turn
+        found = parsed(event) if event["kind"] == TurnFinished.kind else None
+        if isinstance(found, TurnFinished):
+            turns[found.turn.index] = found.turn
     return tuple(turns[index] for index in sorted(turns))
 
 
@@ -122,7 +139,7 @@ def _audio_seconds(folder: Path) -> float | None:
 
 
 def _last_sign_of_life(folder: Path, events: list[dict[str, Any]], started: datetime) -> datetime:
-    """Give the newest of: last event, last write of the audio, start of the call."""
+    """Return the newest of: last event, last write of the audio, start of the call."""
     signs = [started]
     with suppress(OSError):
         signs.append(datetime.fromtimestamp((folder / AUDIO_FILE).stat().st_mtime, UTC))

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -15,20 +15,22 @@ from pathlib import Path
 import structlog
 
 from gateway.allowance import Allowance
+from gateway.call.events import CallRefused
 from gateway.errors import ConfigError, Problem
-from gateway.records.bundle import CallBundle, WriteAtOnce, Writer
+from gateway.records.bundle import CallBundle, OnEvent, WriteAtOnce, Writer
 from gateway.records.ids import new_call_id
+from gateway.records.local_bundles import PendingCalls
 from gateway.records.model import CallRecord
-from gateway.records.pending import PendingCalls
+from gateway.records.recording_pause import Reason
 from gateway.records.redaction import Redactor
-from gateway.records.withholding import Reason
+from gateway.telemetry.process import identify
 
 log = structlog.get_logger(__name__)
 
 REFUSALS_PER_MINUTE = 30
 REFUSALS_PER_DAY = 2000
 UNWRITTEN_KEPT = 1000
-"""So many final records wait in memory for a disk that is full."""
+"""How many final records may wait in memory for a disk that is full."""
 
 
 class CallRecords:
@@ -43,8 +45,9 @@ class CallRecords:
         writer: Writer | None = None,
         redactor: Redactor | None = None,
         on_error: Callable[[], None] = lambda: None,
+        on_event: OnEvent | None = None,
     ) -> None:
-        """Take `[records]`; nothing is touched before `prepare`.
+        """Prepare nothing yet: the disk is not touched before `prepare`.
 
         Args:
             directory: where the bundles go.
@@ -53,6 +56,7 @@ class CallRecords:
             writer: see `CallBundle`.
             redactor: see `CallBundle`.
             on_error: called for each part that could not be written.
+            on_event: see `CallBundle`.
         """
         self._directory = directory
         self._audio = audio
@@ -61,6 +65,7 @@ class CallRecords:
         self._redactor = redactor
         self._pending = PendingCalls(directory, "index")
         self._on_error = on_error
+        self._on_event = on_event
         self._per_minute = Allowance(REFUSALS_PER_MINUTE, 60.0)
         self._per_day = Allowance(REFUSALS_PER_DAY, 86_400.0)
         self._unwritten: deque[CallBundle] = deque(maxlen=UNWRITTEN_KEPT)
@@ -94,7 +99,7 @@ class CallRecords:
             record: what is known at the start.
             is_recorded: False = its agent is not recorded: keep neither sound nor texts.
         """
-        started = record.model_copy(update={"worker_pid": os.getpid(), "state": "active"})
+        started = record.model_copy(update={**_own_process(), "state": "active"})
         return self._bundle(started, audio=self._audio, withheld=() if is_recorded else ("agent",))
 
     def retry_unwritten(self) -> None:
@@ -107,22 +112,20 @@ class CallRecords:
 
     @property
     def unwritten(self) -> int:
-        """How many final records wait for the disk."""
+        """Number of final records that wait for the disk."""
         return len(self._unwritten)
 
     def _retry(self) -> None:
         while self._unwritten and self._unwritten[0].retry():
             log.info("record_written_late", folder=str(self._unwritten.popleft().folder))
 
-    def record_refusal(
-        self, record: CallRecord, *, now_s: float, details: Mapping[str, object] | None = None
-    ) -> bool:
+    def record_refusal(self, record: CallRecord, *, now_s: float, rule: str = "") -> bool:
         """Leave a bundle without audio for a call that was refused.
 
         Args:
             record: finished (`CallRecord.ended(now, "refused", rule, status)`).
             now_s: `loop.time()`.
-            details: goes into the one event `call_refused`.
+            rule: that refused it, for the one event `call_refused`.
 
         Returns:
             False when there were too many lately (30 a minute, 2000 a day): only counted then.
@@ -135,8 +138,7 @@ class CallRecords:
         self._per_minute.take()
         self._per_day.take()
         bundle = self._bundle(record, audio=False)
-        told = {"reason": record.end_text, "sip_status": record.sip_status, **(details or {})}
-        bundle.event("call_refused", 0.0, **told)
+        bundle.note(CallRefused(record.end_text, record.sip_status, rule), 0.0)
         bundle.finish(record)
         return True
 
@@ -166,4 +168,17 @@ class CallRecords:
             on_change=self._pending.put,
             on_error=self._on_error,
             on_unwritten=self._unwritten.append,
+            on_event=self._on_event,
         )
+
+
+def _own_process() -> dict[str, object]:
+    try:
+        own = identify()
+    except OSError:  # no /proc: the lock on the events says that this process lives
+        return {"worker_pid": os.getpid()}
+    return {
+        "worker_pid": own.pid,
+        "worker_boot_id": own.boot_id,
+        "worker_started_ticks": own.started_ticks,
+    }

@@ -52,7 +52,7 @@ DELETIONS = Table(
 
 
 def row_of(record: CallRecord, host: str, *, has_audio: bool, is_stored: bool) -> dict[str, Any]:
-    """Give the row of a call.  Pure.
+    """Return the row of a call.  Pure.
 
     Args:
         record: as `call.json`.
@@ -74,5 +74,5 @@ def row_of(record: CallRecord, host: str, *, has_audio: bool, is_stored: bool) -
 
 
 def utc(at: datetime) -> datetime:
-    """Give the same moment in UTC: SQLite compares dates as texts, without their zones."""
+    """Return the same moment in UTC: SQLite compares dates as texts, without their zones."""
     return at.astimezone(UTC)

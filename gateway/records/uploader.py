@@ -8,9 +8,8 @@ from collections.abc import Callable
 import structlog
 
 from gateway.errors import StoreTrouble
-from gateway.records.bundles import Bundles
+from gateway.records.local_bundles import Bundles, Ticket
 from gateway.records.object_store import BundleStore
-from gateway.records.pending import Ticket
 
 log = structlog.get_logger(__name__)
 
@@ -20,7 +19,7 @@ _RETRY_MIN_S, _RETRY_MAX_S = 1.0, 60.0
 
 
 class Uploader:
-    """One per gateway.  What is uploaded goes to the clerk, who then frees the disk."""
+    """One per gateway.  What is uploaded is queued for the indexer, which then frees the disk."""
 
     def __init__(
         self,
@@ -35,6 +34,8 @@ class Uploader:
         self._on_waiting = on_waiting
         self._delay_s = 0.0
         """Of the next attempt; 0 while all is well."""
+        self._refused: set[str] = set()
+        """Tried after all others: one that cannot be uploaded holds up nothing behind it."""
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -45,6 +46,8 @@ class Uploader:
     async def advance(self) -> None:
         """Upload what waits, until something fails."""
         tickets = self._bundles.to_store.tickets()
+        self._refused &= {ticket.call_id for ticket in tickets}
+        tickets.sort(key=lambda ticket: ticket.call_id in self._refused)
         self._on_waiting(len(tickets))
         for start in range(0, len(tickets), AT_ONCE):
             async with self._bundles.uploading, asyncio.TaskGroup() as group:
@@ -60,7 +63,7 @@ class Uploader:
         self._recovered()
 
     async def _upload(self, ticket: Ticket) -> StoreTrouble | OSError | None:
-        """Upload one bundle; gives what went wrong, so that the others are not cancelled."""
+        """Upload one bundle; return what went wrong, so that the others are not cancelled."""
         local = self._bundles.local
         try:
             if local.read(ticket.call_id) is not None:  # else it was deleted meanwhile
@@ -69,6 +72,7 @@ class Uploader:
                 self._bundles.to_index.put(ticket.call_id)
             ticket.done()
         except (StoreTrouble, OSError) as error:
+            self._refused.add(ticket.call_id)
             return error
         return None
 

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.audio.format import LINE, SAMPLE_BYTES
+from gateway.audio.format import ANALYSIS, SAMPLE_BYTES
 
 CHANNELS = 2
 HEADER_BYTES = 44
-BYTES_PER_SECOND = LINE.sample_rate_hz * CHANNELS * SAMPLE_BYTES
+BYTES_PER_SECOND = ANALYSIS.sample_rate_hz * CHANNELS * SAMPLE_BYTES
 _FRAME_BYTES = CHANNELS * SAMPLE_BYTES
-_FLUSH_FRAMES = 1000 // LINE.ptime_ms
+_FLUSH_FRAMES = 1000 // ANALYSIS.ptime_ms
 
 
 def wav_header(data_bytes: int) -> bytes:
-    """Give the 44 byte RIFF header of a stereo line recording."""
+    """Return the 44 byte RIFF header of a stereo line recording."""
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
         b"RIFF",
@@ -28,7 +28,7 @@ def wav_header(data_bytes: int) -> bytes:
         16,
         1,  # PCM
         CHANNELS,
-        LINE.sample_rate_hz,
+        ANALYSIS.sample_rate_hz,
         BYTES_PER_SECOND,
         _FRAME_BYTES,
         SAMPLE_BYTES * 8,
@@ -56,11 +56,11 @@ class StereoWavWriter:
 
     @property
     def seconds(self) -> float:
-        """Audio time taken so far, flushed or not."""
-        return self._position / BYTES_PER_SECOND + len(self._left) * LINE.ptime_ms / 1000
+        """Audio time written, flushed or not."""
+        return self._position / BYTES_PER_SECOND + len(self._left) * ANALYSIS.ptime_ms / 1000
 
     def write(self, left: bytes, right: bytes) -> None:
-        """Take one line frame of each channel.
+        """Append one frame of each channel.
 
         Raises:
             OSError: this was the frame that fills a second, and the disk refused it.
@@ -73,7 +73,7 @@ class StereoWavWriter:
     def skip(self) -> None:
         """Leave one line frame out: it is silence in both channels.  Raises OSError."""
         self.flush()
-        self._position += LINE.frame_bytes * CHANNELS
+        self._position += ANALYSIS.frame_bytes * CHANNELS
 
     def flush(self) -> None:
         """Write what is waiting, then the sizes in the header.  Raises OSError."""
@@ -132,9 +132,9 @@ def repair_wav(path: Path) -> float:
 
 def _whole(frame: bytes) -> bytes:
     """Pad or cut to one ptime, so that the channels can never drift apart."""
-    if len(frame) == LINE.frame_bytes:
+    if len(frame) == ANALYSIS.frame_bytes:
         return frame
-    return frame[: LINE.frame_bytes].ljust(LINE.frame_bytes, b"\0")
+    return frame[: ANALYSIS.frame_bytes].ljust(ANALYSIS.frame_bytes, b"\0")
 
 
 def _interleave(left: bytes, right: bytes) -> bytes:

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gateway.audio.format import LINE
+from gateway.audio.format import ANALYSIS
 from gateway.replay.recording import Decision
 from gateway.replay.what_if import Stretch
-from gateway.turn.events import milliseconds, samples
+from gateway.turn.events import (
+    BargeInRejected,
+    BargeInSuspected,
+    CallerSilent,
+    TurnDiscarded,
+    TurnEnded,
+    TurnStarted,
+    milliseconds,
+    samples,
+)
 
 _BEYOND = 1 << 60
 _SAME_SOUND = samples(300)
@@ -32,7 +41,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Breath:
+class FalseInterruption:
     """The bot fell silent for a sound that was no interruption; positions in samples."""
 
     onset: int
@@ -53,44 +62,44 @@ class Difference:
 def turns_of(decisions: Sequence[Decision]) -> list[Turn]:
     """Put decisions together to turns."""
     found: list[Turn] = []
-    started: Decision | None = None
+    started: TurnStarted | None = None
     silent_since: int | None = None
     for decision in decisions:
-        if decision.kind == "barge_in_suspected":
-            silent_since = decision.now
-        elif decision.kind == "barge_in_rejected":
-            silent_since = None
-        elif decision.kind == "turn_started":
-            if started is not None:  # dropped meanwhile: a key, a hold
-                found.append(_turn(started, None, silent_since))
-            started = decision
-        elif decision.kind in {"turn_ended", "turn_discarded"} and started is not None:
-            found.append(_turn(started, decision, silent_since))
-            started = silent_since = None
+        match decision.event:
+            case BargeInSuspected(now=now):
+                silent_since = now
+            case BargeInRejected():
+                silent_since = None
+            case TurnStarted() as event:
+                if started is not None:  # dropped meanwhile: a key, a hold
+                    found.append(_turn(started, None, silent_since))
+                started = event
+            case TurnEnded() | TurnDiscarded() as over if started is not None:
+                found.append(_turn(started, over, silent_since))
+                started = silent_since = None
     if started is not None:
         found.append(_turn(started, None, silent_since))
     return found
 
 
-def breaths_of(decisions: Sequence[Decision]) -> list[Breath]:
-    """Give the moments in which the bot held its breath for nothing."""
-    found: list[Breath] = []
-    suspected: Decision | None = None
+def false_interruptions_of(decisions: Sequence[Decision]) -> list[FalseInterruption]:
+    """Return the pauses of the bot for sounds that were no interruptions."""
+    found: list[FalseInterruption] = []
+    suspected: BargeInSuspected | None = None
     for decision in decisions:
-        if decision.kind == "barge_in_suspected":
-            suspected = decision
-        elif decision.kind == "barge_in_rejected" and suspected is not None:
-            why = str(decision.fields["evidence"])
-            onset = int(suspected.fields["onset"])
-            found.append(Breath(onset, suspected.now, decision.now, why))
-            suspected = None
+        match decision.event:
+            case BargeInSuspected() as event:
+                suspected = event
+            case BargeInRejected(now=now, evidence=why) if suspected is not None:
+                found.append(FalseInterruption(suspected.onset, suspected.now, now, why))
+                suspected = None
     return found
 
 
 def compare(
     before: Sequence[Decision], after: Sequence[Decision], speech: Sequence[Stretch]
 ) -> list[Difference]:
-    """Say what would have been different.
+    """Return what would have been different.
 
     Args:
         before: the decisions of the call.
@@ -99,29 +108,36 @@ def compare(
     """
     old, new = turns_of(before), turns_of(after)
     found = [
-        *_turn_differences(old, new, speech, breaths_of(before), breaths_of(after)),
-        *_breath_differences(before, after),
+        *_turn_differences(
+            old, new, speech, false_interruptions_of(before), false_interruptions_of(after)
+        ),
+        *_false_interruption_differences(before, after),
         *_silence_differences(before, after),
     ]
     return sorted(found, key=lambda difference: difference.at)
 
 
 def seconds(position: int) -> str:
-    """Give a position as it is shown."""
-    return f"{position / LINE.sample_rate_hz:.1f} s"
+    """Return a position as it is shown."""
+    return f"{position / ANALYSIS.sample_rate_hz:.1f} s"
 
 
-def _turn(started: Decision, over: Decision | None, silent_since: int | None) -> Turn:
-    fields = over.fields if over is not None else {}
-    is_barge_in = bool(started.fields["is_barge_in"])
+def _turn(
+    started: TurnStarted, over: TurnEnded | TurnDiscarded | None, silent_since: int | None
+) -> Turn:
+    ended = over if isinstance(over, TurnEnded) else None
+    discarded = over if isinstance(over, TurnDiscarded) else None
+    noticed = started.now
+    if started.is_barge_in and silent_since is not None:
+        noticed = silent_since
     return Turn(
-        onset=int(started.fields["onset"]),
-        started=silent_since if is_barge_in and silent_since is not None else started.now,
-        is_barge_in=is_barge_in,
-        speech_end=int(fields.get("speech_end", fields.get("now", started.now))),
-        over=_BEYOND if over is None else over.now,
-        text=str(fields.get("text", "")),
-        why=str(fields.get("evidence", fields.get("reason", ""))),
+        onset=started.onset,
+        started=noticed,
+        is_barge_in=started.is_barge_in,
+        speech_end=ended.speech_end if ended else over.now if over else started.now,
+        over=over.now if over else _BEYOND,
+        text=ended.text if ended else "",
+        why=ended.evidence if ended else discarded.reason if discarded else "",
     )
 
 
@@ -129,8 +145,8 @@ def _turn_differences(
     old: Sequence[Turn],
     new: Sequence[Turn],
     speech: Sequence[Stretch],
-    old_breaths: Sequence[Breath],
-    new_breaths: Sequence[Breath],
+    old_pauses: Sequence[FalseInterruption],
+    new_pauses: Sequence[FalseInterruption],
 ) -> Iterator[Difference]:
     taken: set[int] = set()
     for turn in old:
@@ -144,13 +160,13 @@ def _turn_differences(
             )
             continue
         taken.update(mine)
-        breath = next((breath for breath in new_breaths if _is_of(breath, turn)), None)
-        if not mine and breath is not None and not turn.is_barge_in:
-            yield from _unanswered(turn, breath.why)
+        pause = next((pause for pause in new_pauses if _is_of(pause, turn)), None)
+        if not mine and pause is not None and not turn.is_barge_in:
+            yield from _unanswered(turn, pause.why)
             continue
         yield from _of_one(turn, [new[n] for n in mine], speech)
     for n, turn in enumerate(new):
-        is_known = not turn.text and any(_is_of(breath, turn) for breath in old_breaths)
+        is_known = not turn.text and any(_is_of(pause, turn) for pause in old_pauses)
         if n not in taken and not is_known:
             yield _invented(turn)
 
@@ -219,8 +235,8 @@ def _unanswered(turn: Turn, why: str) -> Iterator[Difference]:
         yield Difference(turn.onset, f"{words} ({why})")
 
 
-def _is_of(breath: Breath, turn: Turn) -> bool:
-    return abs(breath.onset - turn.onset) <= _SAME_SOUND
+def _is_of(pause: FalseInterruption, turn: Turn) -> bool:
+    return abs(pause.onset - turn.onset) <= _SAME_SOUND
 
 
 def _invented(turn: Turn) -> Difference:
@@ -233,26 +249,26 @@ def _invented(turn: Turn) -> Difference:
     return Difference(turn.started, words)
 
 
-def _breath_differences(
+def _false_interruption_differences(
     before: Sequence[Decision], after: Sequence[Decision]
 ) -> Iterator[Difference]:
-    """Breaths that are held in one of both only; interruptions are told as turns."""
-    old, new = breaths_of(before), breaths_of(after)
+    """Yield false interruptions of one side only; interruptions are compared as turns."""
+    old, new = false_interruptions_of(before), false_interruptions_of(after)
     told = [turn.onset for turn in (*turns_of(before), *turns_of(after)) if turn.is_barge_in]
-    for breaths, others, words in ((old, new, "would not have"), (new, old, "would have")):
-        known = [*told, *(breath.onset for breath in others)]
-        for breath in breaths:
-            if all(abs(breath.onset - onset) > _SAME_SOUND for onset in known):
-                held = f"{words} held its breath at {seconds(breath.started)}"
-                for_ms = round(milliseconds(breath.over - breath.started))
-                yield Difference(breath.started, f"{held} for {for_ms} ms ({breath.why})")
+    for pauses, others, words in ((old, new, "would not have"), (new, old, "would have")):
+        known = [*told, *(pause.onset for pause in others)]
+        for pause in pauses:
+            if all(abs(pause.onset - onset) > _SAME_SOUND for onset in known):
+                held = f"{words} paused at {seconds(pause.started)}"
+                for_ms = round(milliseconds(pause.over - pause.started))
+                yield Difference(pause.started, f"{held} for {for_ms} ms ({pause.why})")
 
 
 def _silence_differences(
     before: Sequence[Decision], after: Sequence[Decision]
 ) -> Iterator[Difference]:
-    old = {decision.now for decision in before if decision.kind == "caller_silent"}
-    new = {decision.now for decision in after if decision.kind == "caller_silent"}
+    old = {d.now for d in before if isinstance(d.event, CallerSilent)}
+    new = {d.now for d in after if isinstance(d.event, CallerSilent)}
     for now in sorted(old - new):
         yield Difference(now, f"would not have prompted the silent caller at {seconds(now)}")
     for now in sorted(new - old):

@@ -1,16 +1,21 @@
-"""Hearing: recorded audio through echo canceller and voice detector, as a call's ear does it."""
+"""Run recorded audio through echo canceller and voice detector, as a live call does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
 
 from gateway.audio.echo_control import Dry, EchoControl
-from gateway.audio.format import LINE
-from gateway.audio.voice_chunk import Chunk
-from gateway.conversation.ear import VoiceDetector, judged
+from gateway.audio.format import ANALYSIS
+from gateway.audio.voice_chunk import Chunk, VoiceDetector
+from gateway.call.call_audio import BotSound, judged
+from gateway.call.events import EarOpened, Listening
+from gateway.providers import registry
+from gateway.replay.recording import LoggedEvent
 from gateway.replay.stereo import Stereo
 
+_BEFORE = "silero"
+"""What listened before calls said which."""
 Chunks = list[Chunk]
 """The VAD chunks that one frame completed."""
 
@@ -19,11 +24,11 @@ class Echoless(Protocol):
     """Takes the bot's echo out of what was received."""
 
     def push(self, received: bytes, sent: bytes) -> Dry:
-        """Take both directions of one tick."""
+        """Accept both directions of one tick."""
 
 
 class Heard(NamedTuple):
-    """What the ear made of one tick."""
+    """The result for one tick."""
 
     audio: bytes
     """160 samples from the caller without echo: what recognition gets."""
@@ -31,48 +36,59 @@ class Heard(NamedTuple):
 
 
 def listen(
-    audio: Stereo, detector: VoiceDetector, echo: Echoless | None, since: int = 0
+    audio: Stereo, detectors: Sequence[tuple[int, VoiceDetector]], echo: Echoless | None
 ) -> list[Heard]:
     """Hear a whole call.
 
     Args:
         audio: both directions.
-        detector: a fresh one.
+        detectors: fresh ones, each with the audio time from which on it listened.
         echo: a fresh one; None for calls without echo cancelling.
-        since: audio time at which the call's ear was opened.
     """
     heard = []
+    bot = BotSound()
+    coming = list(detectors)
+    begun: list[tuple[int, VoiceDetector]] = []
     for number, (received, sent) in enumerate(audio.frames):
-        if number * LINE.frame_samples < since:
+        while coming and coming[0][0] <= number * ANALYSIS.frame_samples:
+            begun.append(coming.pop(0))
+        if not begun:
             heard.append(Heard(received, []))
             continue
+        since, detector = begun[-1]
         dry = Dry(received, received) if echo is None else echo.push(received, sent)
-        heard.append(Heard(dry.audio, judged(dry, detector, since)))
+        looks_ahead = bot.hear(sent)
+        heard.append(Heard(dry.audio, judged(dry, detector, since, looks_ahead=looks_ahead)))
     return heard
 
 
 def chunks_of(heard: Iterable[Heard]) -> list[Chunks]:
-    """Give what the voice detector said, frame by frame."""
+    """Return what the voice detector said, frame by frame."""
     return [each.chunks for each in heard]
 
 
-def listen_as_recorded(audio: Stereo, events: Sequence[Mapping[str, Any]]) -> list[Heard]:
+def detectors_of(events: Sequence[LoggedEvent]) -> list[tuple[int, str]]:
+    """Return since when a call was listened to, by which voice detectors."""
+    opened = [one.event for one in events if isinstance(one.event, EarOpened)]
+    return [(event.now, event.vad) for event in opened] or [(0, _BEFORE)]
+
+
+def listen_as_recorded(audio: Stereo, events: Sequence[LoggedEvent]) -> list[Heard]:
     """Hear a call with its own echo settings.
 
     Raises:
         MediaError: libspeexdsp is not installed, but was at the time of the call.
         ProviderUnavailable: the voice detector is not installed.
     """
-    # Imported late: only who hears needs the network.
-    from gateway.providers.vad.silero import SileroModel, SpeechProbability  # noqa: PLC0415
-
-    settings = next((e.get("echo") for e in events if e["kind"] == "listening"), None)
-    since = next((int(e["now"]) for e in events if e["kind"] == "ear_opened"), 0)
-    detector = SpeechProbability(SileroModel())
+    settings = next((e.event.echo for e in events if isinstance(e.event, Listening)), None)
+    detectors = [
+        (since, registry.create("vad", {"provider": name}).open())
+        for since, name in detectors_of(events)
+    ]
     if not settings:
-        return listen(audio, detector, None, since)
+        return listen(audio, detectors, None)
     echo = EchoControl(int(settings["tail_ms"]), int(settings["max_delay_ms"]))
     try:
-        return listen(audio, detector, echo, since)
+        return listen(audio, detectors, echo)
     finally:
         echo.close()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from gateway.audio.format import LINE, SAMPLE_BYTES
-from gateway.audio.resample import Resampler
+from gateway.audio.converter import Converter
+from gateway.audio.format import ANALYSIS, SAMPLE_BYTES
+from gateway.config.engine_table import EngineTable
 from gateway.config.models import AgentConfig, GatewayConfig
 from gateway.providers import registry
 from gateway.providers.contracts import Expect, SpeechToText, Transcript
@@ -20,8 +20,8 @@ _MAX_ROUNDS = 50
 """Each answer may lead to other questions; no call has come near this."""
 
 
-def stt_of(config: GatewayConfig, agent: str) -> Mapping[str, Any]:
-    """Give the recognizer of an agent; of one that is not configured the default."""
+def stt_of(config: GatewayConfig, agent: str) -> EngineTable:
+    """Return the recognizer of an agent; of one that is not configured the default."""
     return config.agents.get(agent, AgentConfig()).stt
 
 
@@ -29,13 +29,13 @@ async def recognize(
     talk: Talk,
     heard: Sequence[Heard],
     settings: Settings,
-    stt: Mapping[str, Any],
+    stt: EngineTable,
 ) -> Outcome:
     """Run a conversation with other settings and real transcripts.
 
     Args:
         talk: as recorded.
-        heard: what the ear of the call made of its audio, frame by frame.
+        heard: the call's audio as processed live, frame by frame.
         settings: the new ones.
         stt: the `stt` table of an agent.
 
@@ -63,12 +63,10 @@ async def recognize(
 async def _transcribe(
     recognizer: SpeechToText, heard: Sequence[Heard], talk: Talk, settings: Settings, ask: Ask
 ) -> Answer:
-    frame = LINE.frame_samples
+    frame = ANALYSIS.frame_samples
     begins = max(0, (ask.onset - samples(settings.turn.preroll_ms)) // frame)
     pcm = b"".join(each.audio for each in heard[begins : ask.now // frame])
-    rate_hz, line_hz = recognizer.input_format.sample_rate_hz, LINE.sample_rate_hz
-    if rate_hz != line_hz:
-        pcm = Resampler(line_hz, rate_hz).process(pcm)
+    pcm = Converter(ANALYSIS, recognizer.input_format).process(pcm)
     found = await _decode(recognizer, _expected(talk, ask.onset), pcm)
     lag = usual_lag(talk)
     return Answer(
@@ -84,7 +82,7 @@ async def _transcribe(
 
 
 async def _decode(recognizer: SpeechToText, expect: Expect, pcm: bytes) -> Transcript:
-    step = LINE.frame_samples * SAMPLE_BYTES
+    step = ANALYSIS.frame_samples * SAMPLE_BYTES
     async with recognizer.stream(expect) as stream:
         for at in range(0, len(pcm), step):
             stream.push(pcm[at : at + step])
@@ -96,5 +94,5 @@ async def _decode(recognizer: SpeechToText, expect: Expect, pcm: bytes) -> Trans
 
 
 def _expected(talk: Talk, when: int) -> Expect:
-    """Give what the dialogue expected of a turn that began then."""
+    """Return what the dialogue expected of a turn that began then."""
     return next((expect for since, expect in reversed(talk.expected) if since <= when), Expect())

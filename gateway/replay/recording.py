@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import TypeAdapter
-
-from gateway.audio.format import LINE
-from gateway.conversation.listener import EVENT_NAMES
+from gateway.audio.format import ANALYSIS
+from gateway.call import events as events_of_call
+from gateway.call.events import (
+    Event,
+    Expects,
+    FinalTranscript,
+    PartialTranscript,
+    TurnTakingEnded,
+    TurnTakingStarted,
+    UnknownEvent,
+    parsed,
+)
 from gateway.errors import GatewayError
 from gateway.providers.contracts import Expect
-from gateway.records.files import AUDIO_FILE, CALL_FILE, EVENTS_FILE, read_call, read_events
+from gateway.records.bundle_files import AUDIO_FILE, CALL_FILE, EVENTS_FILE, read_call, read_events
 from gateway.records.model import CallRecord
 from gateway.replay.settings import Settings, settings_of
 from gateway.replay.stereo import Stereo, read_stereo
 from gateway.turn.barge_in_words import Aside
-from gateway.turn.tape import Told
+from gateway.turn.events import TranscriptWanted, TurnEvent, TurnStarted, samples
+from gateway.turn.input_log import TurnInput
 
-_EXPECT = TypeAdapter(Expect)
-_DECISIONS = frozenset(EVENT_NAMES.values())
+RESAMPLING = samples(30)
+"""What a resampler may have held back of the audio that a transcript covers."""
+_DECISIONS = frozenset(event.kind for event in get_args(TurnEvent))
+_NEEDED = frozenset(
+    event.kind for event in (TurnTakingStarted, TurnTakingEnded, events_of_call.TurnInput, Expects)
+)
+"""Without these there is no replay."""
 _NO_PART_OF_IT = frozenset({"at", "audio_s", "kind", "onset_s"})
 
 
@@ -31,12 +45,27 @@ class NotReplayable(GatewayError):  # noqa: N818 (says what is wrong with the bu
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """A line of `events.jsonl`."""
+
+    audio_s: float
+    event: Event | UnknownEvent
+    fields: Mapping[str, Any]
+    """As recorded, which may be by another version."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """One event that turn taking gave."""
 
     kind: str
     fields: dict[str, Any]
-    """All of it, positions in samples."""
+    """All of it, positions in samples, as recorded."""
+
+    @property
+    def event(self) -> Event | UnknownEvent:
+        """The event as this version knows it."""
+        return parsed({"kind": self.kind, **self.fields})
 
     @property
     def now(self) -> int:
@@ -57,7 +86,7 @@ class Answer:
     """From the request to its arrival."""
     was_requested: bool = False
     end_of_turn: float | None = None
-    """Probability that the turn is over, where recognition has an opinion."""
+    """Probability that the turn is over, where the recognizer estimates it."""
     log_prob: float | None = None
     """Mean log-probability per token, where known."""
     aside: Aside | None = None
@@ -69,7 +98,7 @@ class Talk:
     """Turn taking of one conversation of the call."""
 
     settings: Settings
-    told: tuple[Told, ...]
+    inputs: tuple[TurnInput, ...]
     """Everything but audio, in order."""
     answers: tuple[Answer, ...]
     decisions: tuple[Decision, ...]
@@ -85,11 +114,16 @@ class Recording:
 
     folder: Path
     record: CallRecord
-    events: tuple[dict[str, Any], ...]
+    events: tuple[LoggedEvent, ...]
     audio: Stereo
     talks: tuple[Talk, ...]
     remarks: tuple[str, ...]
     """What is not as it should be, but does not prevent a replay."""
+
+    @property
+    def has_turns(self) -> bool:
+        """True when the caller has taken a turn."""
+        return any(isinstance(logged.event, TurnStarted) for logged in self.events)
 
 
 def read_recording(path: Path) -> Recording:
@@ -124,13 +158,18 @@ def _read_record(folder: Path) -> CallRecord:
         raise NotReplayable(f"{folder / CALL_FILE}: not a call record: {first}") from error
 
 
-def _read_events(folder: Path) -> tuple[dict[str, Any], ...]:
+def _read_events(folder: Path) -> tuple[LoggedEvent, ...]:
     try:
-        return tuple(read_events(folder / EVENTS_FILE))
+        return tuple(map(_logged, read_events(folder / EVENTS_FILE)))
     except OSError as error:
         raise NotReplayable(
             f"{folder}: cannot read {EVENTS_FILE}: {error.strerror or error}"
         ) from error
+
+
+def _logged(line: dict[str, Any]) -> LoggedEvent:
+    fields = {key: value for key, value in line.items() if key not in _NO_PART_OF_IT}
+    return LoggedEvent(float(line.get("audio_s", 0.0)), parsed(line), fields)
 
 
 def _read_audio(folder: Path) -> Stereo:
@@ -147,38 +186,45 @@ def _read_audio(folder: Path) -> Stereo:
     return audio
 
 
-def _talks(events: Iterable[dict[str, Any]], audio: Stereo) -> Iterator[Talk]:
-    begun: list[dict[str, Any]] = []
-    for event in events:
-        if event["kind"] == "turn_taking_started":
+def _talks(events: Iterable[LoggedEvent], audio: Stereo) -> Iterator[Talk]:
+    begun: list[LoggedEvent] = []
+    for logged in events:
+        if logged.event.kind == TurnTakingStarted.kind:
             if begun:
                 yield _talk(begun, audio)
-            begun = [event]
+            begun = [logged]
         elif begun:
-            begun.append(event)
+            begun.append(logged)
     if begun:
         yield _talk(begun, audio)
 
 
-def _talk(events: list[dict[str, Any]], audio: Stereo) -> Talk:
+def _talk(events: list[LoggedEvent], audio: Stereo) -> Talk:
     """Read one conversation; a line that is not what it should be makes it not replayable."""
-    started = events[0]
-    ended = next((e for e in events if e["kind"] == "turn_taking_ended"), None)
-    if ended is not None:
-        events = events[: events.index(ended)]
+    for number, logged in enumerate(events):
+        if isinstance(logged.event, UnknownEvent) and logged.event.kind in _NEEDED:
+            text = f"{EVENTS_FILE}: turn taking is not recorded as expected: {logged.event!r}"
+            raise NotReplayable(text)
+        if isinstance(logged.event, TurnTakingEnded):
+            end = min(audio.samples, logged.event.heard)
+            events = events[:number]
+            break
+    else:
+        end = audio.samples
+    started = events[0].event
+    assert isinstance(started, TurnTakingStarted)  # noqa: S101 - see `_talks`
+    told = [_input(one.event) for one in events if isinstance(one.event, events_of_call.TurnInput)]
     try:
-        end = audio.samples if ended is None else min(audio.samples, int(ended["heard"]))
-        told = [_told(event) for event in events if event["kind"] == "turn_input"]
         return Talk(
-            settings=settings_of(started["settings"]),
-            told=tuple(item for item in told if item.heard <= end),
+            settings=settings_of(started.settings),
+            inputs=tuple(item for item in told if item.heard <= end),
             answers=tuple(_answers(events)),
             decisions=tuple(d for d in map(decision_of, events) if d is not None and d.now <= end),
             heard=end,
             expected=tuple(
-                (int(event["now"]), _EXPECT.validate_python(event["expect"]))
-                for event in events
-                if event["kind"] == "expects"
+                (one.event.now, one.event.expect)
+                for one in events
+                if isinstance(one.event, Expects)
             ),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -186,26 +232,47 @@ def _talk(events: list[dict[str, Any]], audio: Stereo) -> Talk:
         raise NotReplayable(text) from error
 
 
-def _told(event: dict[str, Any]) -> Told:
-    return Told(str(event["input"]), int(event["heard"]), dict(event["arguments"]))
+def _input(event: events_of_call.TurnInput) -> TurnInput:
+    return TurnInput(event.input, event.heard, event.arguments)
 
 
-def _answers(events: Iterable[dict[str, Any]]) -> Iterator[Answer]:
+def _answers(events: Iterable[LoggedEvent]) -> Iterator[Answer]:
     was_requested = False
     asked: list[int] = []
-    for event in events:
-        if event["kind"] in {"final_transcript", "partial_transcript"}:
-            was_requested = event["kind"] == "final_transcript"
-        elif event["kind"] == "transcript_wanted":
-            asked.append(event["now"])
-        elif event["kind"] == "turn_input" and event["input"] == "transcript":
-            yield _answer(event["arguments"], asked, was_requested=was_requested)
+    answers: list[tuple[dict[str, Any], bool]] = []
+    for logged in events:
+        match logged.event:
+            case PartialTranscript():
+                was_requested = False
+            case FinalTranscript():
+                was_requested = True
+            case TranscriptWanted(now=now):
+                asked.append(now)
+            case events_of_call.TurnInput(input="transcript", arguments=arguments):
+                answers.append((arguments, was_requested))
+    # Each covers what was pushed before its request, less what a resampler holds back.
+    covered = [int(said["covers"]) for said, _ in answers]
+    exact = {now for now in asked if any(0 <= now - covers <= RESAMPLING for covers in covered)}
+    for said, is_requested in answers:
+        yield _answer(said, asked, exact, was_requested=is_requested)
 
 
-def _answer(said: dict[str, Any], asked: Sequence[int], *, was_requested: bool) -> Answer:
+def _answer(
+    said: dict[str, Any], asked: Sequence[int], exact: Set[int], *, was_requested: bool
+) -> Answer:
+    """Find what it was the answer to.
+
+    Args:
+        said: the transcript.
+        asked: when transcripts were asked for, in order.
+        exact: those with an answer that covers all until then.  What was asked anew for a reopened
+            turn covers less, and is the answer to none of them.
+        was_requested: it is no partial transcript.
+    """
     covers, arrived = int(said["covers"]), int(said["now"])
-    # It covers what was pushed before the request, less what a resampler holds back.
-    request = next((now for now in asked if now >= covers), covers)
+    near = (now for now in asked if 0 <= now - covers <= RESAMPLING)
+    later = (now for now in asked if covers < now < arrived and now not in exact)
+    request = next(near, next(later, covers))
     return Answer(
         text=said["text"],
         choice=said["choice"],
@@ -219,16 +286,15 @@ def _answer(said: dict[str, Any], asked: Sequence[int], *, was_requested: bool) 
     )
 
 
-def decision_of(event: dict[str, Any]) -> Decision | None:
-    """Give the decision that a line of `events.jsonl` holds, if any."""
-    if event["kind"] not in _DECISIONS or "now" not in event:
+def decision_of(logged: LoggedEvent) -> Decision | None:
+    """Return the decision that a line of `events.jsonl` holds, if any."""
+    if logged.event.kind not in _DECISIONS or "now" not in logged.fields:
         return None
-    fields = {key: value for key, value in event.items() if key not in _NO_PART_OF_IT}
-    return Decision(event["kind"], fields)
+    return Decision(logged.event.kind, dict(logged.fields))
 
 
 def as_json(fields: dict[str, Any]) -> dict[str, Any]:
-    """Give values as they are once they have been in a file."""
+    """Return values as they are once they have been in a file."""
     found: dict[str, Any] = json.loads(json.dumps(fields))
     return found
 
@@ -236,7 +302,7 @@ def as_json(fields: dict[str, Any]) -> dict[str, Any]:
 def _remarks(
     folder: Path,
     record: CallRecord,
-    events: tuple[dict[str, Any], ...],
+    events: tuple[LoggedEvent, ...],
     audio: Stereo,
     talks: tuple[Talk, ...],
 ) -> Iterator[str]:
@@ -246,9 +312,9 @@ def _remarks(
     torn = sum(1 for line in lines if line.strip()) - len(events)
     if torn:
         yield f"{EVENTS_FILE}: {torn} damaged lines left out"
-    last_s = max((float(event["audio_s"]) for event in events), default=0.0)
-    missing_s = last_s - audio.samples / LINE.sample_rate_hz
-    if missing_s > LINE.ptime_ms / 1000:
+    last_s = max((logged.audio_s for logged in events), default=0.0)
+    missing_s = last_s - audio.samples / ANALYSIS.sample_rate_hz
+    if missing_s > ANALYSIS.ptime_ms / 1000:
         yield f"{AUDIO_FILE} is cut short: the last {missing_s:.1f} s of the call are missing"
     if record.records_errors:
         yield f"the disk refused {record.records_errors} parts of this bundle"

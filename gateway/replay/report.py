@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gateway.audio.format import LINE
+from gateway.audio.format import ANALYSIS
 from gateway.replay.comparison import Difference, seconds
 from gateway.replay.recording import Decision, Recording
 from gateway.replay.what_if import Ask, Outcome
@@ -13,7 +13,7 @@ _POSITIONS = frozenset({"now", "onset", "speech_end"})
 
 
 def heading(recording: Recording) -> Iterator[str]:
-    """Say which call it is."""
+    """Yield the lines that name the call."""
     record = recording.record
     length = seconds(recording.audio.samples)
     yield f"{record.call_id}: {record.caller or '?'} -> {record.called or '?'}, {length}"
@@ -22,18 +22,18 @@ def heading(recording: Recording) -> Iterator[str]:
 
 
 def decision_line(decision: Decision) -> str:
-    """Tell one decision."""
+    """Return the line of one decision."""
     told = ", ".join(
         f"{key} {_shown(key, value)}" for key, value in decision.fields.items() if key != "now"
     )
-    at_s = decision.now / LINE.sample_rate_hz
+    at_s = decision.now / ANALYSIS.sample_rate_hz
     return f"  {at_s:8.3f} s  {decision.kind:18}  {told}".rstrip()
 
 
 def unchanged(
     count: int, difference: tuple[Decision | None, Decision | None] | None, source: str
 ) -> Iterator[str]:
-    """Say whether the same decisions came out; `source` is `recorded` or `accepted`."""
+    """Yield whether the decisions are the same; `source` is `recorded` or `accepted`."""
     if difference is None:
         yield f"  {count} decisions, all as {source}"
         return
@@ -46,7 +46,7 @@ def unchanged(
 def changed(
     settings: Sequence[str], outcome: Outcome, differences: Sequence[Difference]
 ) -> Iterator[str]:
-    """Say what would have been different."""
+    """Yield what would have been different."""
     yield f"  with {', '.join(settings)}:"
     if not differences:
         yield "    nothing would have been different"
@@ -68,5 +68,5 @@ def _places(asks: Sequence[Ask]) -> str:
 
 def _shown(key: str, value: object) -> str:
     if key in _POSITIONS and isinstance(value, int):
-        return f"{value / LINE.sample_rate_hz:.3f} s"
+        return f"{value / ANALYSIS.sample_rate_hz:.3f} s"
     return f'"{value}"' if key == "text" else f"{value}"

@@ -100,7 +100,7 @@ def _split(change: str) -> tuple[str, str]:
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Give the values of nested tables by dotted keys."""
+    """Return the values of nested tables by dotted keys."""
     found: dict[str, Any] = {}
     for key, value in table.items():
         if isinstance(value, Mapping):
@@ -111,7 +111,7 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Give dotted keys as nested tables."""
+    """Return dotted keys as nested tables."""
     found: dict[str, Any] = {}
     for dotted, value in flat.items():
         *tables, key = dotted.split(".")

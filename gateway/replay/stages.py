@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.replay.story import COLORS_OF, Answering
 from gateway.replay.svg import Drawing, fitted
+from gateway.replay.timeline import COLORS_OF, Answering
 
 _ROW, _BAR = 20, 12
 _TEXT, _GAP, _SHARE, _STOP, _BARS = 40, 350, 410, 480, 560
@@ -13,7 +13,7 @@ _GREY, _FAINT, _CUT = "#777777", "#e4e4e4", "#c81e1e"
 
 
 def draw_stages(drawing: Drawing, answerings: Sequence[Answering], top: float) -> float:
-    """Draw a row per caller turn from `top` on; gives the line below the last."""
+    """Draw a row per caller turn from `top` on; return the line below the last."""
     rows = [each for each in answerings if each.turn.caller_text]
     if not rows:
         return top

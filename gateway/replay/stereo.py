@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.audio.format import LINE
+from gateway.audio.format import ANALYSIS
 from gateway.records.wav import HEADER_BYTES, wav_header
 
 _FORMAT = slice(20, 36)
@@ -24,7 +24,7 @@ class Stereo:
     @property
     def samples(self) -> int:
         """Audio time of the end."""
-        return len(self.frames) * LINE.frame_samples
+        return len(self.frames) * ANALYSIS.frame_samples
 
     @property
     def received(self) -> bytes:
@@ -48,11 +48,11 @@ def read_stereo(path: Path) -> Stereo:
     expected = wav_header(0)
     if content[:4] != b"RIFF" or content[_FORMAT] != expected[_FORMAT]:
         raise ValueError("not a stereo recording of 8 kHz, 16 bit")
-    size = LINE.frame_bytes * 2
+    size = ANALYSIS.frame_bytes * 2
     whole = (len(content) - HEADER_BYTES) // size * size
     both = np.frombuffer(content, "<i2", max(whole, 0) // 2, HEADER_BYTES).reshape(-1, 2)
     left, right = both[:, 0].tobytes(), both[:, 1].tobytes()
-    step = LINE.frame_bytes
+    step = ANALYSIS.frame_bytes
     return Stereo(
         tuple((left[at : at + step], right[at : at + step]) for at in range(0, len(left), step))
     )

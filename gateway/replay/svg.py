@@ -43,7 +43,7 @@ class Drawing:
         self._parts.append(f'<text x="{x:.1f}" y="{y:.1f}" style="{look}">{_clean(words)}</text>')
 
     def document(self, height: float, title: str) -> str:
-        """Give the whole file."""
+        """Return the whole file."""
         size = f'width="{self.width:g}" height="{height:g}"'
         view = f'viewBox="0 0 {self.width:g} {height:g}"'
         head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {view}>'
@@ -57,13 +57,13 @@ class Drawing:
 
 
 def fitted(words: str, width: float) -> str:
-    """Cut words to what fits into so many pixels."""
+    """Cut words to a width in pixels."""
     count = int(width / _LETTER_PX)
     return words if len(words) <= count else words[: max(count - 1, 0)].rstrip() + "…"
 
 
 def width_of(words: str) -> float:
-    """How much room words take, roughly, in pixels."""
+    """Return how much room words take, roughly, in pixels."""
     return len(words) * _LETTER_PX
 
 

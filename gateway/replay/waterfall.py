@@ -1,4 +1,4 @@
-"""Waterfall: a picture of a call: who spoke when, what it waited for, what was cut.  Pure."""
+"""Waterfall: a picture of a call: speech of both sides, waits and interruptions.  Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gateway.audio.format import LINE
+from gateway.audio.format import ANALYSIS
 from gateway.config.models import TurnConfig
-from gateway.replay import story
+from gateway.replay import timeline
 from gateway.replay.hearing import Chunks
 from gateway.replay.recording import Recording
 from gateway.replay.stages import draw_stages
@@ -17,15 +17,15 @@ from gateway.replay.what_if import Stretch, speech_of
 
 WIDTH, LEFT, RIGHT = 1440, 74, 20
 STRIP_S = 12.0
-"""So much of the call in one strip."""
+"""Length of one strip."""
 _PX_PER_S = (WIDTH - LEFT - RIGHT) / STRIP_S
 _TOP, _STRIP = 64, 192
 _RULER, _CALLER_TEXT, _CALLER, _STAGES, _BOT, _BOT_TEXT, _MARKS = 10, 26, 50, 78, 106, 140, 170
 """Lanes of a strip: the lines from its top on which they are drawn (waves: their middle)."""
 _WAVE = 20
 _SHORT_S = 0.8
-"""What is said so shortly before the end of a strip is written in the next."""
-_COLUMN = LINE.sample_rate_hz // 100
+"""Words this close to the end of a strip are written in the next."""
+_COLUMN = ANALYSIS.sample_rate_hz // 100
 _LOUD = 12_000.0
 """Sample value that fills the lane; louder is cut off."""
 CALLER, SPEECH, BOT, CUT, GREY, FAINT = (
@@ -43,7 +43,7 @@ def draw(recording: Recording, chunks: Sequence[Chunks]) -> str:
 
     Args:
         recording: the call.
-        chunks: what its ear heard, frame by frame.
+        chunks: voice activity of the caller's audio, frame by frame.
     """
     drawing = Drawing(WIDTH)
     _head(drawing, recording)
@@ -69,7 +69,7 @@ def _head(drawing: Drawing, recording: Recording) -> None:
         (SPEECH, "speech (VAD)"),
         (BOT, "bot"),
         (CUT, "cut"),
-        *((color, name) for name, color in story.COLORS_OF.items()),
+        *((color, name) for name, color in timeline.COLORS_OF.items()),
     ):
         drawing.box(x, 33, 10, 10, color)
         drawing.text(x + 14, 42, words, fill=GREY)
@@ -82,11 +82,11 @@ class _Scene:
         self._speech = speech
         self._caller = _envelope(recording.audio.received)
         self._bot = _envelope(recording.audio.sent)
-        self._caller_words = story.caller_words(recording)
-        self._bot_words = story.bot_words(recording)
-        self._marks = list(story.marks(recording))
-        self.answerings = story.answerings(recording)
-        self.length_s = recording.audio.samples / LINE.sample_rate_hz
+        self._caller_words = timeline.caller_words(recording)
+        self._bot_words = timeline.bot_words(recording)
+        self._marks = list(timeline.marks(recording))
+        self.answerings = timeline.answerings(recording)
+        self.length_s = recording.audio.samples / ANALYSIS.sample_rate_hz
 
     def strip(self, number: int) -> None:
         """Draw one stretch of the call."""
@@ -114,8 +114,8 @@ class _Scene:
     def _speech_boxes(self, start_s: float, end_s: float, top: float) -> None:
         for stretch in self._speech:
             first_s, last_s = (
-                stretch.start / LINE.sample_rate_hz,
-                stretch.end / LINE.sample_rate_hz,
+                stretch.start / ANALYSIS.sample_rate_hz,
+                stretch.end / ANALYSIS.sample_rate_hz,
             )
             if last_s > start_s and first_s < end_s:
                 x, until = _x(max(first_s, start_s), start_s), _x(min(last_s, end_s), start_s)
@@ -124,7 +124,7 @@ class _Scene:
                 self._drawing.box(x, y, until - x, 2 * _WAVE, SPEECH, hint=hint)
 
     def _wave(self, levels: Sequence[float], color: str, start_s: float, middle: float) -> None:
-        columns = LINE.sample_rate_hz / _COLUMN
+        columns = ANALYSIS.sample_rate_hz / _COLUMN
         first = int(start_s * columns)
         shown = levels[first : first + int(STRIP_S * columns)]
         heights = [min(level / _LOUD, 1.0) ** 0.6 * (_WAVE - 1) + 0.4 for level in shown]
@@ -143,7 +143,7 @@ class _Scene:
                 x = _x(max(stage.start_s, start_s), start_s)
                 until = _x(min(last_s, end_s), start_s)
                 hint = f"{stage.name} {stage.length_s * 1000:.0f} ms"
-                color = story.COLORS_OF[stage.name]
+                color = timeline.COLORS_OF[stage.name]
                 self._drawing.box(x, top + _STAGES - 6, until - x, 11, color, hint=hint)
             gap_ms = answering.turn.response_gap_ms
             if gap_ms is not None and answering.stages:
@@ -155,7 +155,7 @@ class _Scene:
 
     def _texts(
         self,
-        words: Sequence[story.Words],
+        words: Sequence[timeline.Words],
         start_s: float,
         rows: Sequence[float],
         color: str,
@@ -191,7 +191,7 @@ def _x(at_s: float, start_s: float) -> float:
 
 
 def _envelope(pcm: bytes) -> list[float]:
-    """Give the peak of every 10 ms."""
+    """Return the peak of every 10 ms."""
     samples = np.abs(np.frombuffer(pcm, "<i2").astype(np.int32))
     whole = len(samples) // _COLUMN * _COLUMN
     return [float(peak) for peak in samples[:whole].reshape(-1, _COLUMN).max(axis=1)]

@@ -13,9 +13,9 @@ from statistics import median
 
 from gateway.config.models import TurnConfig
 from gateway.replay.hearing import Chunks
-from gateway.replay.recording import Answer, Decision, Talk
-from gateway.replay.retelling import Audience, decision
+from gateway.replay.recording import RESAMPLING, Answer, Decision, Talk
 from gateway.replay.settings import Settings
+from gateway.replay.turn_replay import ReplayedTaker, decision
 from gateway.turn.events import (
     BargeInSuspected,
     TranscriptWanted,
@@ -25,11 +25,9 @@ from gateway.turn.events import (
     TurnStarted,
     samples,
 )
-from gateway.turn.tape import Told
+from gateway.turn.input_log import TurnInput
 from gateway.turn.vad import SpeechDetector, SpeechStarted
 
-_RESAMPLING = samples(30)
-"""What a resampler may have held back of the audio that a transcript covers."""
 _USUAL_LAG = samples(100)
 _YIELDS_WITHIN = samples(300)
 """A bot that falls silent so soon after a barge-in does so because of it."""
@@ -64,7 +62,7 @@ class Outcome:
 
 
 def speech_of(config: TurnConfig, chunks: Sequence[Chunks]) -> list[Stretch]:
-    """Give the caller's speech as the voice detector's edges tell it."""
+    """Return the caller's speech as the voice detector's edges tell it."""
     detector = SpeechDetector(
         config.start_probability, config.start_chunks, config.stop_probability, config.hangover_ms
     )
@@ -94,7 +92,7 @@ def what_if(
 
     Args:
         talk: as recorded.
-        chunks: what its ear heard, frame by frame.
+        chunks: voice activity of the caller's audio, frame by frame.
         settings: the new ones.
         known: transcripts that were made for it; they go before recorded ones.
     """
@@ -102,7 +100,7 @@ def what_if(
 
 
 def usual_lag(talk: Talk) -> int:
-    """How long recognition took in the call to answer a request, in samples."""
+    """Return how long recognition took in the call to answer a request, in samples."""
     lags = [answer.lag for answer in talk.answers if answer.was_requested]
     return int(median(lags)) if lags else _USUAL_LAG
 
@@ -116,36 +114,38 @@ class _Run:
         known: dict[Ask, Answer],
     ) -> None:
         self._talk = talk
-        self._audience = Audience(settings, chunks)
+        self._replayed = ReplayedTaker(settings, chunks)
         self._known = known
         self._speech = speech_of(settings.turn, chunks)
         self._requested = [answer for answer in talk.answers if answer.was_requested]
-        self._asked = {d.now for d in talk.decisions if d.kind == "transcript_wanted"}
+        self._asked = {d.now for d in talk.decisions if isinstance(d.event, TranscriptWanted)}
         self._lag = usual_lag(talk)
-        # What was asked anew for a reopened turn was asked by nobody here: it comes as it came.
+        # Requests for a reopened turn were not made here: their answers come as recorded.
         self._answers_asked = {
             (a.covers, a.arrived) for a in self._requested if a.arrived - a.lag in self._asked
         }
         self._due: list[tuple[int, Answer]] = []
         self._barge_ins = [
-            d.now for d in talk.decisions if d.kind == "turn_started" and d.fields["is_barge_in"]
+            d.now
+            for d in talk.decisions
+            if isinstance(d.event, TurnStarted) and d.event.is_barge_in
         ]
         self._onset = 0
         self._outcome = Outcome()
 
     def run(self) -> Outcome:
-        for told in self._talk.told:
+        for told in self._talk.inputs:
             self._hear_until(told.heard)
             if self._is_consequence(told):
                 continue
             if told.name == "drop_turn":
                 self._due.clear()
-            self._audience.tell(told)
+            self._replayed.tell(told)
         self._hear_until(self._talk.heard)
         return self._outcome
 
-    def _is_consequence(self, told: Told) -> bool:
-        """Whether it came of a decision of the call, which now may be another one."""
+    def _is_consequence(self, told: TurnInput) -> bool:
+        """Return whether it came of a decision of the call, which now may be another one."""
         said = told.arguments
         if told.name == "transcript":
             return (said["covers"], said["now"]) in self._answers_asked
@@ -154,7 +154,7 @@ class _Run:
         return False
 
     def _hear_until(self, position: int) -> None:
-        for events in self._audience.hear_until(position):
+        for events in self._replayed.hear_until(position):
             for event in events:
                 self._outcome.decisions.append(decision(event))
                 self._follow(event)
@@ -165,7 +165,7 @@ class _Run:
             self._begin(event.onset)
         elif isinstance(event, TurnStarted):
             if event.is_barge_in:  # suspected before
-                self._audience.taker.bot_busy(event.now, busy=False)
+                self._replayed.taker.bot_busy(event.now, busy=False)
             else:
                 self._begin(event.onset)
         elif isinstance(event, TranscriptWanted):
@@ -182,15 +182,15 @@ class _Run:
         if answer is None:
             self._outcome.unanswered.append(ask)
             return
-        for each in self._with_opinion(answer):
+        for each in self._with_score(answer):
             lag = each.lag if each.was_requested else self._lag
             # To this very request it covers what it covered: less, when a turn was reopened.
             is_its_own = each.was_requested and each.arrived - each.lag == ask.now
             covers = each.covers if is_its_own else ask.now
             self._due.append((ask.now + lag, replace(each, covers=covers)))
 
-    def _with_opinion(self, answer: Answer) -> list[Answer]:
-        """Give the answer, and the same again once its sound was judged."""
+    def _with_score(self, answer: Answer) -> list[Answer]:
+        """Return the answer, and the same again once its sound was judged."""
         asked_at = answer.arrived - answer.lag
         same = [
             a for a in self._requested if (a.covers, a.arrived - a.lag) == (answer.covers, asked_at)
@@ -198,12 +198,12 @@ class _Run:
         return same if answer in same else [answer]
 
     def _recorded(self, ask: Ask) -> Answer | None:
-        """Give the transcript of the same speech, else the next best of the same turn."""
+        """Return the transcript of the same speech, else the next best of the same turn."""
         if ask.now in self._asked:  # the call asked just then, too
             return next((a for a in self._requested if a.arrived - a.lag == ask.now), None)
         end = next((s.start for s in self._speech if s.start > ask.speech_end), self._talk.heard)
         same_turn = [a for a in self._talk.answers if a.covers > ask.onset]
-        fits = [a for a in same_turn if ask.speech_end - _RESAMPLING <= a.covers <= end]
+        fits = [a for a in same_turn if ask.speech_end - RESAMPLING <= a.covers <= end]
         if fits:
             return min(fits, key=lambda answer: abs(answer.covers - ask.now))
         turn_end = self._end_of_turn(ask)
@@ -214,17 +214,18 @@ class _Run:
         return min(near, key=lambda answer: abs(answer.covers - ask.now))
 
     def _end_of_turn(self, ask: Ask) -> int:
-        """Where the recorded turn that this speech belongs to was over."""
-        over = {d.now for d in self._talk.decisions if d.kind in {"turn_ended", "turn_discarded"}}
-        over |= {told.heard for told in self._talk.told if told.name == "drop_turn"}
+        """Return where the recorded turn that this speech belongs to was over."""
+        ends = [d for d in self._talk.decisions if isinstance(d.event, TurnEnded | TurnDiscarded)]
+        over = {decision.now for decision in ends}
+        over |= {told.heard for told in self._talk.inputs if told.name == "drop_turn"}
         return min((now for now in over if now > ask.speech_end), default=self._talk.heard)
 
     def _deliver(self) -> None:
-        now = self._audience.now
+        now = self._replayed.now
         ready = [answer for due, answer in self._due if due <= now]
         self._due = [item for item in self._due if item[0] > now]
         for answer in ready:
-            taker = self._audience.taker
+            taker = self._replayed.taker
             taker.transcript(
                 answer.text,
                 answer.choice,

@@ -1,1 +1,1 @@
-"""The offline brain: dialogues out of one TOML file.  Pure, apart from `loader`."""
+"""The `script` language model: dialogues from one TOML file.  Pure, apart from `loader`."""

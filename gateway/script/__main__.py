@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
-from gateway.errors import ConfigError
+from gateway.conversation.function_tool import CallContext, FunctionTool
+from gateway.errors import ConfigError, ToolError
 from gateway.providers.contracts import Message, TextDelta, ToolCall, ToolResult, UserMessage
 from gateway.script.engine import step
 from gateway.script.flow import ENDING_TOOLS
@@ -19,6 +21,7 @@ from gateway.script.model import Script
 from gateway.script.state import State
 
 Tools = Mapping[str, Callable[..., object]]
+_CALL = CallContext("keyboard", "keyboard", "script", "script")
 
 
 def main() -> int:
@@ -72,10 +75,22 @@ def _run(tools: Tools, call: ToolCall) -> ToolResult:
     if call.name not in tools:
         return ToolResult(call.id, call.name, '{"error": "no such tool"}', is_error=True)
     try:
-        result = tools[call.name](**json.loads(call.arguments))
-    except (TypeError, ValueError) as exc:
+        content = json.dumps(_result(tools[call.name], call.arguments), default=vars)
+    except (ToolError, TypeError, ValueError) as exc:  # pydantic's is a ValueError
         return ToolResult(call.id, call.name, json.dumps({"error": str(exc)}), is_error=True)
-    return ToolResult(call.id, call.name, json.dumps(result, default=vars))
+    return ToolResult(call.id, call.name, content)
+
+
+def _result(function: Callable[..., object], arguments: str) -> object:
+    """Call a tool as a call does: with arguments of its types, and the call if it wants it."""
+    tool = FunctionTool.of(function)
+    context = (_CALL,) if tool.takes_context else ()
+    result = function(*context, **tool.bind(arguments))
+    return asyncio.run(_awaited(result)) if inspect.iscoroutine(result) else result
+
+
+async def _awaited(result: Coroutine[object, object, object]) -> object:
+    return await result
 
 
 if __name__ == "__main__":

@@ -31,14 +31,14 @@ def take(draft: Draft, message: UserMessage) -> bool:
     if draft.frame.phase == "which":
         return _which(draft, message)
     if draft.frame.phase == "read_back":
-        return _correct_earlier(draft, text, is_named=True) or _correct_read_back(draft, text)
+        return correct_earlier(draft, text, is_named=True) or _correct_read_back(draft, text)
     if draft.slot.type == "items":
         is_option = draft.frame.phase == "option"
         return (is_option and take_option(draft, message)) or take_order(draft, text)
     return (
-        _correct_earlier(draft, text, is_named=True)
+        correct_earlier(draft, text, is_named=True)
         or _fill(draft, message)
-        or _correct_earlier(draft, text, is_named=False)
+        or correct_earlier(draft, text, is_named=False)
     )
 
 
@@ -51,13 +51,18 @@ def take_yes_or_no(draft: Draft, message: UserMessage, *, is_strict: bool) -> bo
         read = message.choice
     if read is None:
         return False
+    answer_yes_or_no(draft, read)
+    return True
+
+
+def answer_yes_or_no(draft: Draft, read: str) -> None:
+    """Answer a confirmation, or a value that was read back."""
     if draft.frame.phase == "read_back":
         _close_read_back(draft, read)
     elif read == "yes":
         draft.advance()
     else:
         _refuse(draft)
-    return True
 
 
 def retry(draft: Draft) -> None:
@@ -141,7 +146,7 @@ def _correct_confirmed(draft: Draft, text: str) -> bool:
 
 
 def _new_name(draft: Draft, name: str, text: str) -> Value | None:
-    """Take a name from "no, the name is Bob", not from "the name is wrong"."""
+    """Accept a name from "no, the name is Bob", not from "the name is wrong"."""
     value = draft.find(name, text)
     is_name = isinstance(value, str) and yes_or_no(value) is None and not _MARKS & set(words(value))
     said = words(draft.label(name))
@@ -202,11 +207,12 @@ def _fill(draft: Draft, message: UserMessage) -> bool:
     if value is None:
         is_number = slot.type in {"digits", "phone_number"}
         return is_number and _take_partial(draft, message.text)
-    _close(draft, value)
+    close(draft, value)
     return True
 
 
-def _close(draft: Draft, value: Value) -> None:
+def close(draft: Draft, value: Value) -> None:
+    """Fill the slot that was asked for, and read it back where that is wanted."""
     draft.set(draft.step.ask, value)
     if draft.slot.read_back:
         _read_back(draft)
@@ -228,14 +234,14 @@ def _take_partial(draft: Draft, text: str) -> bool:
     if not more or (len(more) == 1 and len(words(text)) > 1) or len(before + more) > wanted[-1]:
         return False
     if len(before + more) in wanted:
-        _close(draft, before + more)
+        close(draft, before + more)
     else:
         draft.stay("ask", tries=draft.frame.tries, partial=before + more)
     return True
 
 
-def _correct_earlier(draft: Draft, text: str, *, is_named: bool) -> bool:
-    """Take "sorry, my name is Anna" while asking for something else; then ask that again.
+def correct_earlier(draft: Draft, text: str, *, is_named: bool) -> bool:
+    """Accept "sorry, my name is Anna" while asking for something else; then ask that again.
 
     Args:
         draft: what to change.

@@ -88,7 +88,7 @@ def _other(heard: tuple[str, ...], index: int) -> tuple[Symbol, int]:
 
 
 def _is_idle(found: Sequence[Symbol], at: int) -> bool:
-    """Tell whether a homophone is no count: only before a plural ("to lattes") it is one."""
+    """Return whether a homophone is no count: only before a plural ("to lattes") it is one."""
     if not found[at].is_doubtful:
         return False
     following = next((piece for piece in found[at + 1 :] if piece.kind != "option"), None)
@@ -137,7 +137,7 @@ class _Assembly:
         return Basket((), tuple(options.items()), self.waiting.quantity)
 
     def _count_behind(self) -> None:
-        """Take a count that follows its item: "make the lattes four"."""
+        """Accept a count that follows its item: "make the lattes four"."""
         number = self.waiting.quantity
         if number and not self.waiting.options and not self.counted[self._last]:
             line = self.lines[self._last]
@@ -181,7 +181,7 @@ class _Assembly:
             self._last = len(self.lines) - 1
 
     def _attach(self, bundle: _Bundle) -> None:
-        """Give options to the last line, or to a part of it ("two teas, one with milk")."""
+        """Apply options to the last line, or to a part of it ("two teas, one with milk")."""
         if not bundle.options:
             return
         line = self.lines[self._last]

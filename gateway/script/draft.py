@@ -26,7 +26,7 @@ class Draft:
         self._tools = tools
 
     def has_tool(self, name: str) -> bool:
-        """Tell whether a tool can be called; all can when none were listed."""
+        """Return whether a tool can be called; all can when none were listed."""
         return self._tools is None or name in self._tools
 
     def say(self, template: str, **extra: str) -> None:
@@ -129,6 +129,6 @@ class Draft:
         return self.script.slots[name].label or name.replace("_", " ")
 
     def named_slots(self, template: str) -> list[str]:
-        """Tell which slots a template speaks of, in order."""
+        """Return which slots a template speaks of, in order."""
         names = [place.group(1) for place in PLACE.finditer(template)]
         return [name for name in dict.fromkeys(names) if name in self.script.slots]

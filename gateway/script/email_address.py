@@ -112,7 +112,7 @@ def _joined(heard: Sequence[str]) -> str:
 
 
 def _is_code(item: Item, word: str) -> bool:
-    """Say yes to "m as in mike", "m for mike" and "double l", no to "i like tea"."""
+    """Accept "m as in mike", "m for mike" and "double l", but not "i like tea"."""
     return item.used == 4 or (item.used > 1 and word in {"double", item.text})
 
 

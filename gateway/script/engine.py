@@ -17,10 +17,12 @@ from gateway.providers.contracts import (
 from gateway.script.answers import retry, take, take_yes_or_no
 from gateway.script.draft import Draft
 from gateway.script.flow import ENDING_TOOLS, end, fail_call, give_up, offer_more, run
+from gateway.script.interruptions import before_question, is_change_of_mind, over_call
+from gateway.script.keys import take_keys
 from gateway.script.match import Match, best_intent
 from gateway.script.model import Intent, Script
 from gateway.script.order_answers import take_done
-from gateway.script.slots import only_yes_or_no
+from gateway.script.slots import is_stop, key_of, only_yes_or_no
 from gateway.script.state import State
 
 Event = TextDelta | ToolCall | Expect
@@ -35,7 +37,7 @@ def step(
     message: Message | None,
     tools: Collection[str] | None = None,
 ) -> tuple[tuple[Event, ...], State]:
-    """Take one message and reply.
+    """Accept one message and reply.
 
     Args:
         script: what to talk about.
@@ -54,14 +56,16 @@ def step(
     elif isinstance(message, ToolResult):
         _take_result(draft, message)
     elif isinstance(message, UserMessage):
-        if pending := draft.state.pending:  # the caller broke in: nobody will bring the result
-            _take_result(draft, ToolResult(pending.call_id, pending.name, "{}", is_error=True))
-            draft.expect = draft.call = None
-        _hear(draft, message)
+        _hear(draft, _newest(message))
     else:
         draft.wait(before.expect)
     run(draft)
     return _finish(draft, before)
+
+
+def _newest(message: UserMessage) -> UserMessage:
+    """Leave out what was answered before."""
+    return replace(message, text=message.news or message.text)
 
 
 def _finish(draft: Draft, before: State) -> tuple[tuple[Event, ...], State]:
@@ -70,14 +74,26 @@ def _finish(draft: Draft, before: State) -> tuple[tuple[Event, ...], State]:
     if draft.call:
         return (*events, draft.call), replace(draft.state, said=text or before.said)
     expect = draft.expect or before.expect
-    new = replace(draft.state, said=text or before.said, expect=expect)
+    is_repeated = bool(before.turn) and _question_of(draft.state) == _question_of(before)
+    new = replace(draft.state, said=text or before.said, expect=expect, is_repeated=is_repeated)
     return (*events, expect), new
+
+
+def _question_of(state: State) -> object:
+    """Return which question a reply ends with."""
+    if not state.frames:
+        return state.offered
+    frame = state.frames[-1]
+    return len(state.frames), frame.flow, frame.step, frame.phase
 
 
 def _take_result(draft: Draft, result: ToolResult) -> None:
     pending = draft.state.pending
     if pending is None or pending.call_id != result.call_id or not draft.state.frames:
         draft.wait(draft.state.expect)  # a late result of something given up
+        return
+    if result.is_undone:  # what has cut it off is heard next
+        draft.wait(draft.state.expect)
         return
     draft.state = replace(draft.state, pending=None, explain=f"result of {pending.name}")
     if result.is_error:
@@ -101,10 +117,58 @@ def _json_text(content: str) -> str:
 
 
 def _hear(draft: Draft, message: UserMessage) -> None:
-    if draft.state.frames:
+    is_late = message.is_answer or draft.state.is_repeated  # its question was heard
+    if draft.state.pending:
+        _hear_over_call(draft, message)
+    elif not draft.state.frames:
+        _hear_outside(draft, message if is_late else replace(message, is_answer=False))
+    elif message.typed or key_of(message.text):
+        _take_keys(draft, message)
+    elif is_late:
         _hear_in_flow(draft, message)
     else:
-        _hear_outside(draft, message)
+        _hear_before_question(draft, message)
+
+
+def _hear_over_call(draft: Draft, message: UserMessage) -> None:
+    match = None if message.typed else _match(draft, message.text)
+    if match is not None and is_change_of_mind(draft.script, match):
+        draft.state = replace(draft.state, pending=None)
+        if draft.step.call in ENDING_TOOLS:
+            draft.leave()
+        _follow(draft, match, message)
+    else:
+        is_dropped = over_call(draft, message)
+        _explain(draft, "over an announcement: " + ("stop" if is_dropped else "it goes on"))
+
+
+def _hear_before_question(draft: Draft, message: UserMessage) -> None:
+    match = _match(draft, message.text)
+    if match and match.score >= _first_bar(draft):
+        _follow(draft, match, message)
+    elif before_question(draft, message):
+        _explain(draft, "said before the question was heard")
+    elif match and match.score >= draft.script.main.interrupt_threshold:
+        _follow(draft, match, message)
+    else:
+        _explain(draft, "said before the question was heard: it is put again")
+
+
+def _take_keys(draft: Draft, message: UserMessage) -> None:
+    """Accept keys, or a spoken digit: the question goes first, then the intents."""
+    keys = message.text if message.typed else key_of(message.text)
+    taken = take_keys(draft, replace(message, text=keys))
+    if taken == "taken":
+        _explain(draft, f"keys {keys}")
+        return
+    match = _match(draft, keys) if taken == "outwards" else None
+    if match is not None and match.score >= draft.script.main.interrupt_threshold:
+        _follow(draft, match, message)
+    elif message.typed or taken == "refused":
+        _explain(draft, f"keys {keys}: not understood")
+        retry(draft)
+    else:
+        _hear_in_flow(draft, message)
 
 
 def _hear_in_flow(draft: Draft, message: UserMessage) -> None:
@@ -138,8 +202,13 @@ def _hear_outside(draft: Draft, message: UserMessage) -> None:
     match = _match(draft, message.text)
     if (match is None or match.score < main.threshold) and message.choice:
         match = _match(draft, message.choice) or match
-    if match and match.score >= main.threshold and not (before.offered and said):
+    was_asked = before.offered and message.is_answer
+    if match and match.score >= main.threshold and not (was_asked and said):
         _follow(draft, match, message)
+    elif not message.is_answer and (said or is_stop(message.text)):
+        _explain(draft, "broke off")
+        draft.say(main.welcome)
+        draft.wait(Expect(reprompt=main.silence))
     elif before.offered and said == "no" and main.done:
         _explain(draft, "nothing else")
         draft.enter(main.done)
@@ -192,7 +261,8 @@ def _follow(draft: Draft, match: Match, message: UserMessage) -> None:
         if intent.inside == "leave":
             draft.leave_all()
         if intent.flow:
-            draft.enter(intent.flow, message.text)
+            is_key = message.typed or key_of(message.text)  # it is no value for the flow's slots
+            draft.enter(intent.flow, "" if is_key else message.text)
         else:
             _answer(draft, intent.say)
 

@@ -101,13 +101,19 @@ def _call(draft: Draft, step: Step) -> None:
     if draft.has_tool(step.call) or step.call == "hang_up":
         draft.say(step.say)
     if draft.has_tool(step.call):
-        call_id = f"call_{draft.state.turn}_{step.call}"
-        draft.call = ToolCall(call_id, step.call, arguments(draft.script, draft.state, step.args))
-        draft.state = replace(draft.state, pending=PendingTool(call_id, step.call))
+        call_tool(draft, step)
     elif step.call == "hang_up":
         end(draft)
     else:
         fail_call(draft)
+
+
+def call_tool(draft: Draft, step: Step) -> None:
+    """Call a step's tool; nothing more is said before."""
+    call_id = f"call_{draft.state.turn}_{step.call}"
+    args = arguments(draft.script, draft.state, step.args)
+    draft.call = ToolCall(call_id, step.call, args, is_followed=step.call in ENDING_TOOLS)
+    draft.state = replace(draft.state, pending=PendingTool(call_id, step.call))
 
 
 def end(draft: Draft) -> None:
@@ -117,7 +123,7 @@ def end(draft: Draft) -> None:
 
 
 def fail_call(draft: Draft) -> None:
-    """Tell that a tool failed and go on as the step says."""
+    """Speak that a tool failed and go on as the step says."""
     step = draft.step
     draft.say(step.failed or draft.script.main.tool_failed)
     go_to(draft, step.on_error or END)
@@ -218,7 +224,7 @@ def _slot_question(slot: Slot, tries: int, partial: str) -> tuple[str, Expect, d
 
 
 def tell_change(draft: Draft, kind: str, touched: Order) -> None:
-    """Say what became of the order."""
+    """Speak the change of the order."""
     slot = draft.slot
     template = {"added": slot.added, "changed": slot.changed, "removed": slot.removed}[kind]
     draft.say(template, change=say_order(draft.menu(draft.step.ask), touched))

@@ -52,12 +52,24 @@ class Main(Part):
     """Said to a bare yes after `again`."""
     cancelled: Text = "All right, I cancelled that."
     tool_failed: Text = "I am sorry, that did not work."
-    yes_or_no: tuple[Text, ...] = ("Sorry, was that a yes or a no?", "Please say yes or no.")
+    yes_or_no: tuple[Text, ...] = (
+        "Sorry, was that a yes or a no?",
+        "Please say yes or no, or press 1 for yes and 2 for no.",
+    )
     """Said while the answer to a yes/no question is not understood."""
+    yes_key: Key = "1"
+    """Telephone key that means yes where a yes/no question was put."""
+    no_key: Key = "2"
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.6
     """Least score of an intent outside of flows."""
     interrupt_threshold: Annotated[float, Field(gt=0, le=1)] = 0.7
     """Least score of an intent while a flow waits for an answer."""
+
+    @model_validator(mode="after")
+    def _two_keys(self) -> Main:
+        if self.yes_key == self.no_key:
+            raise ValueError("yes_key and no_key are the same")
+        return self
 
 
 class Intent(Part):
@@ -114,7 +126,7 @@ class Slot(Part):
     label: str = ""
     """How callers name it in "change the ..."; empty = the slot's name."""
     ahead: bool | None = None
-    """Take it from the sentence that starts the flow; default: see `is_ahead`."""
+    """Fill it from the sentence that starts the flow; default: see `is_ahead`."""
     keep: bool = False
     """Keep the value when its flow starts anew (the caller's name, say)."""
     min_digits: Annotated[int, Field(ge=1)] = 1
@@ -128,7 +140,7 @@ class Slot(Part):
     choices: dict[str, tuple[str, ...]] = {}
     """Type choice: value = other ways to say it."""
     keys: dict[Key, str] = {}
-    """Type choice: telephone key = value."""
+    """Types choice and yes_no: telephone key = value."""
     menu: str = ""
     """Type items: the `[menus.NAME]` to order from."""
     more: str = "Anything else?"
@@ -147,7 +159,8 @@ class Slot(Part):
             raise ValueError("menu belongs to type items, which needs it")
         if self.min_digits > self.max_digits or self.min > self.max:
             raise ValueError("the minimum is above the maximum")
-        if unknown := [value for value in self.keys.values() if value not in self.choices]:
+        answers = ("yes", "no") if self.type == "yes_no" else self.choices
+        if unknown := [value for value in self.keys.values() if value not in answers]:
             raise ValueError(f"keys name no choice: {', '.join(unknown)}")
         return self
 
@@ -175,11 +188,11 @@ class Option(Part):
     """Items that may have it, but for which it is not asked."""
 
     def fits(self, item: str) -> bool:
-        """Tell whether an item can have it."""
+        """Return whether an item can have it."""
         return not self.items or item in self.items
 
     def is_asked(self, item: str) -> bool:
-        """Tell whether it has to be asked for where it was not said."""
+        """Return whether it has to be asked for where it was not said."""
         return bool(self.ask) and self.fits(item) and item not in self.unasked
 
 

@@ -156,7 +156,7 @@ def quantity(text: str, *, is_asked: bool = True) -> int | None:
 
 
 def hour_evidence(heard: Sequence[str], index: int, leads: Collection[str]) -> int:
-    """Tell how surely a number is an hour: 0 not at all, 1 by what leads to it, 2 by itself."""
+    """Return how surely a number is an hour: 0 not at all, 1 by what leads to it, 2 by itself."""
     behind = heard[index + 1 : index + 3]
     if ":" in heard[index] or {"am", "pm", "oclock"} & set(behind):
         return 2

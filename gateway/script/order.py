@@ -84,7 +84,7 @@ def change_order(menu: Menu, order: Order, text: str) -> Change | None:
 
 
 def is_done(menu: Menu, text: str) -> bool:
-    """Tell whether a caller wants nothing more: "that's all", "no thanks"."""
+    """Return whether a caller wants nothing more: "that's all", "no thanks"."""
     heard = words(text)
     if not heard or any(piece.kind in {"item", "option"} for piece in symbols(menu, text)):
         return False
@@ -113,7 +113,7 @@ def _change(menu: Menu, order: Order, text: str) -> Change | None:
 
 
 def _removes(menu: Menu, text: str, basket: Basket) -> bool:
-    """Tell "remove the tea" and "no tea" from "no, tea" and "no, I said tea"."""
+    """Distinguish "remove the tea" and "no tea" from "no, tea" and "no, I said tea"."""
     heard, parts = words(text), tokens(text)
     if _has_any(_REMOVE, heard):
         return not {"instead", "rather"} & set(heard)
@@ -128,7 +128,7 @@ def _removes(menu: Menu, text: str, basket: Basket) -> bool:
 def _replace_named(
     menu: Menu, order: Order, pieces: Sequence[Symbol], heard: Sequence[str]
 ) -> Change | None:
-    """Take "B instead of A", "B not A", "change the A to B", "swap A for B"."""
+    """Accept "B instead of A", "B not A", "change the A to B", "swap A for B"."""
     at = [index for index, piece in enumerate(pieces) if piece.kind == "item"]
     if len(at) != 2 or pieces[at[0]].value == pieces[at[1]].value:
         return None
@@ -191,7 +191,7 @@ def _correct(menu: Menu, order: Order, basket: Basket, heard: Sequence[str]) -> 
 
 
 def _loose(menu: Menu, order: Order, basket: Basket, heard: Sequence[str]) -> Change | None:
-    """Take what names no item: "make it three", "large", "one more", "both with milk"."""
+    """Accept what names no item: "make it three", "large", "one more", "both with milk"."""
     quantity = basket.quantity
     if quantity is None and {"make", "said"} & set(heard) and heard[-1] in HOMOPHONES:
         quantity = int(HOMOPHONES[heard[-1]])

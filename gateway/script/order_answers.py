@@ -35,7 +35,7 @@ def take_done(draft: Draft, text: str) -> bool:
 
 
 def take_default(draft: Draft, index: int, group: str) -> bool:
-    """Give an order line the default of an option; False when it has none."""
+    """Set an option of an order line to its default; False when it has none."""
     menu = draft.menu(draft.step.ask)
     default = menu.options[group].default
     if default:
@@ -61,7 +61,7 @@ def take_order(draft: Draft, text: str) -> bool:
 
 
 def take_option(draft: Draft, message: UserMessage) -> bool:
-    """Take "large" or "one large and one small" for the order line that was asked about."""
+    """Accept "large" or "one large and one small" for the order line that was asked about."""
     name = draft.step.ask
     missing = missing_option(draft, name)
     pieces = symbols(draft.menu(name), message.text)

@@ -27,7 +27,7 @@ _PLAIN = vocabulary("thank thanks you please it is that i am all for me well oh 
 
 
 def yes_or_no(text: str) -> str | None:
-    """Tell "yes", "no" or None; "that's not right" is a no, "now" alone is a misheard no."""
+    """Return "yes", "no" or None; "that's not right" is a no, "now" alone is a misheard no."""
     heard = words(text)
     if not heard:
         return None
@@ -45,6 +45,26 @@ def only_yes_or_no(text: str) -> str | None:
         {word for phrase in (*_YES, *_NO) for word in words(phrase)} | _PLAIN | {"thats", "very"}
     )
     return yes_or_no(text) if all(word in known for word in words(text)) else None
+
+
+_STOPS = ("stop", "wait", "hold on", "hang on", "not now", "do not", "cancel", "forget it", "no")
+_STOP_PLAIN = _PLAIN | vocabulary("one a moment second minute sorry excuse actually just that this")
+
+
+def key_of(text: str) -> str:
+    """Return the key of "one", "Two." or "*"; empty where more was said, or something else."""
+    bare = text.strip().rstrip(".")
+    if bare in {"*", "#"}:
+        return bare
+    heard = words(text)
+    return heard[0] if len(heard) == 1 and len(heard[0]) == 1 and heard[0].isdigit() else ""
+
+
+def is_stop(text: str) -> bool:
+    """Return whether a sentence only says that something is not to go on: "no, wait", "hold on"."""
+    heard = words(text)
+    known = {word for phrase in _STOPS for word in words(phrase)} | _STOP_PLAIN
+    return any(find(words(phrase), heard) >= 0 for phrase in _STOPS) and set(heard) <= known
 
 
 def choose(slot: Slot, text: str) -> str | None:
@@ -119,13 +139,13 @@ def person_name(text: str) -> str | None:
 
 
 def free_text(text: str) -> str | None:
-    """Take the sentence as it is, without white space around it."""
+    """Return the sentence without white space around it."""
     rest = " ".join(text.split())[:2000]
     return rest if re.search(r"\w", rest) else None
 
 
 def digits_wanted(slot: Slot) -> range:
-    """Tell which lengths a dictated number may have."""
+    """Return which lengths a dictated number may have."""
     least = max(slot.min_digits, 5) if slot.type == "phone_number" else slot.min_digits
     most = min(slot.max_digits, 15) if slot.type == "phone_number" else slot.max_digits  # E.164: 15
     return range(least, max(least, most) + 1)

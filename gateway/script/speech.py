@@ -73,7 +73,7 @@ def say_value(script: Script, name: str, value: Value) -> str:
 
 
 def raw_value(script: Script, name: str, value: Value) -> object:
-    """Give a slot's value as a tool gets it: counts as int, orders as objects, else text."""
+    """Return a slot's value as a tool gets it: counts as int, orders as objects, else text."""
     if isinstance(value, tuple):
         return [{**asdict(line), "options": dict(line.options)} for line in value]
     slot_type = script.slots[name].type

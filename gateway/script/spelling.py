@@ -115,7 +115,7 @@ def _coded(heard: Sequence[str], at: int) -> Item | None:
 
 
 def _code(word: str) -> str | None:
-    """Give the letter of a word of the telephone alphabet, also slightly misheard."""
+    """Return the letter of a word of the telephone alphabet, also slightly misheard."""
     return next((code[0] for code in _CODE_WORDS if likeness(word, code) >= 0.8), None)
 
 
@@ -153,7 +153,7 @@ def _letters(run: Sequence[Item]) -> list[Item]:
 
 
 def _is_spelled(run: Sequence[Item]) -> bool:
-    """Tell whether a run is no chain of short words."""
+    """Return whether a run is no chain of short words."""
     letters = _letters(run)
     return (
         sum(len(item.text) for item in letters) >= 2
@@ -163,7 +163,7 @@ def _is_spelled(run: Sequence[Item]) -> bool:
 
 
 def _is_sure(run: Sequence[Item], *, is_asked: bool) -> bool:
-    """Tell whether a run within other words is meant as letters; "a hotel" is not."""
+    """Return whether a run within other words is meant as letters; "a hotel" is not."""
     letters = _letters(run)
     sure = sum(item.weight > 0 for item in letters)
     return sure >= (3 if not is_asked else 2 if len(letters) == 2 else 1)

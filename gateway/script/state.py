@@ -18,7 +18,7 @@ class Line:
     """(group, value), in the order of the menu's groups."""
 
     def option(self, group: str) -> str:
-        """Tell the value of an option group, empty when it has none."""
+        """Return the value of an option group, empty when it has none."""
         return dict(self.options).get(group, "")
 
 
@@ -40,7 +40,7 @@ class Frame:
     tries: int = 0
     """Answers that were not understood, or were refused when they were read back."""
     tries_before: int = 0
-    """So many of them before the present question was put."""
+    """How many of them came before the present question."""
     partial: str = ""
     """Digits heard so far of a number that comes in pieces."""
 
@@ -75,9 +75,11 @@ class State:
     """The last reply, for "say that again"."""
     expect: Expect = field(default_factory=Expect)
     """What the last reply expects."""
+    is_repeated: bool = False
+    """The last reply has put the same question again: it was heard before."""
     explain: str = ""
     """Why the last message was understood as it was; for logs."""
 
     def slot(self, name: str) -> Value | None:
-        """Tell a slot's value, None while it is open."""
+        """Return a slot's value, None while it is open."""
         return dict(self.slots).get(name)

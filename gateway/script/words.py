@@ -60,7 +60,7 @@ def vocabulary(text: str) -> frozenset[str]:
 
 
 def distance(one: str, other: str, limit: int) -> int:
-    """Count the edits (insert, drop, replace, swap neighbours) between two words.
+    """Count the edits (insert, drop, replace, swap adjacent letters) between two words.
 
     Returns:
         The number of edits, or `limit + 1` when it is more than `limit`.
@@ -111,7 +111,7 @@ def likeness(heard: str, wanted: str) -> float:
 
 
 def starts(phrase: tuple[str, ...], heard: tuple[str, ...], at: int) -> bool:
-    """Tell whether a phrase stands at one place of a sentence, each word at least alike."""
+    """Return whether a phrase stands at one place of a sentence, each word at least alike."""
     part = heard[at : at + len(phrase)]
     return len(part) == len(phrase) and all(map(likeness, part, phrase))
 

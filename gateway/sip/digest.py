@@ -7,7 +7,7 @@ import hmac
 import itertools
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -31,8 +31,8 @@ class Verdict(Enum):
 class UsedNonces:
     """The highest count (nc) with which each nonce has been used: RFC 7616 section 3.4.
 
-    Only nonces that came with the right password are remembered, so that strangers cannot fill
-    this; should known users do, the oldest are forgotten and count as stale from then on.
+    Only nonces that came with the right password are kept, so that untrusted sources cannot fill
+    the table; if known users do, the oldest are removed and count as stale from then on.
     """
 
     def __init__(self, kept: int = NONCES_KEPT) -> None:
@@ -73,26 +73,35 @@ class DigestRealm:
     numbers: Iterator[int] = field(default_factory=itertools.count)
     """Makes every nonce another, so that each is counted for one client only."""
 
-    def challenges(self, now_s: float, *, stale: bool = False) -> tuple[str, ...]:
-        """Values of WWW-Authenticate.
+    def challenges(self, now_s: float, call: str, *, stale: bool = False) -> tuple[str, ...]:
+        """Values of WWW-Authenticate; what answers them is good for one `call` only.
+
+        The call is what both its requests have in common: source, Call-ID, Request-URI.
 
         RFC 8760 section 2.4 wants the strongest first, but many phones (and SIPp) read only the
         first header and know only MD5; those that know both choose for themselves.
         """
-        nonce = self._nonce(f"{int(now_s):x}-{next(self.numbers):x}")
+        nonce = self._nonce(f"{int(now_s):x}-{next(self.numbers):x}", call)
         tail = ", stale=true" if stale else ""
         return tuple(
             f'Digest realm="{self.realm}", nonce="{nonce}", algorithm={name}, qop="auth"{tail}'
             for name in ("MD5", "SHA-256")
         )
 
-    def verify(self, authorization: str, method: str, now_s: float) -> tuple[Verdict, str]:
+    def addressed(self, headers: Iterable[str]) -> str:
+        """Choose among several Authorization headers: the one for this realm (RFC 3261 22.3)."""
+        ours = (value for value in headers if _fields(value).get("realm") == self.realm)
+        return next(ours, "")
+
+    def verify(
+        self, authorization: str, method: str, now_s: float, call: str
+    ) -> tuple[Verdict, str]:
         """Check an Authorization header; returns the verdict and the user it names."""
         fields = _fields(authorization)
         user = fields.get("username", "")
         if fields.get("realm") != self.realm or "response" not in fields:
             return Verdict.ABSENT, user
-        if not self._nonce_is_fresh(fields.get("nonce", ""), now_s):
+        if not self._nonce_is_fresh(fields.get("nonce", ""), now_s, call):
             return Verdict.STALE, user
         password = self.users.get(user)
         expected = _response(fields, user, password or "", method)
@@ -103,14 +112,20 @@ class DigestRealm:
         fresh = self.used.use(fields["nonce"], _count(fields))
         return (Verdict.RIGHT if fresh else Verdict.STALE), user
 
-    def _nonce(self, stamp: str) -> str:
-        return f"{stamp}-{hmac.new(self.key, stamp.encode(), hashlib.sha256).hexdigest()[:32]}"
+    def _nonce(self, stamp: str, call: str) -> str:
+        signed = f"{stamp}\n{call}".encode("utf-8", "surrogateescape")
+        return f"{stamp}-{hmac.new(self.key, signed, hashlib.sha256).hexdigest()[:32]}"
 
-    def _nonce_is_fresh(self, nonce: str, now_s: float) -> bool:
+    def _nonce_is_fresh(self, nonce: str, now_s: float, call: str) -> bool:
         stamp = nonce.rpartition("-")[0]
         if not _STAMP.fullmatch(stamp) or not 0 <= now_s - _issued_s(nonce) <= NONCE_LIFE_S:
             return False
-        return hmac.compare_digest(self._nonce(stamp).encode(), nonce.encode())
+        return hmac.compare_digest(self._nonce(stamp, call).encode(), nonce.encode())
+
+
+def proved_uri(authorization: str) -> str:
+    """Return the URI that an Authorization header was made for; empty without one."""
+    return _fields(authorization).get("uri", "")
 
 
 def _issued_s(nonce: str) -> int:

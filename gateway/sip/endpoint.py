@@ -1,69 +1,57 @@
-"""The SIP library's life: start, the event pump on the loop, transports, accounts, slots, end."""
+"""The SIP transport: places calls and accepts those that were admitted."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
 import os
-import re
-import socket
-from collections import deque
-from collections.abc import Iterable
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Protocol
 
 import structlog
 
-from gateway.allowance import Muffler
-from gateway.config.models import OutgoingConfig, SipConfig, TrunkConfig
-from gateway.conversation.line import CallFacts
+from gateway.allowance import LogLimiter
+from gateway.call.line import CallFacts, End, Line
+from gateway.call.transport import CallSink
+from gateway.config.models import DtmfMethod, OutgoingConfig, SipConfig, TrunkConfig
 from gateway.errors import CallRejected, NoCallSlot, SipError
 from gateway.sip import pj
-from gateway.sip.admission import AdmissionPolicy, Admit, Decision, Ignore, Network, Refuse
-from gateway.sip.call import Leg, SipLine
+from gateway.sip.accounts import Accounts
+from gateway.sip.admission import AdmissionPolicy
+from gateway.sip.advertised import advertise
+from gateway.sip.call import SipLine
+from gateway.sip.credentials import Credentials
+from gateway.sip.dialing import dial
 from gateway.sip.digest import DigestRealm
-from gateway.sip.edge_peer import EdgePeer, Origin
-from gateway.sip.gate import Gate
-from gateway.sip.library import (
-    EVERYWHERE,
-    LibraryLog,
-    account_settings,
-    library_settings,
-    set_codecs,
-    transport_settings,
-)
-from gateway.sip.media_port import CallMediaPort
-from gateway.sip.message import SipRequest, parse_request, uri_user
-from gateway.sip.native import RequestFilter, limit_transactions, quiet_library
+from gateway.sip.edge_peer import EdgePeer
+from gateway.sip.fitness import ALLOW
+from gateway.sip.incoming import IncomingRequests, RequestSink
+from gateway.sip.leg import Leg
+from gateway.sip.lines import Lines
+from gateway.sip.origins import Origins
 from gateway.sip.outgoing import OutgoingGuard
-from gateway.sip.strangers import HeldSlot, Strangers
+from gateway.sip.placing import Placing
+from gateway.sip.received import Received
+from gateway.sip.request_screen import RequestScreen
+from gateway.sip.rtp_guard import RtpGuard
+from gateway.sip.rtp_ports import RandomPorts
+from gateway.sip.rtp_sockets import RtpSockets
+from gateway.sip.running_library import RunningLibrary
 from gateway.sip.trunk import Trunk, TrunkState
-from gateway.sip.wakeup import BREATH_S, Wakeup
-from gateway.threads import monotonic_ns
+from gateway.sip.untrusted import UntrustedLimits
+from gateway.sip.wakeup import BATCH_INTERVAL_S
+from gateway.sip_uri import number_of, uri_number
 
 log = structlog.get_logger(__name__)
 
 _LOOK_S = 0.045
 """A look takes 50 us; 45 ms and a bit is never in step with packets of 20 ms."""
-_EVENTS_PER_PUMP = 64
-_NEXT_PORT = re.compile(r"RTP socket bind\(\) .*Address already in use")
-"""What it says when a call has the RTP port that it tries first; it takes the next."""
 
 
-class CallSink(Protocol):
-    """Who takes what the endpoint finds."""
-
-    def on_incoming(self, line: SipLine) -> None:
-        """A call was admitted; somebody must answer or refuse it."""
-
-    def on_refused(self, facts: CallFacts, refusal: Refuse) -> None:
-        """A call was refused before it got a slot."""
-
-    def on_turned_away(self, rule: str, method: str, source: str) -> None:
-        """Another request was refused, or any was dropped unread (`method` is empty then)."""
+class SipSink(CallSink, RequestSink, Protocol):
+    """Takes what the endpoint finds."""
 
     def on_outgoing_refused(self, rule: str, target: str) -> None:
         """`[outgoing]` did not let a call or transfer go out."""
@@ -71,19 +59,16 @@ class CallSink(Protocol):
     def on_trunk(self, state: TrunkState) -> None:
         """A registration changed."""
 
-    def new_call_id(self) -> str:
-        """Make an id for a call."""
-
 
 class SipEndpoint:
-    """One pjsua2 library on one port.  Every method runs on the loop thread."""
+    """A `Transport` on one SIP port.  Every method runs on the loop thread."""
 
     def __init__(
         self,
         config: SipConfig,
         trunks: Iterable[TrunkConfig],
         outgoing: OutgoingConfig,
-        sink: CallSink,
+        sink: SipSink,
         edge: EdgePeer | None = None,
     ) -> None:
         """Prepare; nothing listens yet.
@@ -91,35 +76,44 @@ class SipEndpoint:
         Args:
             config: with this worker's own ports.
             trunks: registered with from here, unless an edge does so.
-            outgoing: who may be called.
-            sink: who takes calls and news.
+            outgoing: decides which targets may be called.
+            sink: accepts calls and reports.
             edge: where all calls come from and go to.
         """
         trunks = tuple(trunks)
         self._config = config
         self._edge = edge
-        self._edge_addresses: tuple[str, ...] = (edge.host,) if edge and edge.is_local else ()
         self._sink = sink
         self._loop = asyncio.get_running_loop()
-        self._lib = pj.Endpoint()
-        self._log = LibraryLog()
-        self._lines: set[SipLine] = set()
+        self._library = RunningLibrary(config, edge, self._knows, self._on_thrown_away)
         self._address = ""
         """host:port that others reach us at."""
-        self._free_ports: list[CallMediaPort] = []
-        self._ports: list[CallMediaPort] = []
         self._trunks = {
             t.name: Trunk(t, self._loop, sink.on_trunk, registers=edge is None) for t in trunks
         }
+        self._origins = Origins(self._trunks, edge)
         self._outgoing = OutgoingGuard(outgoing, trunks, sink.on_outgoing_refused)
-        self._accounts: dict[str, _Account] = {}
-        self._filter: RequestFilter | None = None
-        self._gate = Gate(self._make_policy(), config.retry_after_s, self._loop.time)
-        self._refused_messages: deque[tuple[CallFacts, Refuse]] = deque()
-        self._admitted = Admit()
-        """The last decision for a call: the library hands it over before it takes another."""
-        self._muffler = Muffler()
-        self._wakeup: Wakeup | None = None
+        self._accounts = Accounts(self._library.lib, config, edge, self)
+        self._credentials = Credentials(
+            trunks,
+            (lambda: self._origins.edge_addresses) if edge else None,
+            self._on_final_challenge,
+        )
+        self._lines = Lines(config.max_calls, self._library, self._outgoing, self._credentials)
+        self._request_screen = RequestScreen(
+            self._make_policy(), config.retry_after_s, self._loop.time, self._lines.is_within
+        )
+        self._requests = IncomingRequests(self._request_screen, self._origins, self, sink)
+        self._log_limiter = LogLimiter()
+        self._rtp_sockets = RtpSockets(*config.rtp_ports)
+        self._rtp_ports = RandomPorts(*config.rtp_ports)
+        self._placing = Placing(
+            self._accounts,
+            self._trunks,
+            self._credentials,
+            self.draw_ports,
+            self._rtp_sockets.close_new,
+        )
         self.draining = False
 
     async def __aenter__(self) -> SipEndpoint:
@@ -142,76 +136,74 @@ class SipEndpoint:
     ) -> None:
         for trunk in self._trunks.values():
             trunk.stop()
-        for account in self._accounts.values():
-            account.shutdown()
-        self._accounts.clear()
+        self._accounts.shut_down()
         deadline = self._loop.time() + 2.0
-        while self._pump_once() or (self.dialogs() and self._loop.time() < deadline):
-            await asyncio.sleep(BREATH_S)
+        while self._library.pump_once() or (self.dialogs() and self._loop.time() < deadline):
+            await asyncio.sleep(BATCH_INTERVAL_S)
         self._destroy()
 
     async def run(self) -> None:
         """Pump the library's events until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._library.names.run())
             if self._edge is None:
                 for trunk in self._trunks.values():
-                    open_trunk = partial(self._open_trunk, trunk)
-                    group.create_task(trunk.keep_addresses(open_trunk))
+                    lead = partial(self._accounts.open_trunk, trunk)
+                    learn = partial(self._credentials.at, trunk.config.name)
+                    group.create_task(trunk.keep_addresses(lead, learn))
             elif not self._edge.is_local:
-                group.create_task(self._keep_edge_addresses(self._edge))
+                group.create_task(self._origins.keep_edge_addresses(self._edge))
             look_at_s = 0.0
             while True:
-                handled = self._pump_once()
+                handled = self._library.pump_once()
                 if (now_s := self._loop.time()) >= look_at_s:
                     look_at_s = now_s + _LOOK_S
-                    for line in self._lines:
-                        line.watch_delay(now_s * 1000)
-                if handled or self._wakeup is None:
-                    await asyncio.sleep(BREATH_S)
-                else:
-                    await self._wakeup.wait(has_calls=bool(self._lines))
+                    self._lines.watch_media()
+                await self._library.wait(handled, is_busy=bool(self._lines))
 
     # --- calls ---
 
-    def place(self, target: str, trunk_name: str = "") -> SipLine:
+    def place(
+        self,
+        target: str,
+        trunk: str = "",
+        caller_id: str = "",
+        variables: Mapping[str, str] | None = None,
+    ) -> SipLine:
         """Send an INVITE; the line tells what becomes of it.
 
         Args:
             target: SIP URI, or a number when a trunk is named.
-            trunk_name: empty = straight to the URI.
+            trunk: name of one; empty = straight to the URI.
+            caller_id: number to show, empty = as the trunk is configured.
+            variables: of the request that places it.
 
         Raises:
             OutgoingRefused: `[outgoing]` does not allow it.
             NoCallSlot: all slots are taken.
             SipError: unknown trunk or bad target.
         """
-        self._outgoing.check_destination(target, trunk_name)
-        self._drop_ended_legs()
+        self._outgoing.check_destination(target, trunk)
+        self.make_room()
         if self.active_calls() >= self._config.max_calls:
             raise NoCallSlot(503, f"all {self._config.max_calls} call slots taken")
-        if trunk_name and trunk_name not in self._trunks:
-            raise SipError(404, f"no trunk named {trunk_name!r}")
-        if trunk_name not in self._accounts:
-            raise SipError(503, f"the server of trunk {trunk_name!r} cannot be found")
-        uri = target
-        if trunk_name and not target.startswith(("sip:", "sips:")):
-            uri = self._trunks[trunk_name].uri(target)
-        account = self._accounts[trunk_name]
-        caller = uri_user(account.uri)
+        if trunk and trunk not in self._trunks:
+            raise SipError(404, f"no trunk named {trunk!r}")
+        dialled = dial(target, self._trunks[trunk].config if trunk else None, caller_id)
+        caller, uri = self._placing.caller(dialled), dialled.uri
         facts = CallFacts(
-            self._sink.new_call_id(), "out", uri_user(uri) or uri, caller, trunk_name, uri
-        )
-        self._outgoing.begin_call(facts.call_id, target, trunk_name)
-        line = SipLine(facts, self._free_ports.pop(), self._loop, self._outgoing)
-        leg = Leg(account, line)
-        line.bind(leg)
-        how = pj.CallOpParam(True)  # noqa: FBT003 (pjsua2's signature: use default call settings)
-        how.opt.audioCount, how.opt.videoCount = 1, 0
+            self._sink.new_call_id(), "out", uri_number(uri) or uri, number_of(caller),
+            dialled.trunk, uri, variables=variables or {},
+        )  # fmt: skip
+        self._outgoing.begin_call(facts.call_id, target, trunk)
+        port = self._lines.take_port()
+        line = SipLine(facts, port, self._loop, self._outgoing, self._guard(None))
+        line.keys.method = self._dtmf(trunk)
         try:
-            leg.makeCall(uri, how)
+            self._placing.begin(line, dialled)
         except pj.Error as error:
             line.on_disconnected(500, error.reason)
-            self._recycle(line)
+            self._lines.recycle(line)
             raise CallRejected(500, f"cannot call {uri}: {error.reason}") from error
         self._lines.add(line)
         return line
@@ -220,29 +212,29 @@ class SipEndpoint:
         """Judge by another `[outgoing]` from now on."""
         self._outgoing.change(outgoing)
 
-    def release(self, line: SipLine) -> None:
-        """Forget a call that is over; its slot is free."""
-        self._lines.discard(line)
-        self._recycle(line)
+    def release(self, line: Line) -> None:
+        """Forget a call that is over; its slot is free.  Idempotent."""
+        if isinstance(line, SipLine):
+            self._lines.remove(line)
 
     # --- what can be seen ---
 
+    @property
+    def slots(self) -> int:
+        """How many calls it carries at once."""
+        return self._config.max_calls
+
     def active_calls(self) -> int:
-        """Slots in use; that of a call which is over is free while its last words are written."""
-        if not self._free_ports:
-            return self._config.max_calls
-        counted = self._filter.active_calls() if self._filter else 0
-        return max(counted, sum(line.ended is None for line in self._lines))
+        """Return how many slots are in use."""
+        return self._lines.active_calls()
 
     def clock_late_s(self) -> float:
-        """How long the media clock is overdue in calls that are up: others wait for nothing."""
-        up = [line.port for line in self._lines if line.is_confirmed and line.ended is None]
-        now_ns = monotonic_ns()
-        return max((port.late_s(now_ns) for port in up if port is not None), default=0.0)
+        """Return how long the media clock is overdue in calls that are up."""
+        return self._lines.clock_late_s()
 
     def dialogs(self) -> int:
         """SIP dialogs alive."""
-        return self._filter.dialogs() if self._filter else 0
+        return self._library.dialogs()
 
     def trunks(self) -> list[TrunkState]:
         """State of every trunk."""
@@ -251,185 +243,109 @@ class SipEndpoint:
     # --- start and end ---
 
     def _start(self) -> None:
-        quiet_library()
-        self._lib.libCreate()
-        self._lib.libInit(library_settings(self._config, self._log))
-        limit_transactions()
-        kinds = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP}
-        # Behind an edge UDP only: it knows workers by their ports.
-        names = ("udp",) if self._edge else self._config.transports
-        for name in names:
-            settings = transport_settings(self._config, self._edge)
-            number = self._lib.transportCreate(kinds[name], settings)
-            self._address = self._lib.transportGetInfo(number).localName
-        port = int(self._address.rpartition(":")[2])
-        self._wakeup = Wakeup(port, is_udp_only=set(names) == {"udp"})
-        set_codecs(self._lib, self._config.codecs)
-        self._lib.libStart()
-        self._lib.audDevManager().setNullDev()
-        self._filter = RequestFilter(self._screen, self._judge, self._gate.may_pass)
-        if self._edge or "udp" in self._config.transports:
-            address = (self._edge.bind or EVERYWHERE) if self._edge else self._config.bind
-            self._filter.self_test(address, self._config.port, self._pump_once)
-        # Twice as many as calls: each may end and another begin before its last words are written.
-        self._ports = [CallMediaPort(f"slot{i}") for i in range(2 * self._config.max_calls)]
-        self._free_ports = list(self._ports)
+        self._address = self._library.start(self._requests, self._credentials)
+        self._lines.open(self._loop)
         self._open_accounts()
+        advertise(ALLOW.split(", "), ("100rel", "timer"))
+        self.draw_ports()  # fails at once where the library is another
 
     def _destroy(self) -> None:
-        self._lines.clear()
-        self._accounts.clear()
-        self._filter = None
-        self._wakeup = None
-        self._free_ports.clear()
-        self._ports.clear()
-        self._lib.libDestroy()
+        self._lines.close()
+        self._accounts.forget()
+        self._library.end()
 
     def _open_accounts(self) -> None:
-        local = account_settings(self._config, self._edge)
-        local.idUri = f"sip:voice-gateway@{self._address}"
-        self._accounts[""] = _Account(self, "", local)
+        self._accounts.open(self._address)
         if self._edge:  # it finds their servers
             for trunk in self._trunks.values():
-                self._open_trunk(trunk)
-
-    def _open_trunk(self, trunk: Trunk, address: str = "") -> None:
-        """Make a trunk's account, or lead it to another address of its server."""
-        name = trunk.config.name
-        settings = trunk.account_settings(account_settings(self._config, self._edge), address)
-        try:
-            if name in self._accounts:
-                self._accounts[name].modify(settings)
-                return
-            self._accounts[name] = _Account(self, name, settings)
-        except pj.Error as error:
-            trunk.on_registration(503, error.reason, 0)
-        else:
-            trunk.attach(self._accounts[name])
+                self._accounts.open_trunk(trunk)
 
     # --- events ---
 
-    def _pump_once(self) -> int:
-        """Handle what is there; returns how many events that were."""
-        handled = 0
-        while handled < _EVENTS_PER_PUMP and self._lib.libHandleEvents(0) > 0:
-            handled += 1
-        for level, text in self._log.drain():
-            self._log_library(level, text)
-        while self._refused_messages:
-            self._sink.on_refused(*self._refused_messages.popleft())
-        return handled
+    def _dtmf(self, trunk_name: str) -> DtmfMethod:
+        trunk = self._trunks.get(trunk_name)
+        return (trunk.config.dtmf if trunk else None) or self._config.dtmf
 
-    def _log_library(self, level: int, text: str) -> None:
-        """Log what the library says; it has a warning for every broken message of a stranger."""
-        if level > 2 or _NEXT_PORT.search(text):
-            log.debug("sip_library", text=text)
-        elif self._muffler.passes("library", self._loop.time()):
-            log.warning("sip_library", text=text, not_logged=self._muffler.held_back("library"))
+    def draw_ports(self) -> None:
+        """Choose where the library looks for RTP ports next."""
+        for number in self._accounts.numbers():
+            self._rtp_ports.draw(number)
 
-    def _screen(self, message: bytes, source: str, port: int) -> Decision:
-        decision, request = self._gate.screen(message, source)
-        self._tell(decision, request, source, port)
-        return decision
+    def line_of(self, received: Received) -> SipLine | None:
+        """Find the call whose dialog a request belongs to."""
+        return self._lines.line_of(received)
 
-    def _judge(self, message: bytes, source: str, port: int) -> Decision:
-        self._drop_ended_legs()
-        decision, request = self._gate.judge(message, source)
-        self._tell(decision, request, source, port)
-        return decision
+    def is_over(self, received: Received) -> bool:
+        """The dialog of a request is still there, but its call is over, or we are ending it."""
+        return self._lines.is_over(received)
 
-    def _tell(self, decision: Decision, request: SipRequest, source: str, port: int) -> None:
-        """Keep the decision over a call for `on_incoming`; tell of what was turned away."""
-        is_call = request.is_initial and request.method == "INVITE"
-        if isinstance(decision, Admit):
-            self._admitted = decision if is_call else self._admitted
-        elif isinstance(decision, Ignore):
-            self._sink.on_turned_away(decision.rule or "sip.syntax", request.method, source)
-        elif not decision.is_challenge:
-            origin = self._origin(request, source, port)
-            if is_call:
-                self._refused_messages.append((self._facts(request, origin), decision))
-            else:
-                self._sink.on_turned_away(decision.rule, request.method, origin.address)
+    def _knows(self, source: str) -> bool:
+        return self._request_screen.knows(source)
 
-    def _drop_ended_legs(self) -> None:
-        """Delete the library's objects of calls that are over, before their numbers are reused.
+    def _on_thrown_away(self, rule: str, source: str) -> None:
+        self._sink.on_turned_away(rule, "", source)
 
-        A deleted `pj.Call` hangs up whatever call has its number by then.
+    def make_room(self) -> None:
+        """Delete the library's objects of calls that are over."""
+        self._lines.make_room()
+
+    def on_incoming(self, call_number: int) -> None:
+        """Make a line of an admitted INVITE.  Called by the library's account callback.
+
+        Raises:
+            SipError: the call was not admitted as just this transaction; it is refused.
         """
-        for line in self._lines:
-            line.drop_ended_leg()
-
-    def on_incoming(self, call_number: int, trunk_name: str, rdata: pj.SipRxData) -> None:
-        """Make a line of an admitted INVITE.  Called by the library's account callback."""
-        request = parse_request(rdata.wholeMsg)
-        source, _, port = rdata.srcAddress.rpartition(":")
-        origin = self._origin(request, source, int(port))
-        if self._edge is None:
-            origin = replace(origin, trunk=trunk_name or self._trunk_of(source))
-        account = self._accounts[trunk_name]
-        if not self._free_ports:  # cannot be: the filter counts the same slots
-            raise NoCallSlot(503, "no media port free")
+        admitted = self._requests.admitted.take()
+        if admitted is None:
+            raise SipError(403, "a call without admission")
+        request, received = admitted.request, admitted.received
+        self._library.tcp.on_call(received.transport)
+        origin = self._origins.of(request, received.source, received.port)
+        account = self._accounts.incoming
+        if account is None:  # cannot be: calls come by an account
+            raise NoCallSlot(503, "no account")
         line = SipLine(
-            self._facts(request, origin), self._free_ports.pop(), self._loop, self._outgoing
+            self._origins.facts(self._sink.new_call_id(), request, origin),
+            self._lines.take_port(),
+            self._loop,
+            self._outgoing,
+            self._guard(origin.address),
         )
-        if self._admitted.is_stranger:
-            line.is_strangers, line.ack_timeout_s = True, self._config.strangers.ack_timeout_s
+        line.keys.method = self._dtmf(origin.trunk)
+        line.their_tag = received.from_tag
+        if admitted.admit.is_untrusted:
+            line.is_untrusted, line.ack_timeout_s = True, self._config.untrusted.ack_timeout_s
         leg = Leg(account, line, call_number)
         line.bind(leg)
         self._lines.add(line)
         try:
+            self._rtp_sockets.close_new()
             self._sink.on_incoming(line)
         except BaseException:
-            self.release(line)
+            # Not now: the library aborts the process where a call ends within this callback.
+            self._loop.call_soon(self._give_up, line)
             raise
 
-    def on_registration(self, trunk_name: str, status: int, reason: str, expires_s: int) -> None:
+    def _give_up(self, line: SipLine) -> None:
+        """End a call that no conversation has accepted."""
+        line.hang_up_nowait(End("crashed"))
+        self.release(line)
+
+    def on_registration(
+        self, trunk_name: str, status: int, reason: str, expires_s: int, retry_after_s: int
+    ) -> None:
         """Pass a REGISTER's outcome to its trunk."""
         if trunk_name in self._trunks:
-            self._trunks[trunk_name].on_registration(status, reason, expires_s)
+            self._trunks[trunk_name].on_registration(status, reason, expires_s, retry_after_s)
 
-    def _origin(self, request: SipRequest, source: str, port: int) -> Origin:
-        if self._edge is None:
-            return Origin(source, port)
-        origin = self._edge.origin(request, source, port, self._edge_addresses)
-        return origin if origin.trunk in self._trunks else replace(origin, trunk="")
+    def _on_final_challenge(self, trunk: str, realm: str, why: str) -> None:
+        if self._log_limiter.passes("challenge", self._loop.time()):
+            log.warning("challenge_not_answered", trunk=trunk, realm=realm[:80], reason=why)
 
-    async def _keep_edge_addresses(self, edge: EdgePeer) -> None:
-        while True:
-            try:
-                found = await self._loop.getaddrinfo(edge.host, edge.port, family=socket.AF_INET)
-            except OSError as error:
-                log.warning("edge_lookup_failed", edge=edge.host, error=str(error))
-            else:
-                self._edge_addresses = tuple({str(entry[4][0]) for entry in found})
-            await asyncio.sleep(60 if self._edge_addresses else 2)
-
-    def _facts(self, request: SipRequest, origin: Origin) -> CallFacts:
-        return CallFacts(
-            call_id=self._sink.new_call_id(),
-            direction="in",
-            called=uri_user(request.uri),
-            caller=uri_user(request.header("from")),
-            trunk=origin.trunk,
-            source=str(origin),
-            sip_call_id=request.header("call-id"),
-            headers=request.first_headers(),
-        )
-
-    def _trunk_of(self, source: str) -> str:
-        address = ipaddress.ip_address(source)
-        for name, trunk in self._trunks.items():
-            if any(address in network for network in trunk.networks):
-                return name
-        return ""
-
-    def _recycle(self, line: SipLine) -> None:
-        port = line.release()
-        if line.facts.direction == "out":
-            self._outgoing.end_call(line.facts.call_id)
-        if port is not None:
-            self._free_ports.append(port)
+    def _guard(self, signalling_host: str | None) -> RtpGuard:
+        if self._edge and signalling_host is None:
+            signalling_host = ""  # all answers come from the edge
+        return RtpGuard(self._rtp_sockets, signalling_host, self._config.rtp_relearn_s)
 
     def _make_policy(self) -> AdmissionPolicy:
         config = self._config
@@ -441,51 +357,15 @@ class SipEndpoint:
             networks = [ipaddress.ip_network("127.0.0.0/8")]
         return AdmissionPolicy(
             networks=tuple(networks),
-            trunk_networks=self._trunk_networks,
+            trunk_networks=self._origins.trunk_networks,
             realm=DigestRealm(config.realm, users, os.urandom(32)) if users else None,
-            strangers=Strangers(config.strangers, self._strangers_slots),
+            untrusted=UntrustedLimits(config.untrusted, self._lines.untrusted_slots),
             codecs=config.codecs,
             max_calls=config.max_calls,
             retry_after_s=config.retry_after_s,
             session_min_s=config.session_min_s,
-            active_calls=self.active_calls,
+            active_calls=self._lines.active_calls,
             is_draining=lambda: self.draining,
+            transports=config.transports,
+            edge_word=self._origins.edge_word if self._edge else None,
         )
-
-    def _strangers_slots(self) -> list[HeldSlot]:
-        return [
-            HeldSlot(line.facts.source.rpartition(":")[0], line.is_confirmed)
-            for line in self._lines
-            if line.is_strangers and line.ended is None
-        ]
-
-    def _trunk_networks(self) -> list[Network]:
-        if self._edge:
-            return [ipaddress.ip_network(address) for address in self._edge_addresses]
-        return [network for trunk in self._trunks.values() for network in trunk.networks]
-
-
-class _Account(pj.Account):
-    """The library's account: forwards to the endpoint."""
-
-    def __init__(self, endpoint: SipEndpoint, trunk_name: str, settings: pj.AccountConfig) -> None:
-        super().__init__()
-        self._endpoint = endpoint
-        self._trunk_name = trunk_name
-        self.uri = settings.idUri
-        self.create(settings)
-
-    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
-        """Pass on; whatever fails here is answered, never lost."""
-        try:
-            self._endpoint.on_incoming(prm.callId, self._trunk_name, prm.rdata)
-        except Exception:
-            log.exception("incoming_call_failed")  # a call without a leg: pjsua2 answers it 500
-
-    def onRegState(self, prm: pj.OnRegStateParam) -> None:
-        """Pass on."""
-        self._endpoint.on_registration(self._trunk_name, prm.code, prm.reason, prm.expiration)
-
-
-def _wall_s() -> float:
-    return datetime.now(UTC).timestamp()

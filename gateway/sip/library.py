@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Sequence
 
 from gateway import __version__
-from gateway.audio.format import LINE
 from gateway.config.models import SipConfig
 from gateway.sip import pj
 from gateway.sip.edge_peer import EdgePeer
+from gateway.sip.pcm import MEDIA_FORMAT
 
 _CODECS = {"PCMU": "PCMU/8000/1", "PCMA": "PCMA/8000/1", "G722": "G722/16000/1"}
 EVERYWHERE = "0.0.0.0"  # noqa: S104 (the operator's choice, compared here only)
@@ -22,10 +22,10 @@ def library_settings(config: SipConfig, log: LibraryLog) -> pj.EpConfig:
     settings.uaConfig.mainThreadOnly = True  # DTMF callbacks too
     settings.uaConfig.maxCalls = config.max_calls
     settings.uaConfig.userAgent = f"voice-gateway/{__version__}"
-    settings.medConfig.clockRate = LINE.sample_rate_hz
-    settings.medConfig.sndClockRate = LINE.sample_rate_hz
+    settings.medConfig.clockRate = MEDIA_FORMAT.sample_rate_hz
+    settings.medConfig.sndClockRate = MEDIA_FORMAT.sample_rate_hz
     settings.medConfig.sndAutoCloseTime = -1  # else the clock stops a second after the last call
-    settings.medConfig.audioFramePtime = LINE.ptime_ms
+    settings.medConfig.audioFramePtime = MEDIA_FORMAT.ptime_ms
     settings.medConfig.channelCount = 1
     settings.medConfig.noVad = True
     settings.medConfig.ecTailLen = 0
@@ -49,8 +49,17 @@ def transport_settings(config: SipConfig, edge: EdgePeer | None = None) -> pj.Tr
     return settings
 
 
-def account_settings(config: SipConfig, edge: EdgePeer | None = None) -> pj.AccountConfig:
-    """RTP, session timers, the way out; identity and registration are the caller's business."""
+def account_settings(
+    config: SipConfig, edge: EdgePeer | None = None, *, may_encrypt: bool = False
+) -> pj.AccountConfig:
+    """RTP, session timers, the way out; identity and registration are the caller's business.
+
+    Args:
+        config: ports and timers.
+        edge: the way out.
+        may_encrypt: take SRTP by SDES (RFC 4568) when the other side offers it; its keys are as
+            safe as the signalling.  In offers of ours they would double the INVITE.
+    """
     settings = pj.AccountConfig()
     rtp = settings.mediaConfig.transportConfig
     low, high = config.rtp_ports
@@ -61,8 +70,8 @@ def account_settings(config: SipConfig, edge: EdgePeer | None = None) -> pj.Acco
     settings.callConfig.timerMinSESec = config.session_min_s
     settings.callConfig.timerSessExpiresSec = config.session_expires_s
     settings.natConfig.iceEnabled = False
-    # By SDES (RFC 4568), when the other side offers it; its keys are as safe as the signalling.
-    settings.mediaConfig.srtpUse = pj.PJMEDIA_SRTP_OPTIONAL
+    srtp = pj.PJMEDIA_SRTP_OPTIONAL if may_encrypt else pj.PJMEDIA_SRTP_DISABLED
+    settings.mediaConfig.srtpUse = srtp
     settings.mediaConfig.srtpSecureSignaling = 0
     if edge:
         settings.sipConfig.proxies.append(edge.uri)
@@ -88,7 +97,7 @@ class LibraryLog(pj.LogWriter):
         self._lines.append((entry.level, entry.msg.strip()))
 
     def drain(self) -> list[tuple[int, str]]:
-        """Take what has come."""
+        """Process what has arrived."""
         taken = []
         while self._lines:
             taken.append(self._lines.popleft())

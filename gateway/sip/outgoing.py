@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from gateway.config.destinations import Destinations
 from gateway.config.models import OutgoingConfig, TrunkConfig
 from gateway.errors import OutgoingRefused
+from gateway.locked_json import LockedJson
 from gateway.telemetry.process import is_process_alive
 
 LEDGER_ENV = "GATEWAY_OUTGOING_LEDGER"
@@ -47,29 +46,21 @@ class SharedLedger:
     """A ledger in a file, changed under its lock: a few hundred bytes, a few times a minute."""
 
     def __init__(self, path: Path | None) -> None:
-        """Take the file, made when it is missing; None = of this process alone."""
-        self._path = path
-        self._own = Ledger()
+        """Accept the file, made when it is missing; None = of this process alone."""
+        self._file = LockedJson(path)
 
     @contextmanager
     def changed(self) -> Iterator[Ledger]:
-        """Give the ledger to look at and change.
+        """Return the ledger to look at and change.
 
         Raises:
             OSError: the file cannot be used.
             ValueError: it holds something else.
         """
-        if self._path is None:
-            yield self._own
-            return
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "r+", encoding="ascii") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
-            ledger = _read(file.read())
+        with self._file.changed() as content:
+            ledger = _read(content)
             yield ledger
-            file.seek(0)
-            file.write(json.dumps({"begun_s": ledger.begun_s, "up": ledger.up}))
-            file.truncate()  # last: a full disk leaves what cannot be read, not an empty ledger
+            content.update(begun_s=ledger.begun_s, up=ledger.up)
 
 
 class OutgoingGuard:
@@ -83,7 +74,7 @@ class OutgoingGuard:
         ledger: SharedLedger | None = None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take `[outgoing]`, and who is told of a refusal: (rule, target)."""
+        """Accept `[outgoing]` and a callback for refusals: (rule, target)."""
         self._servers = {trunk.name: trunk.server for trunk in trunks}
         self.change(config)
         self._on_refused = on_refused
@@ -94,7 +85,7 @@ class OutgoingGuard:
     def change(self, config: OutgoingConfig) -> None:
         """Judge by this from now on, what calls in progress ask for too."""
         self._config = config
-        self._destinations = Destinations(config.allow, self._servers)
+        self._destinations = Destinations(config.allow, self._servers, config.deny)
 
     def begin_call(self, call_id: str, target: str, trunk: str) -> None:
         """Allow one call and count it.  Raises OutgoingRefused, which names the rule."""
@@ -109,15 +100,23 @@ class OutgoingGuard:
         with suppress(OSError, ValueError), self._ledger.changed() as ledger:
             ledger.up = [entry for entry in ledger.up if entry[1] != call_id]
 
-    def begin_transfer(self, target: str) -> None:
-        """Allow one transfer and count it.  Raises OutgoingRefused."""
-        self.check_destination(target)
+    def begin_transfer(self, target: str, trunk: str = "") -> None:
+        """Allow one transfer of a call over this trunk and count it.  Raises OutgoingRefused."""
+        self.check_destination(target, trunk)
         self._count(target, "")
+
+    def server_of(self, trunk: str) -> str:
+        """Return the server of a trunk, empty for none."""
+        return self._servers.get(trunk, "")
 
     def check_destination(self, target: str, trunk: str = "") -> None:
         """Look at the destination alone.  Raises OutgoingRefused."""
-        if self._destinations.allow(target, trunk):
+        verdict = self._destinations.verdict(target, trunk)
+        if verdict == "allowed":
             return
+        if verdict == "denied":
+            why = f"calls to {target}: [outgoing] deny names it"
+            self._refuse(403, "outgoing.deny", target, why)
         why = "does not allow it" if self._config.allow else "is empty, so none are"
         self._refuse(403, "outgoing.allow", target, f"calls to {target}: [outgoing] allow {why}")
 
@@ -141,14 +140,13 @@ class OutgoingGuard:
         raise OutgoingRefused(status, f"{reason} (rule {rule})")
 
 
-def _read(text: str) -> Ledger:
-    if not text:
+def _read(found: dict[str, Any]) -> Ledger:
+    if not found:
         return Ledger()
     try:
-        found = json.loads(text)
         return Ledger(
             [float(at) for at in found["begun_s"]],
             [(int(pid), str(call_id)) for pid, call_id in found["up"]],
         )
     except (KeyError, TypeError) as error:
-        raise ValueError(f"not a ledger: {text[:80]!r}") from error
+        raise ValueError(f"not a ledger: {str(found)[:80]}") from error

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import ctypes
 
-from gateway.audio.format import LINE
+from gateway.audio.format import NARROWBAND
 from gateway.sip import pj
 
+MEDIA_FORMAT = NARROWBAND
+"""What the library's bridge carries, whatever codec a call has (decision 5)."""
 _Pointers = ctypes.c_void_p * 2  # begin and end of a std::vector<unsigned char>
 
 
@@ -41,13 +43,13 @@ class FrameVector:
     """A vector of one frame that is filled again and again, by one thread."""
 
     def __init__(self) -> None:
-        self._vector = pj.ByteVector(bytes(LINE.frame_bytes))
+        self._vector = pj.ByteVector(bytes(MEDIA_FORMAT.frame_bytes))
         begin, _ = _Pointers.from_address(int(self._vector.this)) if _CAN_ADDRESS else (None, None)
         self._begin: int | None = begin
 
     def of(self, pcm: bytes) -> pj.ByteVector:
-        """Give it with these bytes; whoever keeps them copies them before the next."""
-        if self._begin is None or len(pcm) != LINE.frame_bytes:
+        """Return it with these bytes, which are valid until the next call."""
+        if self._begin is None or len(pcm) != MEDIA_FORMAT.frame_bytes:
             return pj.ByteVector(pcm)
-        ctypes.memmove(self._begin, pcm, LINE.frame_bytes)
+        ctypes.memmove(self._begin, pcm, MEDIA_FORMAT.frame_bytes)
         return self._vector

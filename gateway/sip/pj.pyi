@@ -5,6 +5,7 @@ LIBRARY_PATH: str
 
 PJMEDIA_TYPE_AUDIO: int
 PJMEDIA_FRAME_TYPE_AUDIO: int
+PJMEDIA_DIR_ENCODING: int
 PJMEDIA_DIR_DECODING: int
 PJMEDIA_DIR_ENCODING_DECODING: int
 PJSUA_CALL_MEDIA_ACTIVE: int
@@ -14,9 +15,21 @@ PJSUA_INVALID_ID: int
 PJSUA_DTMF_METHOD_RFC2833: int
 PJSUA_DTMF_METHOD_SIP_INFO: int
 PJSUA_SIP_TIMER_OPTIONAL: int
+PJMEDIA_SRTP_DISABLED: int
 PJMEDIA_SRTP_OPTIONAL: int
+PJMEDIA_SRTP_MANDATORY: int
+PJSIP_INV_STATE_EARLY: int
 PJSIP_INV_STATE_CONFIRMED: int
+PJSIP_REDIRECT_STOP: int
 PJSIP_INV_STATE_DISCONNECTED: int
+PJSIP_TSX_STATE_TRYING: int
+PJSIP_EVENT_RX_MSG: int
+PJSIP_EVENT_TIMER: int
+PJSIP_EVENT_TRANSPORT_ERROR: int
+PJSIP_EVENT_TSX_STATE: int
+PJSIP_TP_STATE_CONNECTED: int
+PJSIP_TP_STATE_DISCONNECTED: int
+PJSIP_TP_STATE_DESTROY: int
 PJSIP_TRANSPORT_UDP: int
 PJSIP_TRANSPORT_TCP: int
 
@@ -45,6 +58,7 @@ class MediaFormatAudio:
 class AudioMedia:
     def startTransmit(self, sink: AudioMedia) -> None: ...
     def stopTransmit(self, sink: AudioMedia) -> None: ...
+    def getPortId(self) -> int: ...
 
 class AudioMediaPort(AudioMedia):
     def createPort(self, name: str, fmt: MediaFormatAudio) -> None: ...
@@ -57,6 +71,7 @@ class MathStat:
 
 class RtcpStreamStat:
     pkt: int
+    bytes: int
     loss: int
     discard: int
     dup: int
@@ -78,8 +93,18 @@ class StreamStat:
 
 class StreamInfo:
     codecName: str
+    audRxEventPt: int
+    audTxEventPt: int
     codecClockRate: int
     remoteRtpAddress: str
+    proto: int
+    dir: int
+
+class MediaTransportInfo:
+    localRtpName: str
+    localRtcpName: str
+    srcRtpName: str
+    srcRtcpName: str
 
 class CallMediaInfo:
     index: int
@@ -92,6 +117,7 @@ class CallInfo:
     stateText: str
     lastStatusCode: int
     lastReason: str
+    callIdString: str
     media: list[CallMediaInfo]
 
 class CallSetting:
@@ -104,6 +130,7 @@ class SipHeader:
 
 class SipTxOption:
     headers: list[SipHeader]
+    localUri: str
 
 class CallOpParam:
     statusCode: int
@@ -117,14 +144,12 @@ class CallSendDtmfParam:
     digits: str
     duration: int
 
-class OnDtmfDigitParam:
+class OnDtmfEventParam:
     method: int
+    timestamp: int
     digit: str
-
-class OnCallTransferStatusParam:
-    statusCode: int
-    reason: str
-    finalNotify: bool
+    duration: int
+    flags: int
 
 class OnCallTransferRequestParam:
     statusCode: int
@@ -134,9 +159,15 @@ class _Tsx:
     method: str
     statusCode: int
     statusText: str
+    state: int
+
+class _TsxStateSource:
+    rdata: SipRxData
 
 class _TsxState:
     tsx: _Tsx
+    type: int
+    src: _TsxStateSource
 
 class _SipEventBody:
     tsxState: _TsxState
@@ -144,6 +175,13 @@ class _SipEventBody:
 class _SipEvent:
     type: int
     body: _SipEventBody
+
+class OnCallRedirectedParam:
+    targetUri: str
+    e: _SipEvent
+
+class OnCallStateParam:
+    e: _SipEvent
 
 class OnCallTsxStateParam:
     e: _SipEvent
@@ -155,6 +193,7 @@ class Call:
     def getAudioMedia(self, med_idx: int) -> AudioMedia: ...
     def getStreamInfo(self, med_idx: int) -> StreamInfo: ...
     def getStreamStat(self, med_idx: int) -> StreamStat: ...
+    def getMedTransportInfo(self, med_idx: int) -> MediaTransportInfo: ...
     def hasMedia(self) -> bool: ...
     def answer(self, prm: CallOpParam) -> None: ...
     def hangup(self, prm: CallOpParam) -> None: ...
@@ -167,11 +206,27 @@ class SipRxData:
     wholeMsg: str
     srcAddress: str
 
+class OnStreamCreatedParam:
+    stream: Any
+
 class OnIncomingCallParam:
     callId: int
     rdata: SipRxData
 
+class OnSelectAccountParam:
+    rdata: SipRxData
+    accountIndex: int
+
+class TransportHandle:
+    def __int__(self) -> int: ...
+
+class OnTransportStateParam:
+    hnd: TransportHandle
+    type: str
+    state: int
+
 class OnRegStateParam:
+    rdata: SipRxData
     status: int
     code: int
     reason: str
@@ -225,6 +280,7 @@ class AccountConfig:
 class Account:
     def create(self, cfg: AccountConfig) -> None: ...
     def modify(self, cfg: AccountConfig) -> None: ...
+    def getId(self) -> int: ...
     def shutdown(self) -> None: ...
     def setRegistration(self, renew: bool) -> None: ...
 
@@ -273,6 +329,7 @@ class TransportInfo:
     localName: str
 
 class Endpoint:
+    def onTransportState(self, prm: OnTransportStateParam) -> None: ...
     def libCreate(self) -> None: ...
     def libInit(self, config: EpConfig) -> None: ...
     def libStart(self) -> None: ...
@@ -283,3 +340,4 @@ class Endpoint:
     def codecEnum2(self) -> list[CodecInfo]: ...
     def codecSetPriority(self, codec_id: str, priority: int) -> None: ...
     def audDevManager(self) -> AudDevManager: ...
+    def onSelectAccount(self, prm: OnSelectAccountParam) -> None: ...

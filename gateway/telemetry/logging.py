@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any, TextIO
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from pydantic import SecretStr
@@ -24,9 +25,37 @@ _SECRET_TEXT = (
     (re.compile(r"(\bbearer\s+)[\w.~+/=-]+", re.I), r"\1***"),
     (re.compile(r"\bsk-[\w-]{8,}"), "sk-***"),
 )
-_CHATTY = ("httpx", "httpcore", "openai", "asyncio", "uvicorn.access")
+_CHATTY = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "asyncio", "uvicorn", "websockets")
+_PRIVATE = ("sqlalchemy", "alembic", "psycopg")
+"""They tell statements with their values, which are people's numbers and words: at no level."""
 _HIDDEN = "***"
 _MAX_DEPTH = 6
+_LONG_ENOUGH = 6
+_LEAST_LETTERS = 5
+
+
+_values: list[str] = []
+"""Secrets of this process's configuration, the longest first; hidden wherever they stand."""
+
+
+def hide_in_logs(secrets: Iterable[str]) -> None:
+    """Leave these secrets out of every line from now on, whatever writes them.
+
+    Those that are too short are not: they would be found in everything.
+    """
+    found = {part for secret in secrets for part in _parts(secret) if len(part) >= _LEAST_LETTERS}
+    _values[:] = sorted(found.union(_values), key=len, reverse=True)
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """Yield it, and the password in it where it is a URL, as written and decoded."""
+    yield secret
+    try:
+        password = urlsplit(secret).password or ""
+    except ValueError:
+        return
+    yield password
+    yield unquote(password)
 
 
 def configure_logging(config: LogConfig, stream: TextIO | None = None, **context: str) -> None:
@@ -60,6 +89,17 @@ def call_context(**context: str) -> AbstractContextManager[None]:
     return structlog.contextvars.bound_contextvars(**context)
 
 
+def masked(party: str) -> str:
+    """Return of a number or address what tells two of them apart, but not whose it is.
+
+    A log cannot be searched for one person's traces and cleared of them: the record has it all.
+    """
+    user, at, host = party.rpartition("@")
+    if at:
+        return f"{masked(user)}@{host}"
+    return f"...{party[-3:]}" if len(party) >= _LONG_ENOUGH else "..." if party else ""
+
+
 def redact(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
@@ -84,6 +124,9 @@ def _redacted(key: str, value: Any, depth: int) -> Any:  # noqa: ANN401 - any lo
 
 
 def _redacted_text(text: str) -> str:
+    for value in _values:
+        if value in text:
+            text = text.replace(value, _HIDDEN)
     for pattern, replacement in _SECRET_TEXT:
         text = pattern.sub(replacement, text)
     return text
@@ -104,13 +147,16 @@ def _shared_processors() -> list[Processor]:
 def _formatter(
     shared: list[Processor], *, is_console: bool, colors: bool
 ) -> structlog.stdlib.ProcessorFormatter:
-    last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
-    if is_console:
-        last.append(structlog.dev.ConsoleRenderer(colors=colors))
-    else:
+    last: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         # a traceback holds no local variables: they could be secrets or audio
-        last.append(structlog.processors.format_exc_info)
-        last.append(redact)
+        structlog.processors.format_exc_info,
+        redact,
+    ]
+    if is_console:
+        plain = structlog.dev.plain_traceback
+        last.append(structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain))
+    else:
         last.append(structlog.processors.JSONRenderer(default=str, ensure_ascii=True))
     return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last)
 
@@ -124,6 +170,8 @@ def _route_stdlib(handler: logging.Handler, level: str) -> None:
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
+    for name in _PRIVATE:
+        logging.getLogger(name).setLevel("WARNING")
     for name in _CHATTY:
         logging.getLogger(name).setLevel("INFO" if level == "DEBUG" else "WARNING")
     logging.captureWarnings(capture=True)

@@ -55,7 +55,7 @@ class Metrics:
         self._process()
 
     def text(self) -> str:
-        """Give the Prometheus text format (0.0.4)."""
+        """Return the Prometheus text format (0.0.4)."""
         return generate_latest(self.registry).decode()
 
     def observe_process(self) -> None:
@@ -74,12 +74,17 @@ class Metrics:
         self.rss_idle_bytes.set(self._idle_bytes)
 
     def observe_calls(self, used: int) -> None:
-        """Say what memory each call in progress takes; for `used` calls.
+        """Set the memory per call in progress, for `used` calls.
 
         What is left when calls have ended (heaps that have grown) counts for those that follow.
         """
         more = max(0, read_usage().rss_bytes - self._idle_bytes) if used else 0
         self.rss_per_call_bytes.set(more / max(1, used))
+
+    def count_false_interruption(self, evidence: str) -> None:
+        """Count a pause that was no interruption, under the metric's former name as well."""
+        self._false_interruptions.labels(evidence).inc()
+        self._held_breaths.labels(evidence).inc()
 
     def _calls(self) -> None:
         self.calls = self._counter(
@@ -110,6 +115,9 @@ class Metrics:
         )
         self.store_errors = self._counter(
             "store_errors", "Attempts to reach the object store that failed."
+        )
+        self.clocks_disagree = self._gauge(
+            "clocks_disagree", "1 while nothing is deleted for its age: the clocks disagree."
         )
         self.records_waiting = self._gauge(
             "records_waiting", "Calls that wait for the database or the store.", "queue"
@@ -146,8 +154,11 @@ class Metrics:
         self.false_starts = self._counter(
             "false_starts", "Replies taken back because the caller went on."
         )
-        self.held_breaths = self._counter(
-            "held_breaths", "Pauses of the bot for what was no interruption.", "evidence"
+        self._false_interruptions = self._counter(
+            "false_interruptions", "Pauses of the bot for what was no interruption.", "evidence"
+        )
+        self._held_breaths = self._counter(
+            "held_breaths", "Former name of gateway_false_interruptions_total.", "evidence"
         )
         self.speculation = self._counter(
             "speculation", "Replies prepared before the turn was over, by outcome.", "outcome"
@@ -165,6 +176,14 @@ class Metrics:
         self.outbound_frame_gap = self._histogram(
             "outbound_frame_gap_seconds", "Between two frames sent; 20 ms is right.", _FRAME_S
         )
+        self.rtp_source_changes = self._counter(
+            "rtp_source_changes",
+            "Addresses that calls took RTP from: signalled, learned, or moved after a silence.",
+            "reason",
+        )
+        self.rtp_foreign_packets = self._counter(
+            "rtp_foreign_packets", "RTP packets from elsewhere that were not let into a call."
+        )
         self.inlet_dropped_frames = self._counter(
             "inlet_dropped_frames", "Caller frames lost because the loop was too slow."
         )
@@ -176,8 +195,17 @@ class Metrics:
         self.tool_calls = self._counter(
             "tool_calls", "Function tools run, by outcome.", "tool", "outcome"
         )
+        self.llm_requests = self._counter("llm_requests", "Requests to language models.")
+        self.llm_cost = self._counter(
+            "llm_cost", "What their tokens cost, where prices are configured (partly estimated)."
+        )
+        self.llm_limits = self._counter(
+            "llm_limits", "Replies that were not asked for, by the limit that was reached.", "limit"
+        )
         self.llm_tokens = self._counter(
-            "llm_tokens", "Tokens of the language model: input or output.", "direction"
+            "llm_tokens",
+            "Tokens of language models: input or output (partly estimated).",
+            "direction",
         )
 
     def _workers(self) -> None:
@@ -202,7 +230,7 @@ class Metrics:
             "rss_per_call_bytes", "Of it, what came with calls, for each in progress."
         )
         self.loop_late = self._gauge(
-            "loop_late_seconds", "How long the event loop held anybody up, worst of 2.5 s."
+            "loop_late_seconds", "How long the event loop was blocked, worst of 2.5 s."
         )
         self.clock_late = self._gauge("clock_late_seconds", "How long the media clock is overdue.")
         self.cpu_seconds = self._gauge("cpu_seconds", "CPU time used since the start.")

@@ -1,4 +1,4 @@
-"""What a process uses, read from /proc (Linux)."""
+"""What a process uses and what this machine has, from /proc (Linux)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read_usage(pid: int | None = None) -> ProcessUsage:
 
 
 def has_free_files(count: int) -> bool:
-    """Say whether this process may open so many more files and sockets; takes some 20 us."""
+    """Return whether this process may open `count` more files and sockets; takes some 20 us."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
         return True
@@ -52,7 +52,7 @@ def has_free_files(count: int) -> bool:
 
 
 def read_memory(pid: int) -> int:
-    """Give a process's memory in bytes; a page that several share counts in parts (PSS).
+    """Return a process's memory in bytes; a page that several share counts in parts (PSS).
 
     Takes a few milliseconds.
 
@@ -65,8 +65,41 @@ def read_memory(pid: int) -> int:
     return 0
 
 
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """A process that no other can be taken for: ids are given again, after a reboot at once."""
+
+    pid: int
+    boot_id: str
+    started_ticks: int
+    """When it was started, in clock ticks since boot."""
+
+
+def boot_id() -> str:
+    """Name this run of the kernel.  Raises OSError."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def identify(pid: int | None = None) -> ProcessIdentity:
+    """Identify a process, by default this one.
+
+    Raises:
+        OSError: no such process.
+    """
+    own = os.getpid() if pid is None else pid
+    return ProcessIdentity(own, boot_id(), int(_stat_fields(Path("/proc") / str(own))[19]))
+
+
+def is_still_alive(process: ProcessIdentity) -> bool:
+    """Return whether that same process runs."""
+    try:
+        return is_process_alive(process.pid) and identify(process.pid) == process
+    except OSError:
+        return False
+
+
 def is_process_alive(pid: int) -> bool:
-    """Say whether a process runs; one that ended but was not waited for does not."""
+    """Return whether a process runs; one that ended but was not waited for does not."""
     try:
         return _stat_fields(Path("/proc") / str(pid))[0] not in ("Z", "X")
     except OSError:
@@ -84,5 +117,23 @@ def _descriptor_targets(folder: Path) -> list[str]:
 
 
 def _stat_fields(folder: Path) -> list[str]:
-    """Give the fields of proc(5) `stat` from the third (state) on; the name may hold spaces."""
+    """Return the fields of proc(5) `stat` from the third (state) on; the name may hold spaces."""
     return (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+
+
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def usable_memory_bytes() -> int:
+    """Return the memory that this process may use, other processes not counted."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = _CGROUP_LIMIT.read_text(encoding="ascii").strip()
+    except OSError:
+        return machine
+    return min(machine, int(limit)) if limit.isdecimal() else machine

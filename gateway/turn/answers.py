@@ -24,6 +24,19 @@ _TIME_ENDS = frozenset(
     """am pm o'clock noon midnight morning afternoon evening tonight today tomorrow monday tuesday
     wednesday thursday friday saturday sunday now past thirty fifteen""".split()  # noqa: SIM905
 )
+_DATE_WORDS = frozenset(
+    """january february march april may june july august september october november december first
+    second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth
+    fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth thirtieth""".split()  # noqa: SIM905
+)
+_NEAR_DAYS = frozenset(("today", "tomorrow", "yesterday"))
+_YEAR = re.compile(
+    r"\b(?:19|20)\d\d\b|\d[/.-]\d{1,2}[/.-]\d{2,4}\b|\b\w+\W+\d{1,2}(?:st|nd|rd|th)?,?\s+\d{2}\W*$"
+    r"|\b(?:nineteen|twenty)[\s-]+(?:oh[\s-]+)?(?:\d\d|one|two|three|four|five|six|seven|eight|nine|ten|eleven"
+    r"|twelve|thir\w+|four\w+|fif\w+|six\w+|seven\w+|eigh\w+|nine\w+|twenty|forty)"
+    r"|\bthousand\b",
+    re.IGNORECASE,
+)
 _NAMING = frozenset("is it's name i'm this that am my it called the".split())  # noqa: SIM905
 _LETTER_SOUNDS = frozenset(
     """ay be bee see sea dee gee jay kay el ell em en oh pea pee queue cue are our ess tea tee you
@@ -53,6 +66,19 @@ _SPOKEN_MAIL = re.compile(
     r"\bat\b.+\b(?:dot|\.)\s*(?:com|net|org|edu|gov|info|(?:co|com|org)\s*(?:dot|\.)\s*[a-z]{2})\W*$",
     re.IGNORECASE | re.DOTALL,
 )
+_HALF_MAIL = re.compile(
+    r"\b(?:at|@)\s*(?:g ?mail|yahoo|hot ?mail|outlook|icloud|aol|gmx|proton ?mail|web)\W*$"
+    r"|\be-?mail(?: address)? is\b(?!.*\bat\b.*\bdot\b).{0,40}$|\bat\b.{1,30}\bdot\W*$"
+)
+_DICTATED_WORD = (
+    r"(?:\d[\d-]*|zero|oh|o|one|two|three|four|five|six|seven|eight|nine|double|triple|plus|[a-z])"
+)
+_INTRODUCED = re.compile(
+    r"\b(?:number|code|pin|id|reference|extension|zip|postcode|account|it)(?:'s| is| was)\W*"
+    rf"(?:{_DICTATED_WORD}[\s,.-]+){{1,14}}\W*$"
+)
+"""Digits behind the word that announces them."""
+_FEWEST_SINGLE = 3
 _SPELLED = re.compile(r"(?:\b[a-z]\b[\s.,-]*){2,}\W*$", re.IGNORECASE)
 
 
@@ -70,8 +96,40 @@ def look_at_answer(text: str, kind: str, digits: int | None = None) -> Answer:
     return "other" if judge is None else judge(text, _WORD.findall(text.lower()))
 
 
+def sounds_dictated(text: str) -> bool:
+    """Return whether an unprompted text ends amid a number, letters or an address.
+
+    Three digits or letters said one by one, digits behind "my number is", "ann at gmail".
+    """
+    lowered = text.lower()
+    if _MAIL.search(text) or _SPOKEN_MAIL.search(text):
+        return False
+    if _HALF_MAIL.search(lowered) or _INTRODUCED.search(lowered):
+        return True
+    words = _WORD.findall(lowered.replace("-", " "))
+    run: list[str] = []
+    for word in reversed(words):
+        if not (word.isdigit() or word in _DIGIT_WORDS or word in _REPEATED or len(word) == 1):
+            break
+        run.append(word)
+    is_all = len(run) == len(words) and len(run) > 1 and all(map(_is_digit, run))
+    if not is_all and not _said_singly(run):
+        return False
+    return digit_count(" ".join(reversed(run))) < _LONGEST_NUMBER
+
+
+def _is_digit(word: str) -> bool:
+    return word in _DIGIT_WORDS or word in _REPEATED or (len(word) == 1 and word.isdigit())
+
+
+def _said_singly(run: list[str]) -> bool:
+    single = [word for word in run if len(word) == 1 or word in _DIGIT_WORDS]
+    return len(single) >= _FEWEST_SINGLE or (len(run) >= 2 and sum(map(len, run)) >= 6
+                                             and all(word.isdigit() for word in run))  # fmt: skip
+
+
 def digit_count(text: str) -> int:
-    """How many spoken or written digits a text holds."""
+    """Return how many spoken or written digits a text holds."""
     count = repeated = 0
     for word in _WORD.findall(text.lower().replace("-", " ").replace("_", " ")):
         found = sum(c.isdigit() for c in word)
@@ -124,6 +182,8 @@ def _look_at_spelling(text: str, words: list[str]) -> Answer:
 def _look_at_email(text: str, words: list[str]) -> Answer:
     if _MAIL.search(text) or _SPOKEN_MAIL.search(text):
         return "expected"
+    if len(words) <= 2 and not _OTHER_WORDS.isdisjoint(words):
+        return "other"
     if text.rstrip().endswith("?") and len(words) >= 3 and "at" not in words and "@" not in text:
         return "other"
     return "dictating"
@@ -140,6 +200,14 @@ def _look_at_time(text: str, words: list[str]) -> Answer:
     return "expected" if is_whole else "other"
 
 
+def _look_at_date(text: str, words: list[str]) -> Answer:
+    """A date with its year, as of birth: "March fifth" is half of it."""
+    if _YEAR.search(text) or (words and words[-1] in _NEAR_DAYS):
+        return "expected"
+    has_part = digit_count(text) or not _DATE_WORDS.isdisjoint(words)
+    return "dictating" if has_part else "other"
+
+
 def _look_at_quantity(_text: str, words: list[str]) -> Answer:
     """A number and at most a word or two; twenty may become twenty-five."""
     numbers = [word for word in words if word in _NUMBER_WORDS or word.isdigit()]
@@ -153,5 +221,6 @@ _JUDGES: dict[str, Callable[[str, list[str]], Answer]] = {
     "email": _look_at_email,
     "name": _look_at_name,
     "time": _look_at_time,
+    "date": _look_at_date,
     "quantity": _look_at_quantity,
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 from gateway.config.models import BargeInConfig
 from gateway.turn.barge_in_scene import Scene
-from gateway.turn.barge_in_words import Aside, Meaning, is_echo, meaning, words_of
+from gateway.turn.barge_in_words import Aside, Meaning, is_echo, may_be_hum, meaning, words_of
 from gateway.turn.events import BargeInConfirmed, BargeInRejected, samples
 
 Verdict = BargeInConfirmed | BargeInRejected
@@ -16,6 +16,9 @@ Verdict = BargeInConfirmed | BargeInRejected
 _FRAME = samples(20)
 _STOPPED = samples(96)
 """Silence after which the speech has stopped, or a blip is over."""
+_MAY_BEGIN, _MAY_BEGIN_AGAIN = samples(200), samples(160)
+"""What has lasted no longer may be the "s" of "stop", which a closed "t" follows: it is not
+rejected before that silence.  Else the bot comes back within the word and stops again."""
 _RESAMPLING = samples(30)
 """What a resampler may hold back of the audio that a transcript covers."""
 _FIRST_ASKS = (samples(140), samples(250), samples(400), samples(560))
@@ -24,22 +27,27 @@ others for what was rejected and goes on (`LASTS`)."""
 _LATER_ASKS = samples(400)
 """Between asks while the speech goes on after a rejection."""
 _LATE = samples(1200)
-"""A transcript that is not there so long after the speech is not waited for any more; a "stop" that
+"""Time after the speech at which a transcript is no longer waited for; a "stop" that
 a busy recognizer tells late still counts."""
 _WORDS_LOG_PROB = -0.8
 """Noise that recognition makes words of is mostly below, speech seldom."""
 _NOD_LOG_PROB = -0.6
 """A nod must be understood well: "Yeah" is also what is made of a "wait" in noise."""
 LASTS = samples(400)
-"""So much longer than the verdict may a nod or a sound last before the bot talks over it.  Of the
+"""How long a nod or a sound may outlast the verdict before the bot talks over it.  Of the
 beginnings of sentences in noise of 10 dB, 18 % sound like a nod or like nothing after 0.3 s,
 6 % after 0.5 s, none after 0.7 s."""
+_HUM = samples(1300)
+"""How long to wait for the end of what sounds like a hum: only then "mm-hmm" can be told apart.
+The bot is silent meanwhile: waiting costs nothing, an error costs the reply."""
+_HUM_GAP = samples(220)
+"""Between "mm" and "hmm" it may be silent for less."""
 _TAKES_UP = samples(160)
-"""So much sure speech before the reply is heard takes the turn up again, whatever it says."""
+"""Sure speech of this length before the reply is heard resumes the turn, whatever its words."""
 _LONE_WORD = samples(480)
-"""Who has spoken so long and has said one word that is no nod is not going to stop at it."""
+"""Lone speech of this length that is no nod goes on: the caller does not stop after it."""
 _GOES_ON = samples(1200)
-"""Speech so long after a rejection wants the floor."""
+"""Speech that lasts this long after a rejection wants the floor."""
 _CERTAIN = 0.8
 """Mean speech probability that needs no words."""
 _LIKELY = 0.65
@@ -73,24 +81,29 @@ class BargeIn:
         self._is_real = False
         self._has_stopped = False
         self._probabilities: list[float] = []
+        self._now = now
+        self._hums = False
+        """What was understood may be the beginning of a hum."""
 
     @property
     def speech_end(self) -> int:
         """End of the latest speech."""
         return self._speech_end
 
-    def hear(self, chunk: Chunk, *, is_speech: bool, is_real: bool) -> None:
-        """Take a chunk.
+    def hear(self, chunk: Chunk, *, is_speech: bool, is_real: bool, is_sound: bool) -> None:
+        """Accept a chunk.
 
         Args:
             chunk: what the voice detector says.
             is_speech: it continues the speech.
-            is_real: by today's rule somebody is speaking.
+            is_real: the caller is speaking, by the rule for turns.
+            is_sound: it is at least some sound: while it lasts, speech may come of it.
         """
         self._is_real = self._is_real or is_real
-        if is_speech:
+        if is_speech or (is_sound and not self._is_real):
             self._speech_end = chunk.end
             self._has_stopped = False
+        if is_speech:
             self._probabilities.append(chunk.probability)
         elif chunk.end - self._speech_end >= _STOPPED and not self._has_stopped:
             self._has_stopped = True
@@ -104,12 +117,14 @@ class BargeIn:
         log_prob: float | None,
         aside: Aside | None = None,
     ) -> None:
-        """Take what was said so far; older news than known, or of before, are left alone."""
+        """Accept what was said so far; older news than known, or of before, are left alone."""
         if covers > max(self.onset, self._words.covers if self._words else 0):
+            listed = words_of(text)
+            self._hums = self._hums or may_be_hum(listed)
             self._words = _Words(text, choice, covers, log_prob, aside)
 
     def wants_transcript(self, now: int) -> bool:
-        """Whether to ask now what was said; once per moment that is worth it."""
+        """Return whether to ask now what was said; once per moment that is worth it."""
         if not self._is_real or not self._asks or now < self._asks[0]:
             return False
         self._asks.popleft()
@@ -119,10 +134,11 @@ class BargeIn:
         return True
 
     def decide(self, now: int, scene: Scene, *, bot_is_done: bool) -> Verdict | None:
-        """Give the verdict, once there is one; after a rejection only a confirmation.
+        """Return the verdict, once there is one; after a rejection only a confirmation.
 
-        A bot that has given up the floor meanwhile leaves it to whoever speaks.
+        A bot that has given up the floor meanwhile leaves it to the speaking caller.
         """
+        self._now = now
         is_first = self.rejected is None
         is_due = is_first and now + _FRAME > self._due
         evidence = self._wants_floor(scene, is_final=is_due or self._is_complete)
@@ -133,14 +149,16 @@ class BargeIn:
             return BargeInConfirmed(now, self.onset, evidence, self._text)
         if not is_first:
             return None
-        reason = self._is_nothing(scene, is_due=is_due)
+        reason = (
+            None if self._may_begin(now, is_due=is_due) else self._is_nothing(scene, is_due=is_due)
+        )
         if reason is None:
             return None
         self.rejected = BargeInRejected(now, self.onset, reason, self._text)
         return self.rejected
 
     def is_over(self, now: int) -> bool:
-        """Whether a rejected utterance is done with: nothing more can come of it."""
+        """Return whether a rejected utterance is done with: nothing more can come of it."""
         if self.rejected is None:
             return False
         if not self._is_real:
@@ -160,7 +178,7 @@ class BargeIn:
         return self._has_stopped and known
 
     def _wants_floor(self, scene: Scene, *, is_final: bool) -> str | None:
-        """Judge the words; a lone word may be the beginning of another until it is final."""
+        """Judge the words, once they are final: half of an "okay" is heard as "no"."""
         words = self._words
         found = self._meaning
         if words is None or found == "nothing" or not self._is_real:
@@ -168,15 +186,24 @@ class BargeIn:
         listed = words_of(words.text)
         if words.choice is not None:
             return "words"
-        if not scene.asks and is_echo(listed, scene.bot_words):
+        is_doubtful = found == "words" and self._may_hum(scene)
+        if is_doubtful or (not scene.asks and is_echo(listed, scene.bot_words)):
             return None
         is_likely = found == "command" or scene.asks
         if self._voice < (_POSSIBLE if is_likely else _LIKELY):
             return None
         is_long = self._voice >= _CERTAIN and self._speech_end - self.onset >= _LONE_WORD
-        if found != "command" and not (is_final or is_long) and len(listed) < 2:
+        goes_on = scene.is_fresh and len(listed) > 1
+        if not (is_final or is_long or goes_on):
             return None
         return _wanted(found, scene, is_final=is_final)
+
+    def _may_hum(self, scene: Scene) -> bool:
+        """Return whether to wait for its end: after a question, or early, a nod counts anyway."""
+        is_over = self._is_complete and self._now - self._speech_end >= _HUM_GAP
+        is_open = not is_over and self._speech_end - self.onset < _HUM
+        is_first = self.rejected is None
+        return is_first and self._hums and is_open and not (scene.asks or scene.is_fresh)
 
     def _sounds_like_it(self, scene: Scene, *, is_due: bool) -> str | None:
         """Judge without words: speech that goes on and on."""
@@ -186,17 +213,22 @@ class BargeIn:
         is_sure = spoken >= _TAKES_UP and self._voice >= _CERTAIN
         if scene.is_fresh and not scene.is_audible and is_sure:
             return "resumes"
-        if self._is_nod_or_echo(scene):
+        if self._is_nod_or_echo(scene) or self._may_hum(scene):
             return None
         needed = _LIKELY if self._words is None or self._text else _CERTAIN
         if is_due and self._voice >= needed:
             return "resumes" if scene.is_fresh else "goes_on"
         return "goes_on" if spoken >= _GOES_ON else None
 
+    def _may_begin(self, now: int, *, is_due: bool) -> bool:
+        """Return whether so little was heard, and so lately, that a word may come of it."""
+        is_short = self._speech_end - self.onset <= _MAY_BEGIN
+        return is_short and not is_due and now - self._speech_end < _MAY_BEGIN_AGAIN
+
     def _is_nothing(self, scene: Scene, *, is_due: bool) -> str | None:
         if not self._is_real:
             return "noise" if is_due or self._has_stopped else None
-        if not is_due and not self._is_complete:
+        if self._may_hum(scene) or not (is_due or self._is_complete):
             return None
         if self._is_nod_or_echo(scene):
             echo = is_echo(words_of(self._text), scene.bot_words)
@@ -215,9 +247,9 @@ class BargeIn:
         words = self._words
         if words is None:
             return "nothing"
-        if words.aside is not None:
-            return words.aside
         found = meaning(words_of(words.text))
+        if words.aside is not None and found != "command":
+            return words.aside
         log_prob = 0.0 if words.log_prob is None else words.log_prob
         if found in {"words", "command"}:
             is_sure = log_prob >= _WORDS_LOG_PROB or self._voice >= _CERTAIN
@@ -237,7 +269,7 @@ class BargeIn:
 
 
 def _wanted(found: Meaning, scene: Scene, *, is_final: bool) -> str | None:
-    """Say why words of this meaning take the floor, if they do."""
+    """Return why words of this meaning take the floor, if they do."""
     if found == "command":
         return "command"
     if scene.is_fresh and (found != "backchannel" or not scene.is_audible):

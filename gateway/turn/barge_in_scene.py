@@ -1,4 +1,4 @@
-"""BotSide: what the bot is doing while somebody speaks over it.  Pure."""
+"""BotSide: the state of the bot while the caller speaks over it.  Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SAMPLES_PER_LETTER = samples(1000) // 14
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What an utterance over the bot's voice meets."""
+    """The bot's state at an utterance over its voice."""
 
     is_audible: bool = True
     """The caller hears the reply."""
@@ -29,7 +29,7 @@ class Scene:
 
 
 class BotSide:
-    """Who of the two has the floor, what the bot said lately, whether it may be interrupted."""
+    """Tracks the floor, what the bot said lately and whether it may be interrupted."""
 
     def __init__(self, config: TurnConfig) -> None:
         self._config = config
@@ -70,7 +70,7 @@ class BotSide:
         self._follows_turn = True
 
     def may_be_interrupted(self, now: int) -> bool:
-        """Whether it has the floor and has to give it to a caller who wants it."""
+        """Return whether it has the floor and has to yield it to a caller that speaks."""
         if self._is_protected and self._first_words is not None:
             lasts = samples(self._config.barge_in.protect_s * 1000)
             self._is_protected = now - self._first_words < lasts

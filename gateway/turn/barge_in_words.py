@@ -10,7 +10,7 @@ from typing import Literal
 Meaning = Literal["nothing", "filler", "backchannel", "command", "words"]
 Aside = Literal["backchannel", "command"]
 
-NODS = "uh-huh|mm-hmm|yeah|okay|right|I see"
+NODS = "uh-huh|mm-hmm|amen|yeah|okay|right|I see"
 COMMANDS = "wait|stop|no|hold on|hello|what"
 ASIDES: dict[str, Aside] = {NODS: "backchannel", COMMANDS: "command"}
 """What a short utterance over the bot's voice may well be, for recognition to tell by its sound:
@@ -41,6 +41,10 @@ _NOD_PHRASES = tuple(
     )
 )
 _FILLERS = frozenset("um uh er erm eh and so well but like".split())  # noqa: SIM905
+_HUMS = frozenset("m h n em amen ahem".split())  # noqa: SIM905
+"""What recognition makes of a hum, and no caller says alone over the bot's voice."""
+_HUMMED = _HUMS | frozenset("and an in i im am then mean men man".split())  # noqa: SIM905
+"""What the first half of a hum becomes ("and then" of "mm-h"), and also begins sentences."""
 _COMMANDS = frozenset(
     """wait stop no nope hold hello hey listen pardon sorry cancel operator agent representative
     help quiet silence enough repeat actually what""".split()  # noqa: SIM905
@@ -53,7 +57,7 @@ _PHANTOM = ["you"]
 """What recognition makes of a sound, rather than all that a caller says."""
 _WORD = re.compile(r"[\w']+")
 _ECHO_SHARE = 0.7
-"""So many of the caller's words in the bot's order are the bot's: recognition of an echo errs."""
+"""Share of the caller's words in the bot's order that makes an echo: recognition of echoes errs."""
 
 
 def words_of(text: str) -> list[str]:
@@ -62,7 +66,7 @@ def words_of(text: str) -> list[str]:
 
 
 def meaning(words: Sequence[str]) -> Meaning:
-    """Say what the caller means by words over the bot's voice.
+    """Return what the caller means by words over the bot's voice.
 
     Nods and fillers at the start count for nothing when more follows.
     """
@@ -72,6 +76,7 @@ def meaning(words: Sequence[str]) -> Meaning:
     nods = False
     while at < len(words):
         step = _nod_length(words[at:])
+        step = step or words[at] in _HUMS
         if not step and words[at] not in _FILLERS:
             break
         nods = nods or bool(step)
@@ -82,8 +87,14 @@ def meaning(words: Sequence[str]) -> Meaning:
     return "command" if _is_command(rest) else "words"
 
 
+def may_be_hum(words: Sequence[str]) -> bool:
+    """Return whether the words so far may be all that recognition understands of "mm-hmm"."""
+    is_whole = all(word in _HUMMED | _FILLERS | _NODS for word in words)
+    return is_whole and any(word in _HUMMED for word in words)
+
+
 def is_echo(words: Sequence[str], bot_words: Sequence[str]) -> bool:
-    """Whether the words are what the bot has just said, in its order.
+    """Return whether the words are what the bot has just said, in its order.
 
     Two words must be alike; of more, some may be misheard.  A single one-word command is never
     an echo: it must always interrupt.

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.turn.answers import look_at_answer
+from gateway.turn.answers import look_at_answer, sounds_dictated
 
 Look = Literal["expected", "whole", "doubtful", "unfinished", "dictating"]
 
@@ -36,6 +36,8 @@ _SHORT_TURNS = frozenset(
     """yes no yeah yep nope sure okay ok hello hi hey goodbye bye thanks thank stop wait help
     please sorry pardon what nothing correct right exactly cancel operator agent repeat""".split()  # noqa: SIM905
 )
+_MAY_BE_DICTATED = frozenset(("free", "name", "yes_no"))
+"""What callers answer with a number of their own accord: "Yes, it is five five one..."."""
 _FEW_WORDS = 2
 _WORD = re.compile(r"[\w']+")
 
@@ -60,7 +62,8 @@ def look(text: str, choice: str | None, wanted: Wanted) -> Look:
         return "expected"
     answer = look_at_answer(text, wanted.kind, wanted.digits)
     words = _WORD.findall(text.lower())
-    if answer == "dictating":
+    is_unasked = answer == "other" and wanted.kind in _MAY_BE_DICTATED
+    if answer == "dictating" or (is_unasked and sounds_dictated(text)):
         return "dictating"
     if _goes_on(text, words):
         return "unfinished"
@@ -84,7 +87,7 @@ def _is_doubtful(words: list[str]) -> bool:
 
 
 def _is_whole_question(text: str, words: list[str]) -> bool:
-    """Say yes to "Where are you from?" and no to "Where is the?" and "What do you?"."""
+    """Accept "Where are you from?", but not "Where is the?" and "What do you?"."""
     return (
         len(words) >= 4
         and text.rstrip().endswith("?")

@@ -8,6 +8,7 @@ from enum import Enum
 from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 from gateway.config.models import Eagerness, TurnConfig
 from gateway.turn.completeness import Wanted, look
+from gateway.turn.endpoint_delay import NO_WORDS_MS, Evidence, Pauses, Verdict, decide
 from gateway.turn.events import (
     EagerEnd,
     TranscriptWanted,
@@ -18,15 +19,14 @@ from gateway.turn.events import (
     milliseconds,
     samples,
 )
-from gateway.turn.patience import NO_WORDS_MS, Evidence, Pauses, Verdict, decide
-from gateway.turn.quiet import Quiet
+from gateway.turn.silence_tracker import SilenceTracker
 
-_TRANSCRIPT_PATIENCE_MS = 4000
+_TRANSCRIPT_TIMEOUT_MS = 4000
 """Silence after which a turn without any answer from recognition is given up."""
 _RESAMPLING = samples(30)
 """What a resampler may hold back of the audio that a transcript covers."""
 _GOES_ON_MS = 900
-"""Who speaks again so soon after a turn was not done: an answer takes longer to be understood."""
+"""A caller who speaks again this soon had not finished: understanding an answer takes longer."""
 _DICTATED = frozenset({"digits", "phone_number", "spelling"})
 """Kinds whose answers are said bit by bit."""
 _WORTH_A_REPLY = frozenset({"expected", "whole", "doubtful"})
@@ -62,10 +62,12 @@ class Endpointer:
     def __init__(self, config: TurnConfig) -> None:
         self._config = config
         self._eagerness: Eagerness = config.eagerness
-        self._quiet = Quiet(config.stop_probability)
+        self._silence = SilenceTracker(config.stop_probability)
         self._pauses = Pauses()
         self._last_end: int | None = None
         self.wanted = Wanted()
+        self.knows_words = True
+        """False while no transcript comes: silence alone ends a turn."""
         self.reset()
 
     def set_eagerness(self, eagerness: Eagerness) -> None:
@@ -73,7 +75,7 @@ class Endpointer:
         self._eagerness = eagerness
 
     def went_on_after(self, pause_ms: float) -> None:
-        """Learn that a turn was taken for over after so much silence, and was not."""
+        """Learn that a turn was ended too early, after this silence."""
         self._pauses.was_cut(pause_ms)
 
     def reset(self) -> None:
@@ -85,6 +87,7 @@ class Endpointer:
         self._answered_at: int | None = None
         self._heard: Heard | None = None
         self._eager_text: str | None = None
+        self._is_ended_by_engine = False
 
     @property
     def onset(self) -> int:
@@ -103,18 +106,22 @@ class Endpointer:
         return self.phase is not Phase.IDLE and self._asked_at is not None
 
     def hear(self, chunk: Chunk) -> None:
-        """Take a chunk."""
-        was_quiet_since = self._quiet.since
-        self._quiet.hear(chunk, is_dictated=self.wanted.kind in _DICTATED)
-        if self.phase is Phase.OPEN and was_quiet_since is not None and self._quiet.since is None:
+        """Accept a chunk."""
+        was_quiet_since = self._silence.since
+        self._silence.hear(chunk, is_dictated=self.wanted.kind in _DICTATED)
+        if self.phase is Phase.OPEN and was_quiet_since is not None and self._silence.since is None:
             self._pauses.went_on(milliseconds(chunk.end - CHUNK_SAMPLES - was_quiet_since))
 
     def speech_started(self, onset: int) -> None:
         """The caller takes the floor; nothing new while a turn is open."""
         if self.phase is Phase.IDLE:
             self._onset = onset
-            self._quiet.reset()
+            self._silence.reset()
             self.phase = Phase.OPEN
+
+    def end_by_engine(self) -> None:
+        """End the turn in progress: an engine that hears the caller has taken it for over."""
+        self._is_ended_by_engine = self.phase is not Phase.IDLE
 
     def transcript(
         self,
@@ -124,7 +131,7 @@ class Endpointer:
         now: int,
         end_of_turn: float | None = None,
     ) -> None:
-        """Take news from recognition; `end_of_turn` is its own opinion, 0..1, where it has one."""
+        """Accept a transcript; `end_of_turn` is the recognizer's estimate (0..1), if it has one."""
         if self.phase is Phase.IDLE:
             return
         self._heard = Heard(text.strip(), choice, end_of_turn)
@@ -136,15 +143,33 @@ class Endpointer:
         """Let audio time pass."""
         if self.phase is Phase.IDLE:
             return []
-        if self.phase is Phase.TOO_LONG:
+        if self._is_ended_by_engine or not self.knows_words:
+            return self._advance_without_words(now)
+        since, was_asked = self._silence.since, self._asked_at is not None
+        if self.phase is Phase.TOO_LONG or (since is not None and was_asked):
             return self._judge(now)
-        if self._quiet.since is None:
+        if since is None:
             return self._hear_out(now)
-        if self._asked_at is not None:
-            return self._judge(now)
-        if milliseconds(now - self._quiet.since) < self._config.eager_ms:
+        if milliseconds(now - since) < self._config.eager_ms:
             return []
-        return self._ask(now, self._quiet.since)
+        return self._ask(now, since)
+
+    def _advance_without_words(self, now: int) -> list[TurnEvent]:
+        """Let silence decide, as it does for a text that looks neither open nor complete."""
+        learned_ms = self._pauses.learned_ms(self._eagerness)
+        evidence = Evidence("doubtful", learned_pause_ms=learned_ms)
+        verdict = decide(evidence, self._config, self._pauses.scale(self._eagerness))
+        since = self._silence.since
+        self._speech_end = now if since is None else since
+        is_too_long = now - self._onset > samples(self._config.max_turn_s * 1000)
+        is_silent = milliseconds(now - self._speech_end) >= verdict.delay_ms
+        why = (
+            "engine" if self._is_ended_by_engine
+            else "silence" if is_silent and not self._silence.may_speak
+            else "too_long" if is_too_long
+            else ""
+        )  # fmt: skip
+        return [self._end(now, Heard("", None), verdict, why)] if why else []
 
     def _hear_out(self, now: int) -> list[TurnEvent]:
         """The caller is heard: whatever was asked is void."""
@@ -163,17 +188,17 @@ class Endpointer:
     def _judge(self, now: int) -> list[TurnEvent]:
         silence_ms = milliseconds(now - self._speech_end)
         if self._answered_at is None or self._heard is None:
-            if silence_ms < _TRANSCRIPT_PATIENCE_MS:
+            if silence_ms < _TRANSCRIPT_TIMEOUT_MS:
                 return []
             return self._discard(now, "no_transcript")
         if not self._heard.text:
-            is_over = silence_ms >= NO_WORDS_MS and not self._quiet.may_speak
+            is_over = silence_ms >= NO_WORDS_MS and not self._silence.may_speak
             return self._discard(now, "no_words") if is_over else []
         verdict = self._verdict(self._heard)
         events = self._expect_end(now, self._heard, verdict)
         if self.phase is Phase.TOO_LONG:
             return [*events, self._end(now, self._heard, verdict, "too_long")]
-        if silence_ms >= verdict.patience_ms and not self._quiet.may_speak:
+        if silence_ms >= verdict.delay_ms and not self._silence.may_speak:
             return [*events, self._end(now, self._heard, verdict, verdict.evidence.look)]
         return events
 
@@ -183,7 +208,7 @@ class Endpointer:
         return decide(evidence, self._config, self._pauses.scale(self._eagerness))
 
     def _expect_end(self, now: int, heard: Heard, verdict: Verdict) -> list[TurnEvent]:
-        """Say what the turn will be if it ends here, once it is known or has changed."""
+        """Return what the turn will be if it ends here, once it is known or has changed."""
         looks = verdict.evidence.look
         if heard.text == self._eager_text or looks not in _WORTH_A_REPLY:
             return []
@@ -201,7 +226,7 @@ class Endpointer:
             evidence=evidence,
             waited_ms=milliseconds(now - self._speech_end),
             stt_ms=milliseconds(answered - asked),
-            patience_ms=verdict.patience_ms,
+            endpoint_delay_ms=verdict.delay_ms,
             end_of_turn=heard.end_of_turn,
             learned_pause_ms=verdict.evidence.learned_pause_ms,
         )

@@ -1,26 +1,28 @@
-"""What turn-taking says.  Every position is a sample count of the call's audio time at 8 kHz."""
+"""Events of turn-taking.  Every position is a sample count of the call's audio time at 8 kHz."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from gateway.audio.format import LINE
+from gateway.audio.format import ANALYSIS
 
 
 def samples(milliseconds: float) -> int:
     """Milliseconds as samples of audio time."""
-    return int(milliseconds * LINE.sample_rate_hz / 1000)
+    return int(milliseconds * ANALYSIS.sample_rate_hz / 1000)
 
 
 def milliseconds(count: int) -> float:
     """Samples of audio time as milliseconds."""
-    return count * 1000 / LINE.sample_rate_hz
+    return count * 1000 / ANALYSIS.sample_rate_hz
 
 
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
     """The caller took the floor."""
 
+    kind: ClassVar[str] = "turn_started"
     now: int
     onset: int
     """Where the speech began, as far as the VAD can tell."""
@@ -32,6 +34,7 @@ class TurnStarted:
 class TranscriptWanted:
     """A decision needs to know what was said so far."""
 
+    kind: ClassVar[str] = "transcript_wanted"
     now: int
     speech_end: int
     """End of the latest speech; equal to `now` while the caller speaks."""
@@ -44,6 +47,7 @@ class EagerEnd:
     Followed by `TurnResumed`, `TurnEnded`, `TurnDiscarded`, or by another of other text.
     """
 
+    kind: ClassVar[str] = "eager_end"
     now: int
     onset: int
     speech_end: int
@@ -55,11 +59,12 @@ class EagerEnd:
 
 @dataclass(frozen=True, slots=True)
 class BargeInSuspected:
-    """The caller probably speaks while the bot has the floor: it must hold its breath.
+    """The caller probably speaks while the bot has the floor: it must pause.
 
     A verdict follows within `verdict_ms`: `BargeInConfirmed` or `BargeInRejected`.
     """
 
+    kind: ClassVar[str] = "barge_in_suspected"
     now: int
     onset: int
 
@@ -71,6 +76,7 @@ class BargeInConfirmed:
     It may also come after `BargeInRejected`, when the caller went on.
     """
 
+    kind: ClassVar[str] = "barge_in_confirmed"
     now: int
     onset: int
     evidence: str
@@ -81,8 +87,9 @@ class BargeInConfirmed:
 
 @dataclass(frozen=True, slots=True)
 class BargeInRejected:
-    """The caller does not want the floor: the bot goes on as if nothing had been."""
+    """The caller does not want the floor: the bot goes on."""
 
+    kind: ClassVar[str] = "barge_in_rejected"
     now: int
     onset: int
     evidence: str
@@ -94,6 +101,7 @@ class BargeInRejected:
 class TurnResumed:
     """The caller went on after an eager end."""
 
+    kind: ClassVar[str] = "turn_resumed"
     now: int
 
 
@@ -101,18 +109,20 @@ class TurnResumed:
 class TurnEnded:
     """The caller is done."""
 
+    kind: ClassVar[str] = "turn_ended"
     now: int
     onset: int
     speech_end: int
     text: str
     choice: str | None
     evidence: str
-    """Why so soon or so late: `whole`, `expected`, `unfinished`, `dictating`, `too_long`."""
+    """Why so soon or so late: `whole`, `expected`, `unfinished`, `dictating`, `too_long`; without a
+    text `silence`, or `engine`: one that hears the caller itself has taken the turn for over."""
     waited_ms: float
     """Silence that was waited for."""
     stt_ms: float
     """Audio time from asking for the transcript to having it."""
-    patience_ms: int = 0
+    endpoint_delay_ms: int = 0
     """Silence that the evidence asked for."""
     end_of_turn: float | None = None
     """Probability that the turn is over by its sound, 0..1, where known."""
@@ -124,6 +134,7 @@ class TurnEnded:
 class TurnDiscarded:
     """It was no speech, or recognition gave nothing."""
 
+    kind: ClassVar[str] = "turn_discarded"
     now: int
     onset: int
     reason: str
@@ -133,8 +144,9 @@ class TurnDiscarded:
 
 @dataclass(frozen=True, slots=True)
 class CallerSilent:
-    """Nobody has said anything since the bot fell silent."""
+    """Neither side has spoken since the bot fell silent."""
 
+    kind: ClassVar[str] = "caller_silent"
     now: int
     times: int
     """How often in a row, from 1."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.audio.format import LINE
+from gateway.audio.format import ANALYSIS
 from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 from gateway.config.models import Eagerness, TurnConfig
 from gateway.turn.barge_in import BargeIn
@@ -29,12 +29,16 @@ from gateway.turn.events import (
     TurnStarted,
     samples,
 )
-from gateway.turn.tape import Tape, Told, no_tape, taped
+from gateway.turn.input_log import InputLog, TurnInput, no_log, turn_input
 from gateway.turn.vad import SpeechDetector, SpeechStarted
 
 _ASIDE = samples(1500)
 """Longer utterances are more than a nod."""
 _FALSE_ALARMS = frozenset({"noise", "no_words"})
+_REST_IS_OVER = samples(400)
+"""Silence that ends the rest of a sentence: gaps between its words are shorter."""
+_LONGEST_REST = samples(5000)
+"""Speech beyond this counts again: it may be another voice, or noise before."""
 
 
 class TurnTaker:
@@ -54,13 +58,15 @@ class TurnTaker:
         self._bot = BotSide(config)
         self._barge_in: BargeIn | None = None
         """The utterance over the bot's voice that is not yet known to be an interruption."""
-        self._quiet_since = 0
+        self._silent_since = 0
         self._silences = 0
-        self.tape: Tape = no_tape
-        """Gets every input but audio; set it before the first."""
+        self.log_input: InputLog = no_log
+        """Called with every input except audio; set it before the first."""
         self._aside: Aside | None = None
         self._was_cut_by_speech = False
         """The turn in progress has cut a bot that asked nothing: a nod is no answer to it."""
+        self._rest: tuple[int, int] | None = None
+        """(since when, when last heard): the rest of a sentence that does not count any more."""
         self.heard = 0
         """Audio time up to which the caller was heard."""
 
@@ -86,7 +92,7 @@ class TurnTaker:
 
     @property
     def awaits_end(self) -> bool:
-        """True while a caller who was asked about is quiet: the turn may be over."""
+        """True while a transcript was requested and the caller is silent: the turn may be over."""
         return self._barge_in is None and self._endpointer.awaits_end
 
     @property
@@ -95,31 +101,41 @@ class TurnTaker:
         is_over_bot = self._barge_in is not None or self._was_cut_by_speech
         return is_over_bot and self.in_turn and self.heard - self._endpointer.onset < _ASIDE
 
-    @taped
+    @turn_input
     def expect(self, wanted: Wanted) -> None:
         """Set what the dialogue expects from the next turn."""
         self._endpointer.wanted = wanted
 
-    @taped
+    @turn_input
     def bot_busy(self, now: int, *, busy: bool) -> None:
         """The bot took or gave back the floor (thinking counts)."""
         if busy:
             self._bot.takes_floor()
         else:
             self._bot.gives_floor()
-        self._quiet_since = now
+        self._silent_since = now
 
-    @taped
+    @turn_input
     def bot_says(self, text: str, now: int) -> None:
         """The bot begins to be heard with these words; the first of a reply make it audible."""
         self._bot.says(text, now)
 
-    @taped
+    @turn_input
     def set_eagerness(self, eagerness: Eagerness) -> None:
         """Answer sooner or later from now on."""
         self._endpointer.set_eagerness(eagerness)
 
-    @taped
+    @turn_input
+    def know_words(self, *, known: bool) -> None:
+        """Set whether transcripts come; without them sound alone decides."""
+        self._endpointer.knows_words = known
+
+    @turn_input
+    def end_turn(self) -> None:
+        """End the turn in progress with the next frame: the engine has taken it for over."""
+        self._endpointer.end_by_engine()
+
+    @turn_input
     def transcript(
         self,
         text: str,
@@ -130,14 +146,14 @@ class TurnTaker:
         log_prob: float | None = None,
         aside: Aside | None = None,
     ) -> None:
-        """Take news from recognition.
+        """Accept a transcript.
 
         Args:
             text: all of the utterance so far.
             choice: the expected phrase that it surely is.
             covers: audio time of the call up to which it holds.
             now: audio time.
-            end_of_turn: probability that the turn is over, where recognition has an opinion.
+            end_of_turn: probability that the turn is over, where the recognizer estimates it.
             log_prob: mean log-probability per token, where known.
             aside: what a short utterance over the bot's voice is by its sound, where that is clear.
         """
@@ -146,23 +162,29 @@ class TurnTaker:
             self._barge_in.transcript(text, choice, covers, log_prob, aside)
         self._endpointer.transcript(text, choice, covers, now, end_of_turn)
 
-    @taped
-    def drop_turn(self) -> bool:
-        """Forget the turn in progress; True when there was one."""
+    @turn_input
+    def drop_turn(self, *, with_rest: bool = False) -> bool:
+        """Forget the turn in progress; True when there was one.
+
+        Args:
+            with_rest: what the caller goes on to say of the same sentence does not count either.
+        """
         was_open = self.in_turn
+        if with_rest and (was_open or self._detector.is_speaking):
+            self._rest = (self.heard, self.heard)
         self._barge_in = None
         self._endpointer.reset()
         return was_open
 
-    @taped
+    @turn_input
     def caller_is_there(self, now: int) -> None:
         """The caller gave a sign of life other than speech: a key, the end of a hold."""
-        self._quiet_since = now
+        self._silent_since = now
         self._silences = 0
 
-    @taped
+    @turn_input
     def forget_speech(self) -> None:
-        """Whoever is speaking is not heard any more (hold)."""
+        """Forget speech in progress: the call is on hold."""
         self._detector.reset()
 
     def hear(self, chunks: Sequence[Chunk], now: int) -> list[TurnEvent]:
@@ -172,8 +194,8 @@ class TurnTaker:
             chunks: the VAD chunks that this frame completed.
             now: audio time at the end of the frame, in samples.
         """
-        if now - self.heard != LINE.frame_samples:
-            self.tape(Told("hear", self.heard, {"now": now}))
+        if now - self.heard != ANALYSIS.frame_samples:
+            self.log_input(TurnInput("hear", self.heard, {"now": now}))
         self.heard = now
         events: list[TurnEvent] = []
         for chunk in chunks:
@@ -192,11 +214,16 @@ class TurnTaker:
         if self._was_cut_by_speech:
             events = [e for event in events if (e := _unless_nod(event, self._aside)) is not None]
         if was_open and not self.in_turn:
-            self._detector.reset()  # whoever speaks on begins a new turn
+            self._detector.reset()  # further speech begins a new turn
         return events
 
     def _hear_chunk(self, chunk: Chunk, now: int) -> list[TurnEvent]:
+        if chunk.is_provisional:
+            return [] if self._rest is not None else self._look_ahead(chunk, now)
         edge = self._detector.update(chunk.probability, chunk.end)
+        if self._is_rest(chunk):
+            self._alarm.hear(chunk)
+            return []
         self._endpointer.hear(chunk)
         is_alarming = self._alarm.hear(chunk)
         events: list[TurnEvent] = []
@@ -206,10 +233,33 @@ class TurnTaker:
             events += self._suspect(max(0, begun), now)
         if self._barge_in is not None:
             is_speech = chunk.probability >= self._config.stop_probability
-            self._barge_in.hear(chunk, is_speech=is_speech, is_real=self._detector.is_speaking)
+            is_sound = self._alarm.is_sound(chunk)
+            is_real = self._detector.is_speaking
+            self._barge_in.hear(chunk, is_speech=is_speech, is_real=is_real, is_sound=is_sound)
         if isinstance(edge, SpeechStarted):
             events += self._speech_started(edge.at_sample, now)
         return events
+
+    def _is_rest(self, chunk: Chunk) -> bool:
+        """Return whether a chunk belongs to a sentence that no longer counts."""
+        if self._rest is None:
+            return False
+        since, latest = self._rest
+        if chunk.probability >= self._config.stop_probability:
+            latest = chunk.end
+        self._rest = (since, latest)
+        if chunk.end - latest < _REST_IS_OVER and chunk.end - since < _LONGEST_REST:
+            return True
+        self._rest = None
+        self._detector.reset()
+        return False
+
+    def _look_ahead(self, chunk: Chunk, now: int) -> list[TurnEvent]:
+        """Look ahead: it may start a pause, which can be taken back, and nothing else."""
+        is_open = self._barge_in is not None or self.in_turn
+        if is_open or not self._bot.may_be_interrupted(now) or not self._alarm.peek(chunk):
+            return []
+        return self._suspect(max(0, chunk.end - CHUNK_SAMPLES), now)
 
     def _speech_started(self, onset: int, now: int) -> list[TurnEvent]:
         if self.in_turn:
@@ -240,23 +290,23 @@ class TurnTaker:
             self._endpointer.reset()
             reason = barge_in.rejected.evidence
             return [*events, TurnDiscarded(now, barge_in.onset, reason)]
-        if barge_in.wants_transcript(now):
+        if self._endpointer.knows_words and barge_in.wants_transcript(now):
             events.append(TranscriptWanted(now, barge_in.speech_end))
         return events
 
     def _mind_silence(self, now: int) -> list[TurnEvent]:
         if self.in_turn or self._bot.is_busy:
-            self._quiet_since = now
+            self._silent_since = now
             self._silences = 0 if self.in_turn else self._silences
-        elif now - self._quiet_since >= self._silence:
-            self._quiet_since = now
+        elif now - self._silent_since >= self._silence:
+            self._silent_since = now
             self._silences += 1
             return [CallerSilent(now, self._silences)]
         return []
 
 
 def _unless_nod(event: TurnEvent, aside: Aside | None) -> TurnEvent | None:
-    """Take a turn that was nothing but "uh-huh" for what it is: the bot was cut in error."""
+    """Discard a turn that was only "uh-huh": the bot was cut in error."""
     if not isinstance(event, EagerEnd | TurnEnded) or event.choice is not None:
         return event
     if (aside or meaning(words_of(event.text))) != "backchannel":

@@ -66,7 +66,7 @@ class SpeechDetector:
         return self._update_silent(probability, chunk_end_sample)
 
     def reset(self) -> None:
-        """Forget the state: nobody is speaking."""
+        """Reset to silence."""
         self.is_speaking = False
         self._run_chunks = 0
 

@@ -14,7 +14,7 @@ from gateway.turn.events import samples
 _ENGINES_S = 6.0
 """For what no setting bounds: recognition (4 s, see `endpointing`) and the first synthesized audio
 of a sentence on a busy machine."""
-_PATIENCE_FACTOR = 2.0
+_DELAY_FACTOR = 2.0
 """How much a low eagerness, or a slow talker, may stretch the configured silences at most."""
 
 
@@ -24,7 +24,7 @@ class Finding(Enum):
     SAY_FALLBACK = "say_fallback"
     """Drop whatever holds the floor and say that something went wrong."""
     GIVE_UP = "give_up"
-    """Take leave and hang up."""
+    """Speak the goodbye and hang up."""
     HANG_UP = "hang_up"
     """Not even that was heard: hang up at once."""
 
@@ -53,12 +53,12 @@ def limits_of(config: AgentConfig) -> Limits:
     filler, turn = config.filler, config.turn
     fills = filler.after_ms > 0 and filler.first and filler.later
     fill_s = max(filler.after_ms, filler.every_ms) / 1000 if fills else filler.give_up_s
-    patience_ms = max(turn.whole_ms, turn.expected_ms, turn.unfinished_ms, turn.dictation_ms)
+    delay_ms = max(turn.whole_ms, turn.expected_ms, turn.unfinished_ms, turn.dictation_ms)
     return Limits(
         bot_s=min(fill_s, filler.give_up_s) + _ENGINES_S,
         # A tool that has begun is brought to its end even when the caller has cut the reply.
         caller_s=max(config.silence.reprompt_after_s, config.tool_timeout_s)
-        + _PATIENCE_FACTOR * max(patience_ms, turn.sure_ms) / 1000
+        + _DELAY_FACTOR * max(delay_ms, turn.sure_ms) / 1000
         + _ENGINES_S,
     )
 
@@ -96,7 +96,7 @@ class Watchdog:
             bot_audible: something of the bot was sent in it.
             caller_speaking: the caller spoke in it (the sound itself: an open turn may be stuck).
             bot_has_floor: the bot thinks or talks.
-            is_held: nobody can be heard, rightly: hold, a transfer, keys being sent.
+            is_held: silence is expected: hold, a transfer, keys being sent.
         """
         if caller_speaking:
             self.caller_is_there(now)

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.audio import echo
 from gateway.audio.echo_control import Dry, EchoControl
-from gateway.conversation.ear import judged
+from gateway.call.call_audio import judged
 from gateway.errors import MediaError, UnsupportedFormat
 from gateway.providers.vad import silero
 from gateway.turn.vad import SpeechDetector, SpeechStarted

@@ -5,22 +5,24 @@ import json
 import re
 import sys
 import types
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
 import gateway.providers.tts
-from gateway.audio.format import LINE
-from gateway.audio.level import first_sample_above
+from gateway.audio.format import ANALYSIS
 from gateway.audio.loudness import active_dbfs
 from gateway.errors import ProviderRejected, ProviderUnavailable
 from gateway.providers import registry
 from gateway.providers.contracts import TextToSpeech
+from tests.support.levels import first_sample_above
+from tests.support.provider_contract import Subject
+from tests.support.voice_contract import VoiceContract, speech
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "add-a-provider.md"
 NAME = "speech_server"
@@ -29,7 +31,7 @@ NAME = "speech_server"
 @pytest.fixture(autouse=True)
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Put the printed file where the folder of the providers is looked through."""
-    (source,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    source, _ = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     (tmp_path / f"{NAME}.py").write_text(source)
     path = [*gateway.providers.tts.__path__, str(tmp_path)]
     monkeypatch.setattr(gateway.providers.tts, "__path__", path)
@@ -96,8 +98,18 @@ async def serving(server: Server) -> AsyncIterator[TextToSpeech]:
         await tts.close()
 
 
-async def speech(tts: TextToSpeech, text: str) -> bytes:
-    return b"".join([chunk async for chunk in tts.synthesize(text)])
+class TestContract(VoiceContract):
+    @pytest.fixture
+    def provider(self) -> Subject:
+        return Subject("tts", NAME, {"api_key": "secret"}, listening)
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[Mapping[str, Any]]:
+    server = Server()
+    listener = await asyncio.start_server(server.answer, "127.0.0.1", 0)
+    async with listener:
+        yield {"base_url": f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/v1"}
 
 
 def test_it_is_listed_like_any_other():
@@ -105,11 +117,6 @@ def test_it_is_listed_like_any_other():
     assert info.available
     assert info.summary == "Any server with OpenAI's /v1/audio/speech."
     assert isinstance(registry.load("tts", NAME), types.ModuleType)
-
-
-def test_a_misspelt_setting_is_an_error():
-    with pytest.raises(ValidationError, match="base_ulr"):
-        registry.create("tts", {"provider": NAME, "base_ulr": "http://127.0.0.1"})
 
 
 def test_it_speaks_what_the_server_sends():
@@ -121,7 +128,7 @@ def test_it_speaks_what_the_server_sends():
         assert server.bodies[-1]["input"] == "Hello, world"
         assert server.bodies[-1]["response_format"] == "pcm"
         assert server.keys[-1] == "bearer secret"
-        assert LINE.seconds(pcm) == pytest.approx(12 * 0.05 + 0.135, abs=0.02)
+        assert ANALYSIS.seconds(pcm) == pytest.approx(12 * 0.05 + 0.135, abs=0.02)
         assert active_dbfs(pcm, 8000) == pytest.approx(-20, abs=1)
         assert (first_sample_above(pcm, 500) or 0) < 8 * 60
         spectrum = np.abs(np.fft.rfft(np.frombuffer(pcm, "<i2").astype(float)))
@@ -130,23 +137,11 @@ def test_it_speaks_what_the_server_sends():
     asyncio.run(run())
 
 
-def test_calls_speak_at_the_same_time():
-    async def run() -> None:
-        async with serving(Server()) as tts:
-            texts = ["Yes.", "One moment, please.", "x" * 100]
-            together = await asyncio.gather(*[speech(tts, text) for text in texts * 3])
-        lengths = [LINE.seconds(pcm) for pcm in together]
-        expected = [len(text) * 0.05 + 0.135 for text in texts * 3]
-        assert lengths == pytest.approx(expected, abs=0.02)
-
-    asyncio.run(run())
-
-
 def test_cut_in_mid_sentence_the_request_is_closed_at_the_socket():
     async def run() -> None:
         server = Server(stalls=True)
         async with serving(server) as tts:
-            chunks = tts.synthesize("A long sentence that is interrupted.")
+            chunks = tts.speak("A long sentence that is interrupted.")
             assert await anext(chunks)
             await chunks.aclose()  # type: ignore[attr-defined]
             async with asyncio.timeout(2):

@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gateway.audio.format import NARROWBAND
 from gateway.errors import ProviderUnavailable
 from gateway.probe import voices
 from gateway.providers import registry
 from gateway.providers.contracts import Expect
+from gateway.providers.kit.speech import speech
 from gateway.recognizer.process import RecognizerProcess
-from tests.support import faulty_engines
+from tests.support import faults
 from tests.support.asking import QUESTION
 from tests.support.faulty_engines import FaultyPath, VoiceServer
 from tests.support.plug_in import plug_in
@@ -29,7 +31,7 @@ SENTENCE = "We open at eight o'clock."
 @pytest.fixture
 def speech_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The provider of the document, in a package of its own."""
-    (source,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    source, _ = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     plug_in(tmp_path, "tts", "speech_of_a_test", source)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield "speech_of_a_test"
@@ -53,11 +55,11 @@ def test_a_voice_that_fails(speech_server: str, fault: str, is_heard: bool) -> N
             heard = b""
             began_s = time.monotonic()
             with pytest.raises(ProviderUnavailable):  # noqa: PT012 (what came before counts)
-                async for chunk in tts.synthesize(SENTENCE):
-                    heard += chunk
+                async for part in speech(tts, SENTENCE, NARROWBAND):
+                    heard += part.pcm
             assert time.monotonic() - began_s < 5
             server.faults.clear()
-            whole = b"".join([chunk async for chunk in tts.synthesize(SENTENCE)])
+            whole = b"".join([part.pcm async for part in speech(tts, SENTENCE, NARROWBAND)])
             assert loud_s(whole) > 0.3
             assert (loud_s(heard) > 0.1) is is_heard
             assert loud_s(heard) < 0.9 * loud_s(whole)
@@ -82,7 +84,7 @@ def recognizer() -> Iterator[Path]:
 def test_a_recognizer_that_fails(
     recognizer: Path, tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(faulty_engines, "SLOW_S", 1.0)
+    monkeypatch.setattr(faults, "SLOW_S", 1.0)
 
     async def text_of(stt, pcm: bytes) -> str:
         async with stt.stream(Expect()) as stream:

@@ -18,7 +18,7 @@ from gateway.replay.accepted import read_accepted
 from gateway.replay.comparison import turns_of
 from gateway.replay.hearing import chunks_of, listen_as_recorded
 from gateway.replay.recording import read_recording
-from gateway.replay.retelling import decide_again, first_difference
+from gateway.replay.turn_replay import decide_again, first_difference
 from gateway.replay.what_if import what_if
 
 FOLDER = Path(__file__).parents[1] / "replay" / "bundles"

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import ProviderUnavailable
 from gateway.providers.vad import silero
-from gateway.turn.vad import SpeechDetector, SpeechStarted, SpeechStopped
+from gateway.turn.vad import SpeechDetector
 from tests.support.speech import speak
 
 RATE = 8000
@@ -37,17 +37,6 @@ def edges(model, pcm):
     return [edge for edge in found if edge is not None]
 
 
-@pytest.mark.parametrize("voice", ["awb", "rms"])
-def test_finds_where_speech_starts_and_stops(model, voice):
-    speech = speak("Hello, I would like to order a coffee.", voice)
-    loud = np.flatnonzero(np.abs(np.frombuffer(speech, dtype="<i2").astype(int)) > 800)
-    found = edges(model, bytes(2 * RATE) + speech + bytes(2 * RATE))
-    assert isinstance(found[0], SpeechStarted)
-    assert abs(found[0].at_sample - (RATE + loud[0])) < 0.10 * RATE
-    assert isinstance(found[-1], SpeechStopped)
-    assert abs(found[-1].at_sample - (RATE + loud[-1])) < 0.25 * RATE
-
-
 def test_noise_tones_and_silence_are_no_speech(model):
     random = np.random.default_rng(7)
     at = np.arange(3 * RATE)
@@ -57,20 +46,6 @@ def test_noise_tones_and_silence_are_no_speech(model):
         8000 * np.sin(2 * np.pi * 697 * at / RATE) + 8000 * np.sin(2 * np.pi * 1209 * at / RATE),
     ):
         assert edges(model, samples.astype("<i2").tobytes()) == []
-
-
-def test_chunking_changes_nothing_and_calls_do_not_mix(model):
-    speech = speak("One two three.", "rms")
-    whole = probabilities(model, speech, len(speech))
-    assert probabilities(model, speech, 320) == whole
-    assert probabilities(model, speech, 46) == whole
-    first, second = silero.SpeechProbability(model), silero.SpeechProbability(model)
-    mixed = []
-    for start in range(0, len(speech), 320):
-        mixed += first.push(speech[start : start + 320])
-        second.push(bytes(320))
-    assert mixed == whole
-    assert [chunk.end for chunk in whole] == [256 * n for n in range(1, len(whole) + 1)]
 
 
 def test_a_long_silence_or_noise_does_not_make_it_deaf_to_the_next_words(model):
@@ -96,3 +71,22 @@ def test_missing_distribution_says_how_to_install_it(monkeypatch):
     with pytest.raises(ProviderUnavailable, match="pip install --no-deps silero-vad"):
         silero.SileroModel()
     assert "--no-deps" in silero.probe()
+
+
+def test_a_look_ahead_changes_nothing_and_sees_speech_sooner(model):
+    speech = bytes(2 * RATE) + speak("Stop.", "awb") + bytes(RATE)
+    looking, other = silero.SpeechProbability(model), silero.SpeechProbability(model)
+    first_look = first_chunk = None
+    for start in range(0, len(speech) - 319, 320):
+        frame = speech[start : start + 320]
+        chunks = looking.push(frame)
+        assert chunks == other.push(frame)
+        ahead = looking.peek()
+        assert ahead.is_provisional
+        assert ahead.end == start // 2 + 160
+        if ahead.probability > 0.5:
+            first_look = first_look or start
+        if any(chunk.probability > 0.5 for chunk in chunks):
+            first_chunk = first_chunk or start
+    assert first_look is not None
+    assert first_look <= first_chunk

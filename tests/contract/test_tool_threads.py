@@ -59,7 +59,7 @@ def test_sync_tools_run_side_by_side():
             return meeting.wait()
 
         box = ToolBox([FunctionTool.of(meet)])
-        outcomes = await box.run_all([call("meet", n) for n in range(3)], CONTEXT)
+        outcomes = await asyncio.gather(*(box.run(call("meet", n), CONTEXT) for n in range(3)))
         assert [outcome.result.call_id for outcome in outcomes] == ["c0", "c1", "c2"]
         assert {outcome.result.content for outcome in outcomes} == {"0", "1", "2"}
         box.close()
@@ -101,9 +101,10 @@ def test_a_hanging_tool_times_out_and_neither_others_nor_close_wait_for_it():
         finally:
             release.set()
 
+    earlier = set(threading.enumerate())  # of other tests in this process
     asyncio.run(main())
     for thread in threading.enumerate():
-        if thread.name.startswith("tool-"):
+        if thread.name.startswith("tool-") and thread not in earlier:
             thread.join(10)
             assert not thread.is_alive()
 
@@ -115,7 +116,7 @@ def test_when_all_threads_hang_the_model_is_told(monkeypatch):
         release = threading.Event()
         box = ToolBox([FunctionTool.of(hanging(release))], timeout_s=0.05)
         try:
-            outcomes = await box.run_all([call("hang", n) for n in range(3)], CONTEXT)
+            outcomes = await asyncio.gather(*(box.run(call("hang", n), CONTEXT) for n in range(3)))
             assert "no result within" in outcomes[0].result.content
             assert "too many tools" in outcomes[2].result.content
         finally:

@@ -1,22 +1,30 @@
-"""One suite over every file in providers/tts: what a call relies on, heard, not assumed."""
+"""Every file in providers/tts keeps the contract of voices, and what it alone promises."""
 
 import asyncio
 import gc
+import importlib.util
+import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, suppress
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing
+from pathlib import Path
 
-import numpy as np
 import pytest
-from pydantic import ValidationError
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.audio.level import first_sample_above, peak
+from gateway.audio.format import NARROWBAND
 from gateway.audio.loudness import active_dbfs
+from gateway.conversation.voice import Voice
 from gateway.errors import ProviderError, ProviderRejected, ProviderTimeout, ProviderUnavailable
 from gateway.providers import registry
 from gateway.providers.contracts import TextToSpeech
+from gateway.providers.kit.speech import speech as finished
+from gateway.providers.tts import hibari
 from gateway.threads import BlockingEngine
+from tests.support.levels import first_sample_above
+from tests.support.provider_contract import Subject
+from tests.support.voice_contract import SENTENCE, VoiceContract, speech
 
 NAMES = [
     info.name
@@ -24,197 +32,27 @@ NAMES = [
     if not info.summary or "base_url" not in registry.load("tts", info.name).Settings.model_fields
 ]
 """One that needs a server has its own test, as test_example_provider.py shows."""
-NEEDED: dict[str, dict[str, Any]] = {}
-"""Settings without which a provider cannot be made."""
-SENTENCE = "Thanks for calling the front desk. How can I help?"
-ODD_TEXTS = [
-    *("", " ", "!!!", "...", ",", "\n", "\0", "a\0b", "😀👍🏽", "Привет, мир!", "日本語", "مرحبا"),
-    *(
-        "<speak>x</speak>",
-        "[[h@'loU]]",
-        "%s %n {}",
-        "\ud7ff\u200b\ufeff",
-        "x" * 150,
-        "word " * 200,
-    ),
-]
 
 
-@pytest.fixture(params=NAMES)
-def name(request: pytest.FixtureRequest) -> str:
-    if hint := registry.load("tts", request.param).probe():
-        pytest.fail(f"{request.param} cannot be tested here: {hint}")
-    return str(request.param)
+@pytest.fixture(scope="class")
+def loaded_model() -> Iterator[None]:
+    """Keep a model that takes seconds to load; the tests below load it anew."""
+    hibari._ENGINE.enter()
+    yield
+    hibari._ENGINE.leave()
+
+
+@pytest.mark.usefixtures("loaded_model")
+class TestVoices(VoiceContract):
+    @pytest.fixture(params=NAMES)
+    def provider(self, request: pytest.FixtureRequest) -> Subject:
+        if hint := registry.load("tts", request.param).probe():
+            pytest.fail(f"{request.param} cannot be tested here: {hint}")
+        return Subject("tts", request.param)
 
 
 def using(name: str, use: Callable[[TextToSpeech], Awaitable[None]], **settings: object) -> None:
-    """Run `use` with a warm provider and close it in the same event loop."""
-
-    async def run() -> None:
-        tts = registry.create("tts", {"provider": name, **NEEDED.get(name, {}), **settings})
-        try:
-            await tts.warm_up()
-            await use(tts)
-        finally:
-            await tts.close()
-            await tts.close()
-
-    asyncio.run(run())
-    gc.collect()
-
-
-async def speech(tts: TextToSpeech, text: str) -> bytes:
-    return b"".join([chunk async for chunk in tts.synthesize(text)])
-
-
-def test_the_module_says_what_it_is(name: str):
-    module = registry.load("tts", name)
-    assert module.__doc__
-    assert module.SUMMARY
-    assert "\n" not in module.SUMMARY
-
-
-def test_settings_are_strict_and_frozen(name: str):
-    settings = registry.load("tts", name).Settings
-    with pytest.raises(ValidationError, match="no_such_key"):
-        settings(**NEEDED.get(name, {}), no_such_key=1)
-    made = settings(**NEEDED.get(name, {}))
-    with pytest.raises(ValidationError):
-        setattr(made, next(iter(settings.model_fields)), "x")
-
-
-def test_it_speaks(name: str):
-    async def use(tts: TextToSpeech) -> None:
-        rate_hz = tts.output_format.sample_rate_hz
-        pcm = await speech(tts, SENTENCE)
-        assert len(pcm) % 2 == 0
-        assert 1.5 < tts.output_format.seconds(pcm) < 7
-        level = active_dbfs(pcm, rate_hz)
-        assert level == pytest.approx(-20, abs=2.5)
-        assert peak(pcm) < 32767
-        onset = first_sample_above(pcm, 500)
-        assert onset is not None
-        assert onset / rate_hz < 0.06
-        assert voiced_share(pcm, rate_hz) > 0.6
-
-    using(name, use)
-
-
-def voiced_share(pcm: bytes, rate_hz: int) -> float:
-    """Part of the energy between 80 and 2000 Hz: most of speech, little of noise."""
-    power = np.abs(np.fft.rfft(np.frombuffer(pcm, "<i2").astype(float))) ** 2
-    hertz = np.fft.rfftfreq(len(pcm) // 2, 1 / rate_hz)
-    return float(power[(hertz > 80) & (hertz < 2000)].sum() / power.sum())
-
-
-def test_longer_texts_take_longer(name: str):
-    async def use(tts: TextToSpeech) -> None:
-        lengths = [len(await speech(tts, text)) for text in ("Yes.", SENTENCE, SENTENCE * 2)]
-        assert lengths[0] * 2 < lengths[1] < lengths[2] * 0.7
-
-    using(name, use)
-
-
-def test_a_sentence_ends_in_a_short_pause(name: str):
-    async def use(tts: TextToSpeech) -> None:
-        rate_hz = tts.output_format.sample_rate_hz
-        pcm = await speech(tts, "Goodbye.")
-        tail = np.abs(np.frombuffer(pcm, "<i2")[-rate_hz * 80 // 1000 :].astype(int))
-        assert tail.max() < 1000
-
-    using(name, use)
-
-
-def test_every_chunk_is_whole_samples_and_not_empty(name: str):
-    async def use(tts: TextToSpeech) -> None:
-        for text in (SENTENCE, "Yes.", SENTENCE):
-            async for chunk in tts.synthesize(text):
-                assert chunk
-                assert len(chunk) % 2 == 0
-
-    using(name, use)
-
-
-def test_the_same_words_sound_the_same(name: str):
-    async def use(tts: TextToSpeech) -> None:
-        first, second = await speech(tts, SENTENCE), await speech(tts, SENTENCE)
-        assert len(first) == pytest.approx(len(second), rel=0.1)
-
-    using(name, use)
-
-
-@pytest.mark.parametrize("text", ODD_TEXTS, ids=lambda text: ascii(text)[:20])
-def test_odd_text_is_spoken_or_skipped(name: str, text: str):
-    async def use(tts: TextToSpeech) -> None:
-        async with asyncio.timeout(20):
-            with suppress(ProviderError):
-                await speech(tts, text)
-            assert await speech(tts, "Still here.")
-
-    using(name, use)
-
-
-def test_calls_speak_at_the_same_time(name: str):
-    async def use(tts: TextToSpeech) -> None:
-        texts = ["Yes.", SENTENCE, "One moment, please.", "Your table is ready now, sir."]
-        alone = [len(await speech(tts, text)) for text in texts]
-        together = await asyncio.gather(*[speech(tts, text) for text in texts * 3])
-        assert [len(pcm) for pcm in together] == pytest.approx(alone * 3, rel=0.1)
-
-    using(name, use)
-
-
-@pytest.mark.parametrize("moment", ["before it starts", "at once", "soon", "at the first chunk"])
-def test_cancelled_in_mid_sentence_the_next_one_is_right(name: str, moment: str):
-    long_text = "This is a very long sentence that nobody will hear to its end. " * 12
-
-    async def use(tts: TextToSpeech) -> None:
-        expected = len(await speech(tts, "Next one, please."))
-        for turn in range(3):
-            await cut(tts.synthesize(f"{turn} {long_text}"), moment)
-        began = time.monotonic()
-        pcm = await speech(tts, "Next one, please! ")
-        assert len(pcm) == pytest.approx(expected, rel=0.15)
-        assert time.monotonic() - began < 5
-
-    using(name, use)
-
-
-async def cut(chunks: AsyncIterator[bytes], moment: str) -> None:
-    task = asyncio.ensure_future(anext(chunks))
-    if moment == "at the first chunk":
-        await task
-    elif moment != "before it starts":
-        await asyncio.sleep({"at once": 0, "soon": 0.01}[moment])
-    task.cancel()
-    await asyncio.wait([task])
-    if task.done() and not task.cancelled():
-        task.exception()
-    await chunks.aclose()  # type: ignore[attr-defined]
-
-
-def test_it_can_be_opened_again_after_close(name: str):
-    async def use(tts: TextToSpeech) -> None:
-        assert await speech(tts, "Yes.")
-
-    using(name, use)
-    using(name, use)
-
-
-def test_two_of_a_kind_do_not_disturb_each_other(name: str):
-    async def use(one: TextToSpeech) -> None:
-        async def other(two: TextToSpeech) -> None:
-            sizes = await asyncio.gather(*[speech(tts, SENTENCE) for tts in (one, two) * 3])
-            assert sizes[0]
-            assert [len(pcm) for pcm in sizes] == pytest.approx([len(sizes[0])] * 6, rel=0.1)
-
-        two = registry.create("tts", {"provider": name, **NEEDED.get(name, {})})
-        await two.warm_up()
-        await other(two)
-        await two.close()
-        assert await speech(one, "Still here.")
-
-    using(name, use)
+    Subject("tts", name).using(use, **settings)
 
 
 # --- what only one of them promises -----------------------------------------------------------
@@ -242,15 +80,87 @@ def test_flite_speaks_faster_and_slower():
     assert lengths[1.5] / lengths[1.0] == pytest.approx(1 / 1.5, rel=0.1)
 
 
-@pytest.mark.parametrize("name", ["flite", "pyttsx3"])
+@pytest.mark.parametrize("name", ["flite", "hibari", "pyttsx3"])
 def test_a_sentence_is_rendered_only_once(name: str):
     async def use(tts: TextToSpeech) -> None:
-        first = await speech(tts, SENTENCE)
+        voice = Voice(tts)
+        first = [frame async for frame in voice.frames(SENTENCE)]
         began = time.perf_counter()
-        assert await speech(tts, SENTENCE) == first
+        assert [frame async for frame in voice.frames(SENTENCE)] == first
         assert time.perf_counter() - began < 0.005
 
     using(name, use)
+
+
+@pytest.mark.usefixtures("loaded_model")
+def test_hibari_speaks_faster_and_slower():
+    lengths = {}
+    for rate in (0.8, 1.0, 1.5):
+
+        async def use(tts: TextToSpeech, rate: float = rate) -> None:
+            lengths[rate] = len(await speech(tts, SENTENCE))
+
+        using("hibari", use, rate=rate)
+    assert lengths[0.8] > lengths[1.0] * 1.1
+    assert lengths[1.5] < lengths[1.0] * 0.8
+
+
+def test_hibari_speaks_sentence_by_sentence_and_the_same_every_time():
+    async def use(tts: TextToSpeech) -> None:
+        chunks = [part.pcm async for part in finished(tts, SENTENCE, NARROWBAND)]
+        assert len(chunks) == 2
+        assert await speech(tts, SENTENCE) == b"".join(chunks)
+
+    using("hibari", use, cache_bytes=0)
+
+
+def test_hibari_says_the_letter_a_and_the_article():
+    async def use(tts: TextToSpeech) -> None:
+        await speech(tts, "Ready.")
+        read = hibari._ENGINE.loaded()._phonemes
+        letter, article = read("[A](/\u02c8A/)"), read("a table")[0]
+        for text, expected in {
+            "at ten A M": letter,
+            "it is A B one": letter,
+            "take a table": article,
+        }.items():
+            marked = hibari._LETTER_A.sub(hibari._CAPITAL_AS_LETTER, text)
+            assert f" {expected}" in f" {read(marked)}"
+        unmarked = ("A table for two", "a table", "Anna")
+        assert [hibari._LETTER_A.search(text) for text in unmarked] == [None] * 3
+
+    using("hibari", use)
+
+
+@given(st.text(max_size=1500))
+def test_hibari_takes_texts_in_parts_of_bounded_length(text: str):
+    parts = hibari.parts_of(text)
+    assert all(len(part) <= 180 for part in parts)
+    whole = "".join(text.split())
+    at = 0
+    for part in parts:
+        at = whole.index("".join(part.split()), at)
+
+
+def test_a_model_that_is_not_the_chosen_one_is_not_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    installed = importlib.util.find_spec("hibari")
+    assert installed is not None
+    original = Path(installed.submodule_search_locations[0])  # type: ignore[index]
+    assets = tmp_path / "hibari" / "assets"
+    assets.mkdir(parents=True)
+    for name in ("hibari.onnx", "oov.onnx"):
+        (assets / name).write_bytes((original / "assets" / name).read_bytes())
+    assert hibari.probe() == ""
+    broken = assets / "oov.onnx"
+    broken.write_bytes(broken.read_bytes()[:-1] + b"\0")
+    (tmp_path / "hibari" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "hibari", raising=False)
+    assert "SHA-256" in hibari.probe()
+    broken.unlink()
+    assert "hibari-tts==0.2.1" in hibari.probe()
 
 
 @pytest.mark.parametrize("voice", ["en-us", "de", "fr", "es", "ru", "en-us+m7"])
@@ -289,9 +199,29 @@ def test_espeak_voices_are_not_mixed_up_between_calls():
 
 def test_espeak_streams():
     async def use(tts: TextToSpeech) -> None:
-        chunks = [chunk async for chunk in tts.synthesize(SENTENCE)]
+        chunks = [part.pcm async for part in finished(tts, SENTENCE, NARROWBAND)]
         assert len(chunks) > 20
         assert max(map(len, chunks)) < 16_000
+
+    using("espeak", use)
+
+
+def test_espeak_reports_each_word_where_its_sound_begins():
+    async def use(tts: TextToSpeech) -> None:
+        begins: dict[str, float] = {}
+        samples = 0
+        sentence = "Wait, incomprehensibilities are never so short. Yes, I know."
+        async for part in tts.speak(sentence):
+            begins.update((word, samples / 22_050) for word in part.text.split())
+            samples += len(part.pcm) // 2
+        assert [*begins] == sentence.split()
+        assert [*begins.values()] == sorted(begins.values())
+        order = [*begins.values(), samples / 22_050]
+        lasts = {
+            word: after - at for word, at, after in zip(begins, order, order[1:], strict=False)
+        }
+        assert lasts["incomprehensibilities"] > 3 * lasts["never"]
+        assert lasts["short."] > lasts["so"] + 0.2  # with the pause behind it
 
     using("espeak", use)
 

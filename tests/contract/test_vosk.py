@@ -10,6 +10,7 @@ import pytest
 from gateway.errors import ProviderProtocolError, ProviderUnavailable
 from gateway.providers.contracts import Expect
 from gateway.providers.stt import vosk
+from tests.support.recognizer_contract import RecognizerContract, RecognizerSubject
 
 FRAME = bytes(320)
 ANYTHING = Expect()
@@ -36,6 +37,26 @@ class ScriptedRecognizer:
         return json.dumps({"text": " ".join(settled)})
 
     FinalResult = Result
+
+
+class HearingRecognizer(ScriptedRecognizer):
+    """Hears its words in what is not silence, one per step of the provider."""
+
+    def AcceptWaveform(self, data):  # noqa: N802
+        return super().AcceptWaveform(data) if any(data) else 0
+
+
+class TestContract(RecognizerContract):
+    """The provider with an engine of a test: no model of vosk comes with the tests."""
+
+    @pytest.fixture
+    def provider(self):
+        words = ("one", "two", "three", "four")
+        return RecognizerSubject(
+            "stt", "vosk", {"model": "/nonexistent/model"},
+            make=lambda: vosk.Vosk(lambda: lambda: HearingRecognizer(words)),
+            sound=b"\1\0" * 3200, words=words,
+        )  # fmt: skip
 
 
 class BrokenRecognizer(ScriptedRecognizer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -61,6 +62,12 @@ async def faults_since(gateway: LiveGateway, before: Health, seen: int) -> list[
     return faults_after(before, after, gateway.log[seen:])
 
 
+def admission(count: int, seed: int) -> subprocess.CompletedProcess[bytes]:
+    """Compare admission with the library in a process of its own; its figures go to our output."""
+    numbers = ("--count", str(count), "--seed", str(seed))
+    return subprocess.run([sys.executable, "-m", "tests.fuzz.admission", *numbers], check=False)
+
+
 def _torture(port: int) -> Figures:
     figures = Figures("torture")
     peer = Peer(port, figures)
@@ -74,15 +81,22 @@ def _torture(port: int) -> Figures:
 def main() -> int:
     """Run; exit code 1 when something was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("targets", nargs="*", choices=(*TARGETS, []), help="default: all")
+    choices = (*TARGETS, "admission", [])
+    parser.add_argument("targets", nargs="*", choices=choices, help="default: all")
     parser.add_argument("--seconds", type=float, default=120.0, help="for each target")
+    parser.add_argument("--count", type=int, default=1_000_000, help="requests for admission")
     parser.add_argument("--seed", type=int, default=1, help="the same seed sends the same")
     parser.add_argument("--keep", type=Path, help="folder for log and records (default: a new one)")
     args = parser.parse_args()
     folder = args.keep or Path(tempfile.mkdtemp(prefix="fuzz-"))
+    targets = [name for name in args.targets or TARGETS if name != "admission"]
     faults = 0
+    if len(targets) < len(args.targets) or not args.targets:
+        faults += admission(args.count, args.seed).returncode
+    if not targets:
+        return 1 if faults else 0
     with live_gateway(folder, CONFIG) as gateway:
-        for target in args.targets or TARGETS:
+        for target in targets:
             figures = asyncio.run(run(gateway, target, args.seconds, args.seed))
             faults += len(figures.faults)
             if figures.faults:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+from tests.fuzz.descriptions import odd_description
 from tests.fuzz.figures import Figures
 from tests.fuzz.hostile import GOOD_SDP, HOSTILE, in_dialog, invite, mutate
 from tests.fuzz.torture import MESSAGES, Torture
@@ -134,7 +135,7 @@ def fuzz_sip(port: int, seconds: float, seed: int) -> Figures:
     seeds = corpus(peer.via)
     begun = time.monotonic()
     for burst in _until(begun + seconds):
-        messages = [_fresh(_damaged(seeds, chance), chance) for _ in range(_BURST)]
+        messages = [fresh(_damaged(seeds, chance), chance) for _ in range(_BURST)]
         if burst % 20 == 19:
             _over_tcp(port, messages, figures)
         else:
@@ -150,13 +151,44 @@ def fuzz_sip(port: int, seconds: float, seed: int) -> Figures:
 
 
 def fuzz_sdp(port: int, seconds: float, seed: int) -> Figures:
-    """Offers made of odd lines: of new calls, and of re-INVITEs and UPDATEs within one call."""
+    """Odd offers: of new calls, and of re-INVITEs and UPDATEs within one call.
+
+    As fast as they are let through to the library, and no faster.
+    """
     figures, chance = Figures("sdp"), random.Random(seed)
     begun = time.monotonic()
     while time.monotonic() - begun < seconds and not figures.faults:
-        _one_call(port, begun + seconds, figures, chance)
+        for part, longest_s in ((_new_calls, 10.0), (_one_call, 5.0)):
+            share_s = min(longest_s, 0.4 * seconds)
+            part(port, min(begun + seconds, time.monotonic() + share_s), figures, chance)
     figures.seconds = time.monotonic() - begun
     return figures
+
+
+def _new_calls(port: int, end_s: float, figures: Figures, chance: random.Random) -> None:
+    peer = Peer(port, figures)
+    for burst in _until(end_s):
+        body = odd_sdp(chance)
+        acknowledged = chance.random() < 0.2
+        if acknowledged:  # the offer is ours, the odd one is the answer, in the ACK
+            peer._hang_up = lambda answer, body=body: _answer_late(peer, answer, body)  # type: ignore[method-assign, misc]
+        message = invite(body="" if acknowledged else body)
+        peer.send(message.replace(b"127.0.0.1:5999", peer.via.encode()))
+        peer.drain(0.06)
+        peer.__dict__.pop("_hang_up", None)
+        if burst % 10 == 9 and not peer.ping():
+            break
+    peer.drain(0.5)
+    peer.socket.close()
+
+
+def _answer_late(peer: Peer, answer: bytes, body: str) -> None:
+    head = in_dialog(answer, "ACK").partition(b"Content-Length")[0]
+    data = body.encode("utf-8", "replace")
+    kind = b"Content-Type: application/sdp\r\nContent-Length: %d\r\n\r\n" % len(data)
+    with suppress(OSError, AssertionError):
+        peer.socket.send(head + kind + data)
+        peer.socket.send(in_dialog(answer, "BYE"))
 
 
 def _one_call(port: int, end_s: float, figures: Figures, chance: random.Random) -> None:
@@ -211,7 +243,9 @@ def _offer(call: bytes, method: str, number: int, body: str) -> bytes:
 
 
 def odd_sdp(chance: random.Random) -> str:
-    """A session description of right and wrong lines."""
+    """A session description: readable and odd, or of right and wrong lines."""
+    if chance.random() < 0.6:
+        return odd_description(chance)
     lines = GOOD_SDP.split("\r\n")
     for _ in range(chance.randint(0, 6)):
         at = chance.randrange(len(lines) + 1)
@@ -255,7 +289,7 @@ def _damaged(seeds: list[bytes], chance: random.Random) -> bytes:
     return mutate(message, chance) if chance.random() < 0.9 else message
 
 
-def _fresh(message: bytes, chance: random.Random) -> bytes:
+def fresh(message: bytes, chance: random.Random) -> bytes:
     """Make it another transaction, mostly: else it is a repetition that is absorbed."""
     unique = b"branch=z9hG4bK%x" % chance.getrandbits(48)
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import signal
 import ssl
@@ -15,12 +16,14 @@ import pytest
 
 from gateway.config.models import GatewayConfig
 from gateway.errors import EdgeError, leaves
-from gateway.probe.sip_messages import Credentials
+from gateway.probe.dialog import Dialog
+from gateway.probe.sip_messages import Credentials, Message
 from gateway.probe.transactions import open_sip_socket
 from tests.support.edge import edge_config, make_certificate, needs_kamailio, running_edge, target
 from tests.support.gateway_process import free_port
 from tests.support.live_gateway import eventually
-from tests.support.sip_parties import Caller, caller, silence, worker
+from tests.support.raw_sip import RawParty, status
+from tests.support.sip_parties import Caller, caller, signed, silence, worker
 
 pytestmark = needs_kamailio
 
@@ -80,7 +83,7 @@ def test_what_either_side_sees(folder: Path) -> None:
             # The worker may hang up, too.
             async with caller(edge.port) as phone:
                 await phone.call()
-                assert (await one.bye(one.got("INVITE")[1])).status == 200
+                assert (await one.bye(one.got("INVITE")[1], edge.key)).status == 200
                 assert [m.method for m in phone.seen] == ["BYE"]
                 assert f":{one.port}" not in phone.seen[0].serialise().decode()
 
@@ -140,7 +143,7 @@ def test_cancel(folder: Path) -> None:
 def test_who_may_call(folder: Path) -> None:
     config = edge_config(
         sip={"allow_sources": ["127.0.0.1/32"], "users": {"alice": "wonder"}},
-        edge={"stranger_requests_per_s": 15},
+        edge={"untrusted_requests_per_s": 15},
     )
 
     async def scenario() -> None:
@@ -169,6 +172,56 @@ def test_who_may_call(folder: Path) -> None:
             assert not seen.get_all("Authorization")
             assert seen.get("X-Gateway-Source").startswith("127.0.0.2:")
             assert (await right.ask("BYE")).status == 200
+
+    asyncio.run(scenario())
+
+
+def test_a_trunk_is_told_by_its_address_and_not_by_whom_it_calls(folder: Path) -> None:
+    """The registered Contact tells apart trunks at one address, and only those."""
+    servers = {"one": "127.0.0.8", "two": "127.0.0.9", "three": "127.0.0.9"}
+    trunks = [
+        {"name": name, "server": f"{address}:9", "user": f"user-{name}", "password": "p"}
+        for name, address in servers.items()
+    ]
+    expected = {
+        ("127.0.0.8", "one"): ("one", "user-one"),
+        ("127.0.0.8", "two"): ("one", "two"),
+        ("127.0.0.9", "two"): ("two", "user-two"),
+        ("127.0.0.9", "three"): ("three", "user-three"),
+        ("127.0.0.9", "one"): ("two", "one"),
+    }
+
+    async def scenario() -> None:
+        async with (
+            worker() as it,
+            running_edge(folder, [target(it.port)], edge_config(trunks=trunks)) as edge,
+        ):
+            for (host, called), (trunk, number) in expected.items():
+                async with caller(edge.port, host, called=called) as phone:
+                    assert (await phone.call()).status == 200
+                    invite = it.got("INVITE")[-1]
+                    assert invite.get("X-Gateway-Trunk") == trunk
+                    assert invite.uri.startswith(f"sip:{number}@")
+                    assert (await phone.ask("BYE")).status == 200
+
+    asyncio.run(scenario())
+
+
+def test_what_the_edge_says_cannot_be_said_by_callers(folder: Path) -> None:
+    smuggled = ("X-Gateway-Trunk: evil", "x-gateway-TRUNK : evil", "X-Gateway-Trunk:\r\n evil",
+                "X-Gateway-Word: evil", "Subject: a\r\nX-Gateway-Source: evil")  # fmt: skip
+
+    async def scenario() -> None:
+        async with worker() as one, running_edge(folder, [target(one.port, slots=9)]) as edge:
+            for header in smuggled:
+                party = RawParty(edge.port, "127.0.0.1")
+                answer = await asyncio.to_thread(party.final, party.message(extra=[header]))
+                party.close()
+                assert status(answer) == 200
+                invite = one.got("INVITE")[-1]
+                assert "evil" not in invite.serialise().decode()
+                assert len(invite.get_all("X-Gateway-Source")) == 1
+                assert len(invite.get_all("X-Gateway-Word")) == 1
 
     asyncio.run(scenario())
 
@@ -208,7 +261,7 @@ def test_users_and_trunks_come_and_go_while_it_runs(folder: Path) -> None:
 
 def test_scanners_and_floods_hear_nothing_and_keep_nobody_out(folder: Path) -> None:
     config = edge_config(
-        sip={"allow_sources": ["127.0.0.1/32"]}, edge={"stranger_requests_per_s": 5}
+        sip={"allow_sources": ["127.0.0.1/32"]}, edge={"untrusted_requests_per_s": 5}
     )
 
     async def scenario() -> None:
@@ -374,6 +427,215 @@ def test_callers_wait_when_all_slots_are_taken(folder: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_worker_that_refuses_after_all_gives_nobody_more_time_to_wait(folder: Path) -> None:
+    """As after a restart of the edge, which counts calls from zero: it tries, and is refused."""
+    config = edge_config(edge={"queue_s": 1})
+
+    async def scenario() -> None:
+        async with (
+            worker(status=503) as one,
+            running_edge(folder, [target(one.port)], config) as edge,
+            caller(edge.port) as phone,
+            caller(edge.port) as later,
+        ):
+            async with asyncio.timeout(10):
+                refused = await phone.call()
+            assert (refused.status, refused.get("Retry-After")) == (503, "5")
+            assert phone.provisional.count(182) == 1
+            assert 2 <= len(one.got("INVITE")) <= 8
+            assert set((await edge.loads()).values()) == {0}
+            one.status = 200
+            # Nobody is left in the queue: this one does not wait.
+            assert (await later.call()).status == 200
+            assert 182 not in later.provisional
+
+    asyncio.run(scenario())
+
+
+def test_calls_of_strangers_take_no_known_caller_his_turn(folder: Path) -> None:
+    config = edge_config(
+        sip={"allow_sources": ["0.0.0.0/0"]},
+        edge={
+            "calls_per_s": 5,
+            "untrusted_requests_per_s": 1000,
+            "all_untrusted_requests_per_s": 1000,
+        },
+        trunks=[{"name": "carrier", "server": "127.0.0.9:9"}],
+    )
+
+    async def scenario() -> None:
+        async with (
+            worker() as one,
+            running_edge(folder, [target(one.port, slots=1000)], config) as edge,
+            asyncio.TaskGroup() as group,
+        ):
+            refused: list[int] = []
+
+            async def strangers() -> None:
+                while True:
+                    async with caller(edge.port, "127.0.0.3") as stranger:
+                        refused.append((await stranger.call()).status)
+
+            flood = [group.create_task(strangers()) for _ in range(2)]
+            for _ in range(4):
+                await eventually(lambda: refused[-5:].count(503) == 5, 5, "a second used up")
+                async with caller(edge.port, "127.0.0.9") as trunk:
+                    assert (await trunk.call()).status == 200
+                refused.clear()
+            for task in flood:
+                task.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_only_so_many_wait(folder: Path) -> None:
+    config = edge_config(edge={"queue_s": 3, "queue_length": 1})
+
+    async def scenario() -> None:
+        async with (
+            worker() as one,
+            running_edge(folder, [target(one.port, slots=1)], config) as edge,
+            caller(edge.port) as first,
+            caller(edge.port) as second,
+            caller(edge.port) as third,
+            asyncio.TaskGroup() as group,
+        ):
+            assert (await first.call()).status == 200
+            waiting = group.create_task(second.call())
+            await eventually(lambda: 182 in second.provisional, 3, "the queue")
+            assert (await third.call()).status == 503
+            assert 182 not in third.provisional
+            assert (await first.ask("BYE")).status == 200
+            assert (await waiting).status == 200
+
+    asyncio.run(scenario())
+
+
+def test_what_all_strangers_together_may_send(folder: Path) -> None:
+    config = edge_config(
+        sip={"allow_sources": ["127.0.0.1/32"]}, edge={"all_untrusted_requests_per_s": 5}
+    )
+
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            one = await stack.enter_async_context(worker())
+            edge = await stack.enter_async_context(running_edge(folder, [target(one.port)], config))
+            hop = ("127.0.0.1", edge.port)
+            going = []
+            for number in range(40):
+                stranger = await stack.enter_async_context(
+                    caller(edge.port, f"127.0.1.{number + 1}")
+                )
+                stranger.dialog.aim(f"sip:100@127.0.0.1:{edge.port}")
+                going.append(stranger.sip.request(stranger.dialog.request("INVITE"), hop))
+            friend = await stack.enter_async_context(caller(edge.port))
+            assert (await friend.call()).status == 200
+            answered = [transaction for transaction in going if transaction.is_done]
+            for transaction in going:
+                transaction.stop()
+            assert 0 < len(answered) <= 10  # two seconds at most
+
+    asyncio.run(scenario())
+
+
+def test_who_guesses_passwords_is_shut_out(folder: Path) -> None:
+    config = edge_config(
+        sip={"users": {"alice": "wonder"}}, edge={"untrusted_requests_per_s": 1000, "ban_s": 1000}
+    )
+
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            one = await stack.enter_async_context(worker())
+            edge = await stack.enter_async_context(running_edge(folder, [target(one.port)], config))
+
+            async def attempt(password: str, host: str) -> int:
+                async with asyncio.timeout(2), caller(edge.port, host) as phone:
+                    return (await phone.call(credentials=Credentials("alice", password))).status
+
+            assert [await attempt("wrong", "127.0.0.2") for _ in range(10)] == [403] * 10
+            with pytest.raises(TimeoutError):
+                await attempt("wrong", "127.0.0.2")
+            with pytest.raises(TimeoutError):
+                await attempt("wonder", "127.0.0.2")
+            assert await attempt("wonder", "127.0.0.3") == 200
+
+    asyncio.run(scenario())
+
+
+def test_within_a_call_there_is_a_limit_too(folder: Path) -> None:
+    config = edge_config(sip={"users": {"alice": "wonder"}})
+
+    async def scenario() -> None:
+        async with (
+            worker() as one,
+            running_edge(folder, [target(one.port)], config) as edge,
+            caller(edge.port, "127.0.0.2") as phone,
+        ):
+            answer = await phone.call(credentials=Credentials("alice", "wonder"))
+            assert answer.status == 200
+            for _ in range(300):
+                phone.sip.send(phone.dialog.request("INFO"), phone.edge)
+            assert (await phone.ask("BYE")).status == 200  # it is sent again
+            assert len(one.got("INFO")) <= 180  # three seconds at most
+
+    asyncio.run(scenario())
+
+
+def test_nobody_calls_out_from_a_workers_address_alone(folder: Path) -> None:
+    """UDP addresses can be forged; what a worker sends is signed, and good for one call."""
+
+    async def scenario() -> None:
+        async with (
+            worker() as one,
+            worker() as carrier,
+            running_edge(folder, [target(one.port)]) as edge,
+        ):
+            hop = ("127.0.0.1", edge.port)
+
+            def invite(number: str) -> Message:
+                dialog = Dialog(f"127.0.0.1:{one.port}", "worker")
+                dialog.aim(f"sip:{number}@127.0.0.1:{carrier.port}")
+                return dialog.request("INVITE")
+
+            right = signed(invite("30"), edge.key)
+            headers = right.headers
+            elsewhere = replace(
+                signed(invite("30"), edge.key), uri=f"sip:31@127.0.0.1:{carrier.port}"
+            )
+            # Longer than a buffer of the script: what it would hash is what was left there, which
+            # in a process that has seen no request yet is known to everybody.
+            long = invite("31")
+            named = [h for h in long.headers if h[0] != "Call-ID"]
+            word = ("X-Gateway-Word", hashlib.sha256(f"0 {long.uri}".encode()).hexdigest())
+            long = replace(long, headers=(*named, ("Call-ID", "x" * 9000), word))
+            for forged in (long, invite("31"), signed(invite("31"), "x"), elsewhere):
+                await silence(one.sip, forged, hop, 0.5)
+                assert not carrier.seen
+            assert (await one.sip.request(right, hop).final()).status == 200
+            assert len(carrier.got("INVITE")) == 1
+            assert not carrier.seen[0].get_all("X-Gateway-Word")
+            via = ("Via", f"SIP/2.0/UDP 127.0.0.1:{one.port};rport;branch=z9hG4bKagain")
+            again = replace(right, headers=(via, *(h for h in headers if h[0] != "Via")))
+            assert await silence(one.sip, again, hop, 0.5)
+            assert len(carrier.got("INVITE")) == 1
+
+            # Nor does a caller who knows his call send anything elsewhere in a worker's name.
+            async with caller(edge.port) as phone:
+                answer = await phone.call()
+                victim = f"sip:31@127.0.0.1:{carrier.port}"
+                dialog = Dialog(f"127.0.0.1:{one.port}", "caller")
+                dialog.aim(victim)
+                for method in ("BYE", "INVITE"):
+                    request = phone.dialog.request(method)
+                    forged = replace(request, uri=victim)
+                    assert (await one.sip.request(forged, hop).final()).status == 481
+                assert answer.status == 200
+            assert len(carrier.got("INVITE")) == 1
+            assert not carrier.got("BYE")
+
+    asyncio.run(scenario())
+
+
 def test_tls(folder: Path, tmp_path: Path) -> None:
     names = make_certificate(tmp_path)
     tls_port = free_port()
@@ -384,7 +646,7 @@ def test_tls(folder: Path, tmp_path: Path) -> None:
     async def scenario() -> None:
         context = ssl.create_default_context(cafile=str(names[0]))
         context.check_hostname = False
-        async with worker() as one, running_edge(folder, [target(one.port)], config):
+        async with worker() as one, running_edge(folder, [target(one.port)], config) as edge:
             reader, writer = await asyncio.open_connection("127.0.0.1", tls_port, ssl=context)
             assert writer.get_extra_info("ssl_object").version() in {"TLSv1.2", "TLSv1.3"}
             async with open_sip_socket() as sip:  # only its message builder is wanted
@@ -398,7 +660,7 @@ def test_tls(folder: Path, tmp_path: Path) -> None:
                         text += await reader.read(4096)
                 assert f":{tls_port};transport=tls".encode() in text
                 # The worker hangs up: that must come back over the same connection.
-                ending = asyncio.ensure_future(one.bye(one.got("INVITE")[0]))
+                ending = asyncio.ensure_future(one.bye(one.got("INVITE")[0], edge.key))
                 async with asyncio.timeout(5):
                     while b"BYE " not in text:
                         text += await reader.read(4096)

@@ -191,7 +191,7 @@ def test_kamailio_outlives_a_gateway_that_was_killed(tmp_path: Path) -> None:
             (left,) = kamailio.workers()
         finally:
             first.process.kill()
-            first.process.wait()
+            first.process.wait(10)
         assert [worker.uri for worker in kamailio.workers()] == [left.uri]
         config["sip"]["allow_sources"] = ["127.0.0.9/32"]
         config["edge"]["calls_per_s"] = 50

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.support.baresip import heard_rms, needs_baresip, run_baresip, write_c
 from tests.support.carrier import PASSWORD, Carrier, user_of
 from tests.support.edge import make_certificate, needs_kamailio
 from tests.support.gateway_process import free_port, free_rtp_ports
+from tests.support.hostile import hostile
 from tests.support.live_gateway import LiveGateway, children, eventually, live_gateway
 from tests.support.outside import calling
 
@@ -117,6 +119,29 @@ def test_registration_and_a_call_over_the_trunk(gateway: LiveGateway, carrier: C
     assert "X-Gateway" not in text
 
 
+def test_a_call_that_the_carrier_hands_over_takes_no_proof_along(
+    gateway: LiveGateway, carrier: Carrier
+) -> None:
+    async def scenario() -> None:
+        async with hostile("127.0.0.9") as them:
+            carrier.elsewhere = f"127.0.0.9:{them.port}"
+            body = {"to": "+4930123456", "trunk": "good"}
+            placed = await gateway.ask_beside("POST", "/v1/calls", body)
+            path = f"/v1/calls/{placed.json()['call_id']}"
+            await eventually(lambda: them.got("ACK"), 10, "the ACK")
+            await gateway.ask_beside("POST", f"{path}/hangup")
+            await eventually(lambda: them.got("BYE"), 10, "the BYE")
+            await eventually(
+                lambda: gateway.ask("GET", path).json()["state"] == "finished", 8, "its end"
+            )
+            assert them.proofs == []
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        carrier.elsewhere = ""
+
+
 @needs_baresip
 def test_a_telephone_that_speaks_tls_and_srtp_only(gateway: LiveGateway, tmp_path: Path) -> None:
     folder = tmp_path / "baresip"
@@ -169,3 +194,27 @@ def test_files_and_process_list_hold_no_secret_that_others_can_read(gateway: Liv
     assert any("kamailio" in line for line in lines)
     assert not any(PASSWORD in line for line in lines)
     assert PASSWORD not in gateway.log
+
+
+def test_a_gateway_that_ends_takes_its_registration_back(tmp_path: Path) -> None:
+    carrier = Carrier()
+    carrier.start()
+    trunk = {"name": "good", "server": f"127.0.0.1:{carrier.port}", "user": "account",
+             "password": PASSWORD}  # fmt: skip
+    config: dict[str, Any] = {
+        "sip": {"port": free_port(), "rtp_ports": free_rtp_ports(160)},
+        "workers": {"count": 1, "edge": "kamailio"},
+        "edge": {"probe_s": 1, "processes": 2},
+        "trunks": [trunk],
+        "agents": {"desk": {"greeting": "Good morning.", "llm": QUIET}},
+    }
+    with live_gateway(tmp_path, config) as gateway:
+        deadline = time.monotonic() + 10
+        while not carrier.registered and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert carrier.registered
+        assert gateway.ask("GET", "/readyz").status_code == 200
+    carrier.stop()
+    last = [request for request in carrier.seen if request.method == "REGISTER"][-1]
+    assert last.get("Expires") == "0"
+    assert last.get("Authorization")

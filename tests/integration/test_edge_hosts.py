@@ -29,6 +29,7 @@ from tests.support.sip_parties import Caller
 
 HOLD_S = 3.0
 CALLERS = 6
+KEY = "shared by all hosts"
 SCALE = float(os.environ.get("EDGE_HOSTS_SCALE", "1"))
 """1 = the short form; `make soak` makes each phase longer by this."""
 pytestmark = [needs_kamailio, needs_namespaces, pytest.mark.timeout(140 + 60 * SCALE)]
@@ -135,11 +136,11 @@ class Gateway:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         found = subprocess.run(["ip", "netns", "pids", self.host.space],
-                               capture_output=True, text=True, check=False)  # fmt: skip
+                               capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
         for pid in found.stdout.split():
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
-        self.process.wait()
+        self.process.wait(10)
 
 
 def config(host: Host, recognizer: str, **tables: Any) -> dict[str, Any]:
@@ -182,13 +183,14 @@ def test_hosts_come_and_go_under_load(
             socket = str(recognizer.socket)
             edge = {
                 "hosts": [f"{h.address}*1" for h in hosts],
+                "key": KEY,
                 "probe_s": 1,
                 "lost_after_s": 2.0,
                 "processes": 2,
             }
             front = Gateway(edge_host, tmp_path / "edge", config(edge_host, socket, edge=edge))
             stack.callback(front.kill)
-            join = {"join": edge_host.address}
+            join = {"join": edge_host.address, "key": KEY}
 
             def start(host: Host) -> Gateway:
                 gateway = Gateway(host, tmp_path / host.name, config(host, socket, edge=join))

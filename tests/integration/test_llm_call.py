@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
 
+from gateway.turn.answers import digit_count
 from tests.support.gateway_process import free_port
 from tests.support.live_gateway import LiveGateway, live_gateway
-from tests.support.llm_server import Answer, Call, LlmServer
+from tests.support.llm_server import Answer, Call, LlmServer, chunk, stream_of
 from tests.support.outside import Telephone, calling
 
 GREETING = "Good morning. How can I help?"
@@ -92,6 +94,50 @@ def test_the_first_sentence_is_heard_before_the_answer_is_complete(place: Place)
         assert heard(record) == [GREETING, answer.text]
         assert record["turns"][1]["llm_first_token_ms"] > 0
         assert record["turns"][1]["response_gap_ms"] > 0
+
+    asyncio.run(scenario())
+
+
+def test_long_text_without_a_mark_is_heard_from_its_first_phrase_on(place: Place) -> None:
+    """Thirty tokens a second, 64 words without punctuation: nobody waits for a piece of 30."""
+    words = "we can offer you a table by the window for four people on friday evening and "
+    answer = Answer(text=(words * 4).strip(), token_ms=33)
+
+    async def scenario() -> None:
+        async with place.call(answer) as (phone, server):
+            said_ns = await phone.say("Do you have a table for tomorrow?")
+            await phone.bot_speaks(8, said_ns)
+            assert not server.completions[0].finished.is_set()
+        record = await place.gateway.finished(phone.sip_call_id)
+        events = place.gateway.events(record, "bot_says")
+        pieces = [e["text"] for e in events if e["text"] not in GREETING]
+        assert pieces[0] == "we can offer you a table by the window for four people"
+
+    asyncio.run(scenario())
+
+
+def test_neither_a_tool_nor_the_last_words_wait_for_the_end_of_the_stream(place: Place) -> None:
+    """The server holds each of its connections open, without a word of what it has cost."""
+    arguments = {"name": "opening_hours", "arguments": '{"day": "monday"}'}
+    call = chunk({"tool_calls": [{"index": 0, "id": "a", "function": arguments}]})
+    words = chunk({"content": "On Monday we open at eight"})
+
+    async def scenario() -> None:
+        script = (
+            Answer(replay=stream_of(call, chunk({}, "tool_calls"), end="{{hold}}\n")),
+            Answer(replay=stream_of(words, chunk({}, "stop"), end="{{hold}}\n")),
+        )
+        async with place.call(*script) as (phone, server):
+            said_ns = await phone.say("When do you open on Monday?")
+            async with asyncio.timeout(8):
+                await server.until(lambda: len(server.completions) == 2)
+            first, second = server.completions
+            assert not first.disconnected.is_set()
+            await phone.bot_speaks(8, said_ns)
+            assert not second.disconnected.is_set()
+            await phone.bot_is_done(since_ns=said_ns)
+        record = await place.gateway.finished(phone.sip_call_id)
+        assert heard(record)[1] == "On Monday we open at eight"
 
     asyncio.run(scenario())
 
@@ -178,6 +224,34 @@ def test_the_model_transfers_the_caller(place: Place) -> None:
     asyncio.run(scenario())
 
 
+def test_a_number_that_the_model_asked_for_is_heard_out(place: Place) -> None:
+    """Pauses of 0.9 s within a telephone number: one turn, one request."""
+
+    async def scenario() -> None:
+        asks = Answer(text="Certainly. What is your phone number? [expect phone_number]")
+        async with place.call(asks, Answer(text="Thank you very much.")) as (phone, server):
+            said_ns = await phone.say("I would like to book a table.")
+            await phone.bot_is_done(since_ns=said_ns)
+            for group in ("five five five", "one two three", "four five six seven"):
+                last_ns = await phone.say(group)
+                if group != "four five six seven":
+                    goes_on_ns = last_ns + 900_000_000
+                    await phone.until(lambda: time.monotonic_ns() >= goes_on_ns, 5, "a pause")  # noqa: B023
+            await phone.until(lambda: len(server.completions) > 1, 15, "the second request")
+            await phone.bot_is_done(since_ns=time.monotonic_ns())
+            assert len(server.completions) == 2
+            told = server.completions[-1].body["messages"][-1]
+            assert told["role"] == "user"
+            assert digit_count(told["content"]) >= 8
+        record = await place.gateway.finished(phone.sip_call_id)
+        assert heard(record)[1:3] == [
+            "Certainly. What is your phone number?",
+            "Thank you very much.",
+        ]
+
+    asyncio.run(scenario())
+
+
 def test_after_three_failures_in_a_row_it_gives_up(place: Place) -> None:
     async def scenario() -> None:
         failures = (Answer(status=500), Answer(text=LONG, stall_after=0), Answer(hang=True))
@@ -212,5 +286,24 @@ def test_a_model_that_is_down_and_comes_back(place: Place) -> None:
         spoken = [text for text in heard(record) if text]
         assert spoken.count(FALLBACK) == 2
         assert spoken[-1] == "At eight."
+
+    asyncio.run(scenario())
+
+
+def test_keys_are_one_turn_and_the_terminator_does_not_cut_the_answer(place: Place) -> None:
+    async def scenario() -> None:
+        answer = "Thank you, I have found your booking for tonight at eight."
+        async with place.call(Answer(text=answer), Answer(text="No.")) as (phone, server):
+            phone.media.press("1234#")
+            await phone.until(lambda: server.completions, 10, "a request")
+            await phone.bot_speaks(since_ns=time.monotonic_ns())
+            phone.media.press("#")
+            await phone.bot_is_done()
+            asked = server.completions[-1].body["messages"][-1]
+            assert asked == {"role": "user", "content": "The caller typed 1234."}
+            assert len(server.completions) == 1
+        record = await place.gateway.finished(phone.sip_call_id)
+        assert heard(record)[-1] == answer
+        assert not record["turns"][-1]["interrupted"]
 
     asyncio.run(scenario())

@@ -12,10 +12,11 @@ from xml.etree import ElementTree
 import pytest
 
 from gateway.__main__ import main
-from gateway.load.model import LoadReport
 from gateway.load.processes import family
+from gateway.load.report import LoadReport
 from gateway.telemetry.process import is_process_alive
-from tests.support.gateway_process import GatewayUnderTest
+from tests.support.gateway_process import GatewayUnderTest, free_port, running_gateway
+from tests.support.processes import running_program
 from tests.support.sipp import is_installed
 
 pytestmark = [
@@ -107,8 +108,44 @@ def test_too_many_calls_are_told_by_cause(default_gateway: GatewayUnderTest, tmp
     assert step.failed == 4
     assert sum(step.causes.values()) == 4
     assert any(cause.startswith("503 ") for cause in step.causes), step.causes
-    assert step.bend == ("4 failed",)
+    assert step.saturation == ("4 failed",)
     assert report.best is None
+
+
+GOODBYE = """
+[[contexts.default.extensions]]
+name = "goodbye"
+called = ["service"]
+steps = [{ answer = {} }, { say = "Goodbye." }, { hang_up = {} }]
+"""
+
+
+def test_an_agent_that_says_goodbye_has_not_failed(tmp_path):
+    (tmp_path / "gateway" / "plans").mkdir(parents=True)
+    (tmp_path / "gateway" / "plans" / "goodbye.toml").write_text(GOODBYE)
+    with running_gateway(tmp_path / "gateway", '[dialplan]\ndirectory = "plans"') as gateway:
+        target = f"sip:service@127.0.0.1:{gateway.sip_port}"
+        for http in ([], ["--http", f"http://127.0.0.1:{gateway.http_port}"]):
+            done, report = load(
+                tmp_path, "--target", target, *http, "--mix", "talk", "--ramp", "2",
+                "--hold", "3", "--probes", "1",
+            )  # fmt: skip
+            (step,) = report.steps
+            assert step.failed == 0, done.stdout
+            assert step.goodbyes >= 2
+            assert step.done == step.started
+            assert "ended by the agent itself" in done.stdout
+
+
+def test_sipp_that_never_ran_is_told(tmp_path):
+    port = free_port()
+    command = [sys.executable, "-m", "gateway", "load", "--out", str(tmp_path)]
+    command += ["--target", f"sip:x@127.0.0.1:{port};transport=tcp", "--ramp", "1"]
+    command += ["--hold", "1", "--probes", "0", "--tries", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode != 0
+    assert "SIPp (" in done.stderr
+    assert "made no call at all" in done.stderr or "ended with" in done.stderr
 
 
 def test_told_to_stop_it_ends_all_that_it_started(default_gateway: GatewayUnderTest, tmp_path):
@@ -116,7 +153,7 @@ def test_told_to_stop_it_ends_all_that_it_started(default_gateway: GatewayUnderT
     target = f"sip:service@127.0.0.1:{default_gateway.sip_port}"
     command = [sys.executable, "-m", "gateway", "load", "--out", str(out), "--target", target]
     command += ["--ramp", "2", "--probes", "1"]
-    with subprocess.Popen(
+    with running_program(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         for line in process.stdout:

@@ -14,7 +14,7 @@ import pytest
 from gateway.probe.rtp import Impairments
 from gateway.replay.hearing import chunks_of, listen_as_recorded
 from gateway.replay.recording import read_recording
-from gateway.replay.retelling import decide_again, first_difference
+from gateway.replay.turn_replay import decide_again, first_difference
 from gateway.replay.what_if import what_if
 from tests.support.live_gateway import LiveGateway, live_gateway
 from tests.support.outside import Telephone, calling

@@ -61,7 +61,7 @@ def tactless_engine() -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
+        thread.join(10)
 
 
 def config(engine: str) -> dict[str, object]:

@@ -114,6 +114,20 @@ def phone(default_gateway: GatewayUnderTest) -> Iterator[TcpPhone]:
             found.connection.close()
 
 
+def test_a_keep_alive_is_answered(default_gateway, phone):
+    """RFC 5626 section 4.4.1: a telephone whose ping has no pong gives its connection up."""
+    for _ in range(2):
+        phone.connection.sendall(b"\r\n\r\n")
+        assert phone._read(2) == b"\r\n"
+    phone.connection.sendall(b"\r\n")  # no ping
+    phone.call()
+    phone.connection.sendall(b"\r\n\r\n")
+    assert phone._read(2) == b"\r\n"
+    phone.send("BYE")
+    assert phone.final().status == 200
+    default_gateway.wait_for_metric("gateway_call_slots_used", 0)
+
+
 def test_the_caller_hangs_up_over_a_new_connection(default_gateway, phone):
     before = len(default_gateway.calls())
     phone.call()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gateway.probe import voices
+from gateway.probe.g711 import Samples
 from gateway.probe.rtp import Impairments
 from gateway.probe.timeline import Instants, Turn, loud_instants, measure_turns
 from tests.support.live_gateway import LiveGateway, live_gateway
@@ -47,18 +50,84 @@ def test_both_ends_agree(tmp_path: Path, impairments: Impairments) -> None:
         assert apart <= TOLERANCE_MS, f"{name}: {pairs}"
 
 
+def test_a_soft_first_sound_and_a_soft_voice_count(tmp_path: Path) -> None:
+    """Both ends mean the same "first sample" of an "s", however loud the caller is."""
+
+    async def calls(gateway: LiveGateway) -> list[Any]:
+        return await asyncio.gather(
+            interrupt(gateway, ("Stop.", "Excuse me."), "awb", 1.0),
+            interrupt(gateway, ("Sorry.", "Listen."), "kal16", 0.25),
+        )
+
+    with live_gateway(tmp_path, {"agents": {"desk": {"llm": {"provider": "script"}}}}) as gateway:
+        found = asyncio.run(calls(gateway))
+    stops = [stop for spoken, bot, record in found
+             for stop in stops_of(measure_turns(spoken, bot), record["turns"])]  # fmt: skip
+    assert len(stops) >= 3
+    apart = statistics.median(abs(wire - reported) for wire, reported in stops)
+    assert apart <= TOLERANCE_MS, stops
+
+
+async def interrupt(
+    gateway: LiveGateway, words: Sequence[str], voice: voices.Voice, gain: float
+) -> tuple[list[Instants], Instants, dict[str, Any]]:
+    """Break into long answers with these words."""
+    spoken: list[Instants] = []
+    async with calling(gateway.uri()) as phone:
+        await phone.bot_is_done(30)
+        for word in words:
+            asked_ns = time.monotonic_ns()
+            await said(phone, INTERRUPTIONS[0])
+            await phone.bot_speaks(15, asked_ns)
+            await phone.until(lambda: spoke_for_s(phone) > 0.9, 15, "the bot in mid-sentence")
+            pcm = (await voices.render(word, voice) * gain).astype(np.int16)
+            spoken.append(await played(phone, pcm))
+            await phone.until(lambda: spoke_for_s(phone) == 0.0, 15, "the bot to stop")
+            await asyncio.sleep(1.5)
+            await phone.until(lambda: spoke_for_s(phone) == 0.0, 15, "the bot to be done")
+    audio = [arrival.audio for arrival in phone.media.received if arrival.audio is not None]
+    return spoken, loud_instants(audio), await gateway.finished(phone.sip_call_id)
+
+
+def stops_of(wire: list[Turn], reported: list[dict[str, Any]]) -> Pairs:
+    """Put the stops side by side, in order; a word that was not taken for one is left out."""
+    cuts = [turn["barge_in_stop_ms"] for turn in reported if turn["barge_in_stop_ms"] is not None]
+    heard = [turn.barge_in_stop_ms for turn in wire if turn.barge_in_stop_ms is not None]
+    return list(zip(heard, cuts, strict=True)) if len(heard) == len(cuts) else []
+
+
+def test_both_ends_agree_whatever_the_packets_hold(tmp_path: Path) -> None:
+    """Callers with 10, 20, 30 and 60 ms of audio per packet."""
+
+    async def calls(gateway: LiveGateway) -> dict[int, Any]:
+        found = {}
+        for pair in ((10, 60), (20, 30)):  # two calls at once: more would blur the caller's clock
+            talks = (talk(gateway, ptime_ms=each, lines=2) for each in pair)
+            found |= dict(zip(pair, await asyncio.gather(*talks), strict=True))
+        return found
+
+    with live_gateway(tmp_path, {"agents": {"desk": {"llm": {"provider": "script"}}}}) as gateway:
+        found = asyncio.run(calls(gateway))
+    for packet_ms, (spoken, bot, record) in found.items():
+        gaps, stops = compared(measure_turns(spoken, bot), record["turns"])
+        assert len(gaps) >= 2, record["turns"]
+        for name, pairs in (("response gap", gaps), ("barge-in stop", stops)):
+            apart = statistics.median(abs(wire - reported) for wire, reported in pairs or [(0, 0)])
+            assert apart <= TOLERANCE_MS, f"{packet_ms} ms: {name}: {pairs}"
+
+
 async def talk(
-    gateway: LiveGateway, impairments: Impairments
+    gateway: LiveGateway, impairments: Impairments | None = None, ptime_ms: int = 20, lines: int = 4
 ) -> tuple[list[Instants], Instants, dict[str, Any]]:
     """Ask, hear the answers out, then break into some; gives what was said, heard, recorded."""
     spoken: list[Instants] = []
-    async with calling(gateway.uri(), impairments=impairments) as phone:
+    async with calling(gateway.uri(), impairments=impairments, ptime_ms=ptime_ms) as phone:
         await phone.bot_is_done(30)
-        for text in QUESTIONS:
+        for text in QUESTIONS[:lines]:
             spoken.append(await said(phone, text))
             await phone.bot_is_done(30, time.monotonic_ns())
         spoken.append(await said(phone, INTERRUPTIONS[-1]))
-        for text in INTERRUPTIONS:
+        for text in INTERRUPTIONS[:lines]:
             await phone.bot_speaks(10, time.monotonic_ns())
             await phone.until(lambda: spoke_for_s(phone) > 0.9, 10, "the bot in mid-sentence")
             spoken.append(await said(phone, text))
@@ -69,7 +138,11 @@ async def talk(
 
 async def said(phone: Telephone, text: str) -> Instants:
     """Say it; returns the instants of its loud samples."""
-    first, last = phone.media.play(await voices.render(text))
+    return await played(phone, await voices.render(text))
+
+
+async def played(phone: Telephone, pcm: Samples) -> Instants:
+    first, last = phone.media.play(pcm)
     await phone.until(lambda: len(phone.media.sent) > last, 30, "speech to be sent")
     return loud_instants(phone.media.sent[first : last + 1])
 

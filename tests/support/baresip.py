@@ -13,6 +13,7 @@ import pytest
 
 from gateway.probe import voices
 from gateway.probe.rtp import SAMPLE_RATE_HZ
+from tests.support.wav import write_wav
 
 _MODULES = Path("/usr/lib/baresip/modules")
 _CONFIG = """\
@@ -58,11 +59,8 @@ def write_config(
     (folder / "contacts").write_text("")
     speech = asyncio.run(voices.render(says))
     silence = np.zeros(int(at_s * SAMPLE_RATE_HZ), np.int16)
-    with wave.open(str(folder / "say.wav"), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE_HZ)
-        file.writeframes(np.concatenate([silence, speech, *[silence] * 4]).tobytes())
+    whole = np.concatenate([silence, speech, *[silence] * 4])
+    write_wav(folder / "say.wav", whole.tobytes(), SAMPLE_RATE_HZ)
 
 
 def run_baresip(folder: Path, uri: str, call_s: int) -> str:

@@ -14,8 +14,10 @@ import pytest
 
 from gateway.config.models import GatewayConfig
 from gateway.edge.edge import Edge
+from gateway.edge.folder import mask_key
 from gateway.edge.targets import Target
-from gateway.process.messages import TrunkStatus
+from gateway.sip.edge_peer import word_key
+from gateway.sip.trunk_status import TrunkStatus
 from tests.support.gateway_process import free_port
 
 needs_kamailio = pytest.mark.skipif(
@@ -31,6 +33,11 @@ class EdgeUnderTest:
         self.edge, self.config, self.folder = edge, config, folder
         self.port = config.sip.port
         self.trunk_news: list[TrunkStatus] = []
+
+    @property
+    def key(self) -> str:
+        """What its workers sign with."""
+        return word_key(self.config, mask_key(self.folder))
 
     @property
     def pid(self) -> int:
@@ -95,5 +102,6 @@ def make_certificate(folder: Path, signed_by: tuple[Path, Path] | None = None) -
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *authority,
          "-subj", "/CN=localhost", "-out", certificate, "-keyout", key],
         check=True, capture_output=True,
+        timeout=60,
     )  # fmt: skip
     return certificate, key

@@ -9,36 +9,52 @@ from typing import Any
 
 import numpy as np
 
-from gateway.audio.format import LINE
+from gateway.audio.format import ANALYSIS, NARROWBAND, AudioFormat
 from gateway.audio.level import peak
 from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
-from gateway.conversation.line import CallFacts, HungUp, LineEvent
+from gateway.call.line import (
+    CallFacts,
+    Capability,
+    End,
+    HungUp,
+    LineEvent,
+    MediaStatistics,
+    TransferOutcome,
+)
+from gateway.call.media import FrameInlet, FrameOutlet, Tick
 from gateway.errors import ProviderUnavailable, TransferFailed
-from gateway.providers.contracts import Expect, ReplyRequest, Transcript
-from gateway.threads import SILENCE, FrameInlet, FrameOutlet, Tick
+from gateway.providers.contracts import Expect, ReplyRequest, Spoken, Transcript
 
-SPEECH = (np.arange(LINE.frame_samples) % 2 * 16000 - 8000).astype("<i2").tobytes()
-RUSTLE = (np.arange(LINE.frame_samples) % 2 * 4000 - 2000).astype("<i2").tobytes()
+SPEECH = (np.arange(ANALYSIS.frame_samples) % 2 * 16000 - 8000).astype("<i2").tobytes()
+RUSTLE = (np.arange(ANALYSIS.frame_samples) % 2 * 4000 - 2000).astype("<i2").tobytes()
 _IS_SPEECH = 4000
 """Peak from which `LevelDetector` is sure."""
-TICK_S = LINE.ptime_ms / 1000
+TICK_S = ANALYSIS.ptime_ms / 1000
 
 
 class FakeLine:
-    """Satisfies `CallLine`; `run` is its clock thread."""
+    """Satisfies `Line`; `run` is its clock."""
 
     input_delay_ms = 0.0
+    output_delay_ms = 0.0
+    ended: HungUp | None = None
+    on_hold = False
+    is_untrusted = False
+    transfer_outcome: TransferOutcome | None = None
 
-    def __init__(self, **facts: Any) -> None:
+    def __init__(self, media_format: AudioFormat = NARROWBAND, **facts: Any) -> None:
         known = {"call_id": "call", "direction": "in", "called": "100", "caller": "200"}
         self.facts = CallFacts(**(known | facts))
-        self.inlet = FrameInlet(asyncio.get_running_loop())
+        self.media_format = media_format
+        self.inlet = FrameInlet(asyncio.get_running_loop(), line_format=media_format)
         self.outlet = FrameOutlet()
         self.played: list[bytes] = []
         """Every frame that was sent, in order."""
         self.done: list[tuple[str, float, object]] = []
         """(what, virtual time, with what) of every command."""
         self.transfer_error: TransferFailed | None = None
+        self.transfer_takes_s = 0.0
+        self.can: frozenset[Capability] = frozenset({"transfer", "digits"})
         self.is_held = False
         self._received_frames: set[int] = set()
         self._speaks_until = 0
@@ -50,12 +66,17 @@ class FakeLine:
         loop = asyncio.get_running_loop()
         begun = loop.time()
         while True:
-            sent = SILENCE if self.is_held else self.outlet.pull()
-            self.played.append(sent)
-            received = self._received(len(self.played))
-            at_ns = len(self.played) * LINE.ptime_ms * 1_000_000
-            self.inlet.put(Tick(received, sent, at_ns, not self.is_held))
+            self.tick()
             await asyncio.sleep(begun + len(self.played) * TICK_S - loop.time())
+
+    def tick(self) -> None:
+        """Carry one frame each way."""
+        silence = bytes(self.media_format.frame_bytes)
+        sent = silence if self.is_held else self.outlet.pull(self.media_format)
+        self.played.append(sent)
+        received = self._received(len(self.played))
+        at_ns = len(self.played) * ANALYSIS.ptime_ms * 1_000_000
+        self.inlet.put(Tick(received, sent, at_ns, not self.is_held))
 
     def speak(self, seconds: float) -> None:
         """The caller speaks from now on."""
@@ -71,9 +92,13 @@ class FakeLine:
 
     def _received(self, frame: int) -> bytes:
         if frame > max(self._speaks_until, self._rustles_until):
-            return SILENCE
+            return bytes(self.media_format.frame_bytes)
         self._received_frames.add(frame - 1)
-        return SPEECH if frame <= self._speaks_until else RUSTLE
+        sound = SPEECH if frame <= self._speaks_until else RUSTLE
+        if self.media_format == ANALYSIS:
+            return sound
+        count = self.media_format.frame_samples
+        return np.frombuffer(sound, "<i2").repeat(8)[:count].tobytes()  # 1 kHz: below 4 kHz, too
 
     @property
     def heard_s(self) -> float:
@@ -100,14 +125,27 @@ class FakeLine:
             if isinstance(event, HungUp):
                 return
 
+    def statistics(self) -> MediaStatistics:
+        return MediaStatistics("L16")
+
+    def signs_of_life(self) -> tuple[object, ...]:
+        return (len(self.played),)
+
     async def answer(self) -> None:
         self._did("answer", None)
 
-    async def hang_up(self, status: int = 0, reason: str = "") -> None:
-        self._did("hang_up", status)
+    async def wait_answered(self, timeout_s: float) -> None:
+        self._did("wait_answered", timeout_s)
 
-    async def transfer(self, target: str) -> None:
+    async def hang_up(self, end: End) -> None:
+        self.hang_up_nowait(end)
+
+    def hang_up_nowait(self, end: End) -> None:
+        self._did("hang_up", end)
+
+    async def transfer(self, target: str, timeout_s: float) -> None:
         self._did("transfer", target)
+        await asyncio.sleep(self.transfer_takes_s)
         if self.transfer_error is not None:
             raise self.transfer_error
 
@@ -140,6 +178,9 @@ class LevelDetector:
                 found.append(Chunk(0.05, self._end, -70.0))
         return found
 
+    def peek(self) -> None:
+        """It does not look ahead."""
+
 
 class NoteBook:
     """Satisfies `Recorder`."""
@@ -149,7 +190,7 @@ class NoteBook:
         self.turns: list[Any] = []
 
     def write_audio(self, received: bytes, sent: bytes) -> None:
-        assert len(received) == len(sent) == LINE.frame_bytes
+        assert len(received) == len(sent) == ANALYSIS.frame_bytes
 
     def event(self, kind: str, audio_s: float, /, **data: object) -> None:
         self.events.append((kind, audio_s, data))
@@ -157,6 +198,9 @@ class NoteBook:
     def turn(self, turn: Any, audio_s: float) -> Any:
         self.turns.append(turn)
         return turn
+
+    def tool_uses(self, uses: Any) -> Any:
+        return tuple(uses)
 
     def pause(self, reason: str, audio_s: float) -> None:
         self.events.append(("recording_paused", audio_s, {"reason": reason}))
@@ -177,10 +221,11 @@ class ScriptedRecognizer:
 
     A list holds the answers to the requests of one turn, one after the other, the last for all
     that follow.  `corrects` says something that nobody asked for.  A stream that begins with more
-    than a second of audio hears a turn again that goes on: it says what the last two have said.
+    than a second of audio hears a turn again that goes on: it says what was understood before, and
+    what the last has said.
     """
 
-    input_format = LINE
+    input_format = NARROWBAND
 
     def __init__(self, *texts: Said | list[Said], delay_s: float = 0.06) -> None:
         self.texts = list(texts)
@@ -231,7 +276,7 @@ class _Recognition:
 
     def push(self, pcm: bytes) -> None:
         if self.said is None:
-            self.said = self._again() if len(pcm) // 2 > LINE.sample_rate_hz else self._next()
+            self.said = self._again() if len(pcm) // 2 > ANALYSIS.sample_rate_hz else self._next()
         self._samples += len(pcm) // 2
 
     def _next(self) -> list[Said]:
@@ -241,6 +286,8 @@ class _Recognition:
     def _again(self) -> list[Said]:
         later = self.before
         earlier = later.before if later else None
+        while earlier is not None and not earlier.has_understood:
+            earlier = earlier.before  # it has failed: the sound is heard again nevertheless
         assert earlier is not None
         assert later is not None
         assert earlier.said
@@ -249,6 +296,10 @@ class _Recognition:
             said if said is None or isinstance(said, Exception) else f"{earlier.said[-1]} {said}"
             for said in later.said
         ]
+
+    @property
+    def has_understood(self) -> bool:
+        return bool(self.said) and isinstance(self.said[-1], str)
 
     def request_transcript(self, among: Sequence[str] = ()) -> None:
         self._asked.put_nowait(self._samples)
@@ -277,7 +328,7 @@ class _Recognition:
                 yield Transcript(said, samples, requested=True)
 
 
-class ScriptedBrain:
+class ScriptedModel:
     """Each reply is a list of events, pauses (seconds) and exceptions."""
 
     known_texts: Sequence[str] = ()
@@ -307,10 +358,21 @@ class ScriptedBrain:
             self.open -= 1
 
 
+class ScriptedDetection:
+    """Voice detection by level."""
+
+    async def warm_up(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def open(self) -> LevelDetector:
+        return LevelDetector()
+
+
 class ScriptedVoice:
     """A synthesizer: every letter sounds for 50 ms, the first chunk takes `delay_s`."""
 
-    output_format = LINE
+    output_format = NARROWBAND
 
     def __init__(self, fails: Callable[[str], Exception | None] = lambda _: None) -> None:
         self.fails = fails
@@ -322,7 +384,7 @@ class ScriptedVoice:
 
     async def close(self) -> None: ...
 
-    async def synthesize(self, text: str) -> AsyncIterator[bytes]:
+    async def speak(self, text: str) -> AsyncIterator[Spoken]:
         self.texts.append(text)
         self.open += 1
         try:
@@ -330,7 +392,7 @@ class ScriptedVoice:
             if (error := self.fails(text)) is not None:
                 raise error
             for _ in text:
-                yield np.full(LINE.sample_rate_hz // 20, 5000, "<i2").tobytes()
+                yield Spoken(np.full(ANALYSIS.sample_rate_hz // 20, 5000, "<i2").tobytes())
                 await asyncio.sleep(0.001)
         finally:
             self.open -= 1

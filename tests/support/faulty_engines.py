@@ -11,9 +11,8 @@ import json
 from pathlib import Path
 
 from gateway.probe import voices
-
-GARBAGE = b"\xff\xfe<html>502 Bad Gateway</html>\r\n\r\n" * 40
-SLOW_S = 2.5
+from tests.support import faults
+from tests.support.faults import GARBAGE, Fault
 
 
 class _Connections:
@@ -52,7 +51,7 @@ class VoiceServer(_Connections):
     def __init__(self) -> None:
         super().__init__()
         self.faults: dict[str, str] = {}
-        """down, slow, stall, garbage, close; a model that is not here is well."""
+        """`Fault` by model; a model that is not here is well."""
         self.port = 0
         self._known: dict[str, bytes] = {}
 
@@ -76,19 +75,19 @@ class VoiceServer(_Connections):
         length = int(head.partition("content-length: ")[2].split("\r\n")[0])
         body = json.loads(await reader.readexactly(length))
         fault = self.faults.get(body["model"], "")
-        if fault == "garbage":
+        if fault == Fault.GARBAGE:
             writer.write(GARBAGE)
             return False
-        if fault == "down":
+        if fault == Fault.DOWN:
             writer.write(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n")
             return True
-        await asyncio.sleep(SLOW_S if fault == "slow" else 0)
+        await asyncio.sleep(faults.SLOW_S if fault == Fault.SLOW else 0)
         pcm = await self._spoken(body["input"])
         writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(pcm)}\r\n\r\n".encode())
-        broken_off = fault in ("stall", "close")
+        broken_off = fault in (Fault.STALL, Fault.CLOSE)
         writer.write(pcm[: len(pcm) // 2] if broken_off else pcm)
         await writer.drain()
-        if fault == "stall":
+        if fault == Fault.STALL:
             await reader.read()
         return not broken_off
 
@@ -101,8 +100,8 @@ class FaultyPath(_Connections):
         self.socket = socket
         self.behind: Path | None = None
         """Where the recognizer is, once that is known."""
-        self.fault = ""
-        """slow, stall, garbage, close; empty = well."""
+        self.fault: str = Fault.NONE
+        """SLOW, STALL, GARBAGE or CLOSE."""
 
     async def __aenter__(self) -> FaultyPath:
         self._server = await asyncio.start_unix_server(self.accept, self.socket)
@@ -128,15 +127,15 @@ class FaultyPath(_Connections):
         writer: asyncio.StreamWriter,
     ) -> None:
         while data := await reader.read(1 << 16):
-            if self.fault == "close":
+            if self.fault == Fault.CLOSE:
                 return
-            if self.fault == "garbage":
+            if self.fault == Fault.GARBAGE:
                 writer.write(GARBAGE)
             forth.write(data)
 
     async def _answer(self, back: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await back.read(1 << 16):
-            if self.fault == "stall":
+            if self.fault == Fault.STALL:
                 continue
-            await asyncio.sleep(SLOW_S if self.fault == "slow" else 0)
+            await asyncio.sleep(faults.SLOW_S if self.fault == Fault.SLOW else 0)
             writer.write(data)

@@ -68,6 +68,16 @@ class GatewayUnderTest:
         finished = [call for call in found if call["state"] == "finished"]
         return sorted(finished, key=lambda call: str(call["started_at"]))
 
+    def call_of(self, sip_call_id: str, timeout_s: float = 15.0) -> dict[str, Any]:
+        """Wait for the finished call of this Call-ID."""
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end:
+            found = [call for call in self.calls() if call["sip_call_id"] == sip_call_id]
+            if found:
+                return found[0]
+            time.sleep(0.1)
+        raise AssertionError(f"no record\n{self.log_tail()}")
+
     def wait_for_call(self, timeout_s: float = 30.0, *, after: int = 0) -> dict[str, Any]:
         """Wait for one more finished call than `after`; give the newest."""
         end = time.monotonic() + timeout_s
@@ -128,7 +138,7 @@ class GatewayUnderTest:
             return self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait()
+            self.process.wait(10)
             raise AssertionError(f"it did not stop in {STOP_S:g} s\n{self.log_tail()}") from None
 
 

@@ -29,6 +29,8 @@ class LiveGateway:
         self.gateway = gateway
         self.process = gateway.process
         self.sip_port, self.http_port = gateway.sip_port, gateway.http_port
+        self.edge_port = 0
+        """Of an edge in front of it, where a test runs one."""
 
     def uri(self, user: str = "100") -> str:
         return f"sip:{user}@127.0.0.1:{self.sip_port}"

@@ -47,6 +47,8 @@ class Answer:
     """Exactly these chunks instead of `text` and `calls`."""
     raw: bytes | None = None
     """Exactly this body."""
+    replay: str | None = None
+    """Exactly this body, with `{{pause S}}`, `{{drop}}` and `{{hold}}` on lines of their own."""
     hang: bool = False
     """Accept the request and never answer."""
     stall_after: int | None = None
@@ -172,6 +174,8 @@ class LlmServer:
         if not seen.body.get("stream"):
             return await _respond(seen, writer, 200, completion(seen.body, answer))
         await asyncio.sleep(answer.first_token_ms / 1000)
+        if answer.replay is not None:
+            return await self._replay(seen, writer, answer.replay)
         _head(writer, 200, "text/event-stream", (("Transfer-Encoding", "chunked"), *answer.headers))
         async for data in self._events(seen, answer):
             writer.write(b"%x\r\n%b\r\n" % (len(data), data))
@@ -179,6 +183,33 @@ class LlmServer:
             self._progress.set()
         if answer.close_after is not None:
             return False
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        seen.finished.set()
+        return True
+
+    async def _replay(self, seen: Seen, writer: asyncio.StreamWriter, body: str) -> bool:
+        """Send a body as it was written down; False closes the connection."""
+        start = body.lstrip()
+        json_body, page = start.startswith(("{", "[")), start.startswith("<")
+        kind = "application/json" if json_body else "text/html" if page else "text/event-stream"
+        _head(writer, 200, kind, (("Transfer-Encoding", "chunked"),))
+        for step in re.split(r"^(\{\{.*\}\})\n?", body, flags=re.MULTILINE):
+            command = step.strip("{}").split() if step.startswith("{{") else []
+            match command:
+                case ["pause", seconds]:
+                    await asyncio.sleep(float(seconds))
+                case ["drop"]:
+                    writer.transport.abort()
+                    return False
+                case ["hold"]:
+                    await asyncio.Event().wait()
+                case _ if step:
+                    data = step.encode()
+                    writer.write(b"%x\r\n%b\r\n" % (len(data), data))
+                    await writer.drain()
+                    seen.chunks_sent += 1
+                    self._progress.set()
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         seen.finished.set()
@@ -231,6 +262,17 @@ def reply_chunks(body: dict[str, Any], answer: Answer) -> Iterator[dict[str, Any
     yield chunk({}, answer.finish_reason or ("tool_calls" if answer.calls else "stop"))
     if (body.get("stream_options") or {}).get("include_usage"):
         yield chunk(None) | {"usage": _usage(body, len(pieces))}
+
+
+def stream_of(*items: dict[str, Any] | str, end: str = "data: [DONE]\n\n") -> str:
+    """Write chunks down for `Answer.replay`; texts stand as they are."""
+    return "".join(i if isinstance(i, str) else _event(i).decode() for i in items) + end
+
+
+def text_stream(text: str, size: int = 4, **more: Any) -> str:
+    """Write down a stream of one text, cut every `size` characters."""
+    pieces = [text[n : n + size] for n in range(0, len(text), size)]
+    return stream_of(*(chunk({"content": piece}) for piece in pieces), chunk({}, "stop"), **more)
 
 
 def chunk(delta: dict[str, Any] | None, finish_reason: str | None = None) -> dict[str, Any]:

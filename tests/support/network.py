@@ -30,15 +30,17 @@ def why_not() -> str:
     if not shutil.which("ip"):
         return "needs ip: apt-get install iproute2"
     name = f"vgt{os.getpid()}"
-    if subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["ip", "netns", "add", name], capture_output=True, check=False, timeout=60
+    ).returncode:
         return "network namespaces cannot be made here"
     try:
         for kind in (["type", "bridge"], ["type", "veth", "peer", "name", "b"]):
             command = ["ip", "-n", name, "link", "add", f"x{kind[1][0]}", *kind]
-            if subprocess.run(command, capture_output=True, check=False).returncode:
+            if subprocess.run(command, capture_output=True, check=False, timeout=60).returncode:
                 return f"the kernel has no {kind[1]}"
     finally:
-        subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+        subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False, timeout=60)
     return "" if Path("/dev/net/tun").exists() else "there is no /dev/net/tun"
 
 
@@ -175,5 +177,5 @@ class Host:
 
 
 def _ip(*words: str) -> None:
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, f"ip {' '.join(words)}: {done.stderr}"

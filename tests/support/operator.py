@@ -42,13 +42,13 @@ class OperatorsKamailio:
     def render(self) -> str:
         """Write the files by the command; gives what it says."""
         command = [sys.executable, "-m", "gateway", "edge", "render", "--config"]
-        return subprocess.check_output([*command, self._config_path], text=True)
+        return subprocess.check_output([*command, self._config_path], text=True, timeout=60)
 
     def start(self) -> None:
         """Start it as voice-gateway-edge.service does."""
         folder = str(self._folder)
         check = [find_kamailio(), "-c", "-f", f"{folder}/kamailio.cfg"]
-        subprocess.run(check, check=True, capture_output=True)
+        subprocess.run(check, check=True, capture_output=True, timeout=60)
         with (self._private / "kamailio.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [find_kamailio(), "-DD", "-E", "-f", f"{folder}/kamailio.cfg", "-Y", folder,

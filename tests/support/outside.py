@@ -75,9 +75,10 @@ async def telephone(
     policy: CallPolicy | None = None,
     codecs: tuple[str, ...] = ("PCMU", "PCMA"),
     impairments: Impairments | None = None,
+    ptime_ms: int = 20,
 ) -> AsyncIterator[Telephone]:
     """A telephone that is on the hook; on leaving it hangs up."""
-    media = RtpPeer(impairments=impairments)
+    media = RtpPeer(host, impairments=impairments, ptime_ms=ptime_ms)
     try:
         async with open_sip_socket(host, port) as sip:
             call = Call(

@@ -36,6 +36,7 @@ class PostgreSQL:
         self._folder = folder
         self._programs = programs
         self._process: subprocess.Popen[bytes] | None = None
+        self._databases = 0
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         command = [programs / "initdb", "-D", folder / "data", "-A", "trust", "-U", "gateway"]
@@ -45,12 +46,20 @@ class PostgreSQL:
         return f"postgresql://gateway@127.0.0.1:{self.port}/{database}"
 
     def new_database(self, name: str) -> str:
-        """Make an empty database and give its URL."""
+        """Make an empty database and give its URL; its name begins so.
+
+        A test's second try must not find that of the first.
+        """
+        self._databases += 1
+        name = f"{name}{self._databases}"
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
         return self.url(name)
 
     def start(self) -> None:
+        """Start it, unless it runs."""
+        if self._process is not None and self._process.poll() is None:
+            return
         settings = ["fsync=off", "listen_addresses=127.0.0.1", f"port={self.port}"]
         options = [word for setting in settings for word in ("-c", setting)]
         command = [self._programs / "postgres", "-D", self._folder / "data", "-k", self._folder]
@@ -71,7 +80,9 @@ class PostgreSQL:
             self._process = None
 
     def _run(self, command: list[str | Path]) -> None:
-        subprocess.run([*_as_nobody(), *command], cwd="/", check=True, capture_output=True)
+        subprocess.run(
+            [*_as_nobody(), *command], cwd="/", check=True, capture_output=True, timeout=60
+        )
 
 
 @contextmanager

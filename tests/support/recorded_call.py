@@ -8,21 +8,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gateway.call.call_audio import CallAudio
+from gateway.call.line import Digit, Held, Resumed
+from gateway.call.live_call import LiveCall
 from gateway.config.models import AgentConfig
 from gateway.conversation.agent import Agent
 from gateway.conversation.conversation import Conversation
-from gateway.conversation.ear import Ear
-from gateway.conversation.line import Digit, Held, Resumed
-from gateway.conversation.live_call import LiveCall
 from gateway.conversation.tools import ToolBox
 from gateway.conversation.voice import Voice
 from gateway.records.bundle import CallBundle
 from gateway.records.model import CallRecord, TurnRecord
+from gateway.replay.hearing import Chunks, chunks_of, detectors_of, listen
+from gateway.replay.recording import Recording
 from gateway.telemetry.metrics import Metrics
 from tests.support.fake_line import (
     FakeLine,
     LevelDetector,
-    ScriptedBrain,
+    ScriptedModel,
     ScriptedRecognizer,
     ScriptedVoice,
 )
@@ -74,28 +76,35 @@ def record_call(
     settings = AgentConfig(**({"greeting": "Hello there."} | config))
     recognizer = ScriptedRecognizer(*heard, delay_s=lag_s)
     voice = Voice(ScriptedVoice())
-    agent = Agent("bot", settings, recognizer, ScriptedBrain(*replies), voice, ToolBox([], ()))
+    llm, box = ScriptedModel(*replies), ToolBox([], ())
+    agent = Agent("bot", settings, recognizer, llm, voice, box, LevelDetector)
     turns = run(_call(bundle, agent, script))
     record = record.model_copy(update={"turns": tuple(turns)})
     bundle.finish(record.ended(STARTED, "caller_hung_up"))
     return bundle.folder
 
 
+def heard_again(recording: Recording) -> list[Chunks]:
+    """Hear a recorded call as it was heard."""
+    detectors = [(since, LevelDetector()) for since, _ in detectors_of(recording.events)]
+    return chunks_of(listen(recording.audio, detectors, None))
+
+
 async def _call(
     bundle: CallBundle, agent: Agent, script: Callable[[Stage], Awaitable[None]]
 ) -> list[TurnRecord]:
     line = FakeLine()
-    ear = Ear(line.inlet, LevelDetector(), bundle.write_audio, lambda _: None)
+    audio = CallAudio(line.inlet, bundle.write_audio, lambda _: None)
     async with asyncio.TaskGroup() as group:
-        call = LiveCall(line, ear, bundle, Metrics(), group)
-        tasks = [group.create_task(line.run()), group.create_task(ear.run())]
+        call = LiveCall(line, audio, bundle, Metrics(), group, group)
         talking = group.create_task(Conversation(call, agent).run())
+        tasks = [group.create_task(line.run()), group.create_task(audio.run())]
         scripted = group.create_task(_as_coroutine(script(Stage(line, call))))
         await asyncio.wait([talking, scripted], return_when=asyncio.FIRST_COMPLETED)
         for task in (talking, scripted):
             task.cancel()
         await asyncio.wait([talking])
-        ear.settle()
+        audio.settle()
         for task in tasks:
             task.cancel()
     return call.turns

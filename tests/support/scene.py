@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from gateway.call.call_audio import CallAudio
+from gateway.call.line import CallFacts, Digit, Held, Resumed
+from gateway.call.live_call import LiveCall, SayRequest
 from gateway.config.models import AgentConfig, TurnConfig
 from gateway.conversation.actions import builtin_tools
 from gateway.conversation.agent import Agent
-from gateway.conversation.conversation import Conversation, Ending
-from gateway.conversation.ear import Ear
-from gateway.conversation.line import Digit, Held, Resumed
-from gateway.conversation.live_call import LiveCall, SayRequest
+from gateway.conversation.conversation import Conversation
+from gateway.conversation.talk import Ending
 from gateway.conversation.tools import FunctionTool, ToolBox
 from gateway.conversation.voice import Voice
 from gateway.errors import ProviderUnavailable
@@ -29,10 +30,11 @@ from tests.support.fake_line import (
     FakeLine,
     LevelDetector,
     NoteBook,
-    ScriptedBrain,
+    ScriptedModel,
     ScriptedRecognizer,
     ScriptedVoice,
 )
+from tests.support.scripted_engine import ScriptedEngine
 from tests.support.virtual_time import run
 
 GREETING = "Hello there."
@@ -49,26 +51,42 @@ def patient(**changes: Any) -> TurnConfig:
 class Scene:
     """One conversation and everything around it."""
 
+    facts: CallFacts | None = None
+    """None = somebody calls."""
+
     def __init__(
         self,
-        brain: Sequence[Any] = (),
-        heard: Sequence[Any] = (),
+        llm: Any = (),
+        heard: Any = (),
         tools: Sequence[Any] = (),
-        voice: ScriptedVoice | None = None,
+        voice: Any = None,
+        engine: ScriptedEngine | None = None,
         **config: Any,
     ) -> None:
-        self.brain = ScriptedBrain(*brain)
-        self.recognizer = ScriptedRecognizer(*heard)
+        self.llm = llm if hasattr(llm, "reply") else ScriptedModel(*llm)
+        self.recognizer = heard if hasattr(heard, "stream") else ScriptedRecognizer(*heard)
         self.synthesizer = voice or ScriptedVoice()
+        self.engine = engine
+        if engine is not None:
+            config = {"s2s": {"provider": "scripted"}} | config
         self.config = AgentConfig(**({"greeting": GREETING, "turn": patient()} | config))
         targets = {"sales": "sip:sales@host"}
-        builtins = builtin_tools(("hang_up", "transfer_call", "send_dtmf"), targets)
+        builtins = builtin_tools(
+            ("hang_up", "transfer_call", "send_dtmf", "expect_answer"), targets
+        )
         functions = [FunctionTool.of(tool) for tool in tools]
         box = ToolBox(functions, builtins, timeout_s=self.config.tool_timeout_s)
         self.voice = Voice(self.synthesizer)
-        self.agent = Agent("bot", self.config, self.recognizer, self.brain, self.voice, box)
+        self.agent = Agent(
+            "bot", self.config, self.recognizer, self.llm, self.voice, box, LevelDetector,
+            engine,
+        )  # fmt: skip
         self.notes = NoteBook()
         self.ending: Ending | None = None
+        self.held: list[list[int | None]] = []
+        """Frames at which holds began and ended."""
+        self.ended_s = 0.0
+        """When the talk or the script was over."""
 
     def play(self, script: Callable[[Scene], Awaitable[None]]) -> Scene:
         """Play it; nothing may be left of it afterwards."""
@@ -77,25 +95,30 @@ class Scene:
 
     async def _play(self, script: Callable[[Scene], Awaitable[None]]) -> None:
         self.line = line = FakeLine()
-        ear = Ear(line.inlet, LevelDetector(), self.notes.write_audio, lambda _: None)
-        async with asyncio.TaskGroup() as group:
-            self.call = LiveCall(line, ear, self.notes, Metrics(), group)
+        if self.facts is not None:
+            line.facts = self.facts
+        audio = CallAudio(line.inlet, self.notes.write_audio, lambda _: None)
+        async with asyncio.TaskGroup() as tools, asyncio.TaskGroup() as group:
+            self.call = LiveCall(line, audio, self.notes, Metrics(), group, tools)
             self.talk = Conversation(self.call, self.agent)
-            clock = [group.create_task(line.run()), group.create_task(ear.run())]
             talking = group.create_task(self.talk.run())
+            clock = [group.create_task(line.run()), group.create_task(audio.run())]
             scripted = group.create_task(_as_coroutine(script(self)))
             await asyncio.wait([talking, scripted], return_when=asyncio.FIRST_COMPLETED)
+            self.ended_s = asyncio.get_running_loop().time()
             await asyncio.sleep(0.3)
             if talking.done():
                 self.ending = talking.result()
             for task in (talking, scripted):
                 task.cancel()
             await asyncio.wait([talking])
-            ear.settle()
+            audio.settle()
             for task in clock:
                 task.cancel()
-        assert (self.brain.open, self.synthesizer.open, self.recognizer.open) == (0, 0, 0)
-        assert not self.talk._context.is_replying
+        parts = (self.llm, self.synthesizer, self.recognizer)
+        assert [getattr(part, "open", 0) for part in parts] == [0, 0, 0]
+        assert self.engine is None or self.engine.open == 0
+        assert self.talk._context._reply is None
         assert_well_formed(self.history)
 
     # --- what a script can do ---

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.probe.dialog import Dialog, Headers
 from gateway.probe.sip_messages import Credentials, Message, address_of, authorization, respond
 from gateway.probe.transactions import Address, ClientTransaction, SipSocket, open_sip_socket
+from gateway.sip.edge_peer import WORD_HEADER, worker_word
+from gateway.sip.message import parse_request
 
 
 def _sdp(host: str) -> bytes:
@@ -36,6 +38,8 @@ class Worker:
     seen: list[Message] = field(default_factory=list)
     """Every request but OPTIONS, repetitions left out."""
     probes: int = 0
+    place: str = ""
+    """Where it wants requests within its calls, as host or host:port: it records that route."""
     _ringing: dict[str, tuple[Message, Address]] = field(default_factory=dict)
 
     @property
@@ -81,15 +85,24 @@ class Worker:
     ) -> None:
         tag = f"w{self.port}"
         message = respond(request, status, "Said", to_tag=tag, extra=extra, body=body)
+        if self.place:
+            way = ("Record-Route", f"<sip:{self.place};lr>")
+            message = replace(message, headers=(way, *message.headers))
         self.sip.respond(request, message, to)
 
-    async def bye(self, invite: Message) -> Message:
-        """Hang up the call of an INVITE that was answered."""
+    async def bye(self, invite: Message, key: str) -> Message:
+        """Hang up the call of an INVITE that was answered, signed with the edge's key."""
         dialog = Dialog(f"{self.sip.address[0]}:{self.port}", "worker")
         dialog._tag = f"w{self.port}"
         dialog.adopt(invite)
         hop = address_of(dialog._routes[0].strip("<>"))
-        return await self.sip.request(dialog.request("BYE"), hop).final()
+        return await self.sip.request(signed(dialog.request("BYE"), key), hop).final()
+
+
+def signed(request: Message, key: str) -> Message:
+    """As a worker sends it."""
+    word = worker_word(key, parse_request(request.serialise().decode()))
+    return replace(request, headers=(*request.headers, (WORD_HEADER, word)))
 
 
 @dataclass(slots=True)
@@ -150,9 +163,9 @@ class Caller:
 
 
 @asynccontextmanager
-async def worker(**how: object) -> AsyncIterator[Worker]:
+async def worker(host: str = "127.0.0.1", **how: object) -> AsyncIterator[Worker]:
     """A worker on a free port of the loopback."""
-    async with open_sip_socket() as sip:
+    async with open_sip_socket(host) as sip:
         made = Worker(sip, **how)  # type: ignore[arg-type]
         sip.on_request = made.take
         yield made

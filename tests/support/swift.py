@@ -143,7 +143,7 @@ class Swift:
         """As `swift-ring-builder` does, which would take nine slow starts."""
         names = [f"{name}:{self._ports[name]}" for name in _BACKENDS]
         command = ["/usr/bin/python3", "-W", "ignore", "-c", _RINGS, *names]
-        subprocess.run(command, cwd=self._folder, check=True, capture_output=True)
+        subprocess.run(command, cwd=self._folder, check=True, capture_output=True, timeout=60)
 
     def _spawn(self, name: str) -> subprocess.Popen[bytes]:
         command = [f"swift-{name}-server", str(self._folder / f"{name}.conf")]

@@ -49,7 +49,7 @@ class TlsCarrier(Carrier):
                 thread.start()
         self._listener.close()
         for thread in self._threads:
-            thread.join()
+            thread.join(10)
 
     def send(self, message: Message) -> None:
         """Send a request over the newest connection."""

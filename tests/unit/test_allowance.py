@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.allowance import Muffler, SourceAllowances
+from gateway.allowance import LogLimiter, SourceAllowances
 
 
 def test_each_source_has_its_own():
@@ -28,8 +28,8 @@ def test_who_only_asks_is_not_remembered():
 
 
 def test_log_lines_are_held_back_and_counted():
-    muffler = Muffler(2, 60.0)
-    assert [muffler.passes("flood", 0.0) for _ in range(5)] == [True, True, False, False, False]
-    assert muffler.passes("other", 0.0)
-    assert muffler.passes("flood", 31.0)
-    assert [muffler.held_back(kind) for kind in ("flood", "flood", "other")] == [3, 0, 0]
+    limiter = LogLimiter(2, 60.0)
+    assert [limiter.passes("flood", 0.0) for _ in range(5)] == [True, True, False, False, False]
+    assert limiter.passes("other", 0.0)
+    assert limiter.passes("flood", 31.0)
+    assert [limiter.held_back(kind) for kind in ("flood", "flood", "other")] == [3, 0, 0]

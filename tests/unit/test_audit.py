@@ -22,6 +22,16 @@ def test_our_dependencies_pass() -> None:
     assert [*audit.bound_faults(wanted), *audit.installed_faults(wanted)] == []
 
 
+def test_native_libraries_are_those_that_were_looked_up() -> None:
+    known = audit.tomllib.loads((ROOT / "deploy" / "native.toml").read_text())["component"]
+    assert [*audit.native_faults(known)] == []
+    assert all(component["advisories"] for component in known)
+    assert audit.native_version("pjsua2-python", "libcrypto") == "1.0.2k"
+    assert audit.native_version("no-such-package", "") == ""
+    other = [component | {"version": "0"} for component in known]
+    assert len([*audit.native_faults(other)]) == len(known)
+
+
 @pytest.mark.parametrize(
     ("line", "fault"),
     [

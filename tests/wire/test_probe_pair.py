@@ -106,7 +106,7 @@ def test_barge_in_stop_is_the_reaction_of_the_answerer():
 
             def on_audio(audio):
                 if theirs.queued_s and len(loud_instants([audio])):
-                    loop.call_later(0.1, theirs.hush)
+                    loop.call_later(0.1, theirs._frames.clear)
 
             theirs.on_audio = on_audio
             lines = []

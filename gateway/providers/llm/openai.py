@@ -8,31 +8,52 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing
+from typing import Annotated, Any, cast
 from urllib.parse import urlsplit
 
 import httpx2
 import openai
+import structlog
 from pydantic import Field, SecretStr
 
 from gateway.errors import (
     ProviderError,
     ProviderProtocolError,
-    ProviderRejected,
     ProviderTimeout,
     ProviderUnavailable,
 )
-from gateway.providers.chat_completions import StreamedReply, request_messages, request_tools
-from gateway.providers.contracts import LanguageModel, ProviderSettings, ReplyEvent, ReplyRequest
+from gateway.providers.chat_completions import (
+    EventReader,
+    StreamedReply,
+    ThinkingHabit,
+    error_in,
+)
+from gateway.providers.chat_history import request_messages, request_tools
+from gateway.providers.contracts import (
+    AskedAgain,
+    LanguageModel,
+    ProviderSettings,
+    ReplyEvent,
+    ReplyRequest,
+    Thinking,
+)
+from gateway.providers.failures import kind_of, kind_of_body, strange_body, words_of
+from gateway.providers.stream_ends import StreamEnds
 
 SUMMARY = "Any OpenAI-compatible chat completions endpoint (base_url), streamed."
 
 RETRY_MIN_S = 0.15
 RETRY_MAX_S = 2.0
 IDLE_CONNECTION_S = 90.0
-"""An idle connection is kept so long: a caller's turn is often longer than httpx's five seconds."""
+"""Time for which an idle connection is kept: a caller's turn often exceeds httpx's 5 s."""
+END_GRACE_S = 0.5
+"""Wait for more after a finish reason that comes with the first text: it may be one of many,"""
+SHORT_GRACE_S = 0.2
+"""... and the wait at a server that was seen to hold the connection open."""
+
+log = structlog.get_logger(__name__)
 
 
 class Settings(ProviderSettings):
@@ -50,7 +71,8 @@ class Settings(ProviderSettings):
     first_token_timeout_s: Annotated[float, Field(gt=0)] = 6.0
     """From sending the request to its first text or tool call; each try has as long."""
     stall_timeout_s: Annotated[float, Field(gt=0)] = 5.0
-    """Between two chunks after that."""
+    """Between two chunks after that.  A model that thinks is alive: between two of its thoughts the
+    longer of both."""
     max_retries: Annotated[int, Field(ge=0, le=10)] = 2
     """After the first try; only before the first word, only where trying again may help."""
     stream_usage: bool = True
@@ -66,10 +88,14 @@ class OpenAi:
 
     known_texts: Sequence[str] = ()
     counts_tokens = True
+    waits_for_tools = False
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stream_usage = settings.stream_usage
+        self._habit = ThinkingHabit()
+        self._grace_s = END_GRACE_S
+        self._ends = StreamEnds()
         timeout = httpx2.Timeout(
             connect=settings.timeout_s,
             read=max(settings.first_token_timeout_s, settings.stall_timeout_s),
@@ -90,7 +116,7 @@ class OpenAi:
         """Open a connection and see whether the key is taken; costs no tokens.
 
         Raises:
-            ProviderUnavailable: nobody answers at `base_url`, or only with a server error.
+            ProviderUnavailable: no server answers at `base_url`, or only with a server error.
             ProviderTimeout: no answer in time.
             ProviderRejected: the key is refused.
         """
@@ -100,7 +126,7 @@ class OpenAi:
         except TimeoutError as exc:
             raise ProviderTimeout("openai", f"no answer from {self._where}") from exc
         except openai.APIStatusError as exc:
-            # Not every server lists its models: a 404 proves that somebody is there.
+            # Not every server lists its models: a 404 proves that a server is there.
             if exc.status_code in {401, 403} or exc.status_code >= 500:
                 raise self._translated(exc) from exc
         except (openai.OpenAIError, ValueError) as exc:
@@ -114,9 +140,8 @@ class OpenAi:
             try:
                 async with aclosing(self._attempt(request)) as events:
                     async for event in events:
-                        has_begun = True
+                        has_begun = has_begun or not isinstance(event, Thinking)
                         yield event
-                    return
             except ProviderError as error:
                 tries += 1
                 if has_begun:
@@ -124,36 +149,100 @@ class OpenAi:
                 delay_s = self._retry_delay_s(error, tries)
                 if delay_s is None:
                     raise
+                log.info("language_model_asked_again", problem=str(error), tries=tries)
+                refused = (openai.APIStatusError, openai.APIConnectionError)
+                again = AskedAgain(was_taken=not isinstance(error.__cause__, refused))
+            else:
+                return
             await asyncio.sleep(delay_s)
+            yield again
 
     async def close(self) -> None:
         """Close the connections.  Idempotent."""
+        await self._ends.close()
         await self._client.close()
 
     async def _attempt(self, request: ReplyRequest) -> AsyncGenerator[ReplyEvent, None]:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.first_token_timeout_s
-        reply = StreamedReply("openai")
+        reply = StreamedReply("openai", [tool.name for tool in request.tools], self._habit)
+        patience = _Patience(self._settings)
+        reader = EventReader()
         try:
-            async with asyncio.timeout_at(deadline):
-                stream = await self._client.chat.completions.create(**self._body(request))
-            async with stream:
-                while True:
-                    async with asyncio.timeout_at(deadline):
-                        try:
-                            chunk = await anext(stream)
-                        except StopAsyncIteration:
-                            break
-                    for delta in reply.feed(chunk):
-                        yield delta
-                    if reply.has_content:
-                        deadline = loop.time() + self._settings.stall_timeout_s
+            async with AsyncExitStack() as stack:
+                lines = await self._lines(request, patience, stack)
+                async with aclosing(self._events(lines, reader, reply, patience)) as events:
+                    async for event in events:
+                        yield event
+                last = list(reply.finish())
+                end = self._ends.read(stack.pop_all(), lines, reader, reply, request.late_usage)
+            for event in last:
+                yield event
+            if usage := await end.soon():
+                yield usage
         except TimeoutError as exc:
-            raise self._timed_out(reply) from exc
-        except (openai.OpenAIError, ValueError) as exc:  # ValueError: a chunk that is not JSON
+            raise self._timed_out(reply, patience) from exc
+        except (openai.OpenAIError, httpx2.HTTPError) as exc:
             raise self._translated(exc) from exc
-        for event in reply.finish():
-            yield event
+
+    async def _lines(
+        self, request: ReplyRequest, patience: _Patience, stack: AsyncExitStack
+    ) -> AsyncGenerator[str, None]:
+        """Send a request; return the lines of the answer, whatever it is.  `stack` closes it."""
+        create = self._client.chat.completions.with_streaming_response.create
+        async with asyncio.timeout_at(patience.until):
+            response = await stack.enter_async_context(create(**self._body(request)))
+        lines = cast("AsyncGenerator[str, None]", response.iter_lines())
+        return await stack.enter_async_context(aclosing(lines))
+
+    async def _events(
+        self,
+        lines: AsyncGenerator[str, None],
+        reader: EventReader,
+        reply: StreamedReply,
+        patience: _Patience,
+    ) -> AsyncGenerator[ReplyEvent, None]:
+        """Yield what comes until the server says that this was all, whatever it sends then."""
+        while not (reader.is_done or reply.is_finished):
+            line = await self._next_line(lines, reply, patience)
+            values = reader.finish() if line is None else reader.feed(line)
+            for value in values:
+                for event in self._taken(value, reply):
+                    patience.saw(event)
+                    yield event
+            if reply.has_content:
+                patience.has_content()
+            if line is None:
+                break
+        if not reply.has_choice and reader.body.strip():
+            kind, problem = strange_body(self._harmless(reader.body))
+            raise kind("openai", f"{self._where}: {problem}")
+
+    async def _next_line(
+        self, lines: AsyncGenerator[str, None], reply: StreamedReply, patience: _Patience
+    ) -> str | None:
+        """Wait for a line; None at the end, which any finish reason is when nothing follows it.
+
+        Raises:
+            TimeoutError: nothing came for too long.
+        """
+        until = patience.until
+        if reply.may_be_finished:
+            until = asyncio.get_running_loop().time() + self._grace_s
+        try:
+            async with asyncio.timeout_at(until):
+                return await anext(lines, None)
+        except (TimeoutError, httpx2.HTTPError) as error:
+            if not reply.may_be_finished:
+                raise
+            if isinstance(error, TimeoutError):
+                self._grace_s = SHORT_GRACE_S
+            return None
+
+    def _taken(self, value: object, reply: StreamedReply) -> Iterator[ReplyEvent]:
+        error = error_in(value)
+        if error is not None:
+            text = self._harmless(words_of(error))
+            raise kind_of_body(error)("openai", f"{self._where}: {text}")
+        yield from reply.feed(value)
 
     def _body(self, request: ReplyRequest) -> dict[str, Any]:
         """Keyword arguments of one request; what is not set is not sent."""
@@ -195,14 +284,16 @@ class OpenAi:
 
     @property
     def _where(self) -> str:
-        """The server for messages, without credentials or query."""
+        """Return the server for messages, without credentials or query."""
         parts = urlsplit(self._settings.base_url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
-    def _timed_out(self, reply: StreamedReply) -> ProviderTimeout:
+    def _timed_out(self, reply: StreamedReply, patience: _Patience) -> ProviderTimeout:
         settings = self._settings
         if reply.has_content:
             problem = f"stalled in mid-answer for {settings.stall_timeout_s:g} s"
+        elif patience.is_thinking:
+            problem = f"stalled in mid-thought for {settings.first_token_timeout_s:g} s"
         else:
             problem = f"no first token within {settings.first_token_timeout_s:g} s"
         return ProviderTimeout("openai", f"{self._where}: {problem}")
@@ -212,17 +303,15 @@ class OpenAi:
         text = self._harmless(str(error))
         kind: type[ProviderError]
         match error:
-            case openai.APITimeoutError():
+            case openai.APITimeoutError() | httpx2.TimeoutException():
                 kind, text = ProviderTimeout, "no answer in time"
-            case openai.APIConnectionError():
+            case openai.APIConnectionError() | httpx2.HTTPError():
                 kind = ProviderUnavailable
                 text = f"connection failed ({self._harmless(str(error.__cause__ or error))})"
             case openai.APIResponseValidationError():
                 kind = ProviderProtocolError
             case openai.APIStatusError(status_code=status):
-                kind = ProviderUnavailable if _is_temporary(status, error) else ProviderRejected
-            case openai.APIError():  # an error object in mid-stream
-                kind = ProviderRejected if _is_final(error) else ProviderUnavailable
+                kind = kind_of(status, error.code, error.type, text)
             case _:
                 kind, text = ProviderProtocolError, f"not a chat completion stream ({text})"
         return kind("openai", f"{self._where}: {text}")
@@ -234,6 +323,28 @@ class OpenAi:
         return " ".join(text.split())[:300]
 
 
+class _Patience:
+    """Until when something must have come."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._time = asyncio.get_running_loop().time
+        self.until = self._time() + settings.first_token_timeout_s
+        self.is_thinking = False
+
+    def saw(self, event: ReplyEvent) -> None:
+        """Thoughts are no answer, but a sign of life."""
+        if isinstance(event, Thinking):
+            self.is_thinking = True
+            settings = self._settings
+            longer_s = max(settings.first_token_timeout_s, settings.stall_timeout_s)
+            self.until = self._time() + longer_s
+
+    def has_content(self) -> None:
+        """Something of the answer came with the last line."""
+        self.until = self._time() + self._settings.stall_timeout_s
+
+
 def create(settings: Settings) -> LanguageModel:
     """Make the provider; connects to nothing yet."""
     return OpenAi(settings)
@@ -242,25 +353,6 @@ def create(settings: Settings) -> LanguageModel:
 def probe() -> str:
     """Return what hinders its use, empty when nothing does."""
     return ""
-
-
-FINAL_CODES = frozenset({
-    "insufficient_quota",
-    "invalid_request_error",
-    "invalid_api_key",
-    "authentication_error",
-    "context_length_exceeded",
-    "content_filter",
-})  # fmt: skip
-"""Error codes and types that another try does not change, whatever their status."""
-
-
-def _is_final(error: openai.APIError) -> bool:
-    return bool({error.code, error.type} & FINAL_CODES)
-
-
-def _is_temporary(status: int, error: openai.APIError) -> bool:
-    return status in {408, 409, 429} or status >= 500 if not _is_final(error) else False
 
 
 def _refuses_stream_options(error: BaseException | None) -> bool:

@@ -1,4 +1,4 @@
-"""Offline brain: a TOML script instead of a language model; no cost, no network."""
+"""Offline script: a TOML file instead of a language model; no cost, no network."""
 
 from __future__ import annotations
 
@@ -36,10 +36,18 @@ class Settings(ProviderSettings):
     """Script to follow; none = the front desk that comes with the gateway."""
 
 
-class ScriptBrain:
+def check(settings: Settings) -> None:
+    """Read the script.  Raises ConfigError with every fault in it."""
+    if settings.file is not None:
+        load_script(settings.file)
+
+
+class ScriptModel:
     """Follows a script; satisfies `LanguageModel`.  All it knows of a call is in the memo."""
 
     counts_tokens = False
+    waits_for_tools = True
+    tells_what_it_expects = True
 
     def __init__(self, script: Script) -> None:
         self.known_texts: Sequence[str] = fixed_texts(script)
@@ -71,7 +79,7 @@ class ScriptBrain:
                 yield event
 
     async def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: the script holds no resources."""
 
 
 def _unanswered(messages: Sequence[Message], state: State | None) -> list[Message | None]:
@@ -100,9 +108,14 @@ def create(settings: Settings) -> LanguageModel:
     Raises:
         ConfigError: its faults, each with its line.
     """
-    return ScriptBrain(load_script(settings.file or FRONT_DESK))
+    return ScriptModel(load_script(settings.file or FRONT_DESK))
+
+
+def languages(settings: Settings) -> tuple[str, ...]:
+    """Any, with a file; the front desk that comes with the gateway speaks English."""
+    return () if settings.file else ("en",)
 
 
 def probe() -> str:
-    """Tell what is missing; nothing ever is."""
+    """Report what is missing: nothing ever is."""
     return ""

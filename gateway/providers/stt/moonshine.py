@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,20 +19,23 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from gateway.audio.format import LINE, SAMPLE_BYTES
+from gateway.audio.format import NARROWBAND, SAMPLE_BYTES
 from gateway.errors import ProviderError, ProviderUnavailable
 from gateway.providers.contracts import (
     Expect,
     ExpectKind,
+    Helper,
+    HelperProcess,
     ProviderSettings,
     SpeechToText,
     Transcript,
 )
+from gateway.recognizer import smart_turn
 from gateway.recognizer.client import RecognizerClient, RecognizerStream, Reply
 from gateway.recognizer.grammar import GrammarName
 from gateway.recognizer.moonshine import model_folder
 from gateway.recognizer.process import RecognizerProcess
-from gateway.recognizer.protocol import MAX_PCM_BYTES, Opinion, Refused
+from gateway.recognizer.protocol import MAX_PCM_BYTES, EndOfTurnScore, Refused
 
 SUMMARY = "Moonshine tiny-en, offline English; runs in the shared recognizer process"
 SOCKET_VARIABLE = "GATEWAY_RECOGNIZER_SOCKET"
@@ -65,6 +68,25 @@ class Settings(ProviderSettings):
     """How long a caller turn waits for a recognizer that is just starting again."""
 
 
+def helper(settings: Settings) -> Helper | None:
+    """The shared recognizer, unless one that runs elsewhere is named."""
+    return None if settings.socket else _HELPER
+
+
+def optional_parts() -> Mapping[str, str]:
+    """What makes it better: names, and what is missing for each ("" = nothing)."""
+    try:
+        smart_turn.model_file()
+    except ProviderUnavailable as error:
+        return {"end of turn by sound (smart-turn)": error.problem}
+    return {"end of turn by sound (smart-turn)": ""}
+
+
+def languages(_settings: Settings) -> tuple[str, ...]:
+    """English only."""
+    return ("en",)
+
+
 def probe() -> str:
     """Return "" when usable, else what to do."""
     try:
@@ -82,7 +104,7 @@ def create(settings: Settings) -> SpeechToText:
 class Moonshine:
     """Satisfies `contracts.SpeechToText`."""
 
-    input_format = LINE
+    input_format = NARROWBAND
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -166,7 +188,7 @@ class MoonshineStream:
         self._is_final_wanted = False
         self._choices = expect.choices
         self._grammar = _GRAMMARS.get(expect.kind)
-        self._partial_samples = partial_ms * LINE.sample_rate_hz // 1000
+        self._partial_samples = partial_ms * NARROWBAND.sample_rate_hz // 1000
         self._pcm = bytearray()
         self._asked_samples = 0
         self._partial_in_flight = False
@@ -175,7 +197,7 @@ class MoonshineStream:
         self._is_closed = False
 
     def push(self, pcm: bytes) -> None:
-        """Take caller audio: mono s16le, 8000 Hz, any even length."""
+        """Accept caller audio: mono s16le, 8000 Hz, any even length."""
         if self._is_closed:
             return
         self._pcm += pcm
@@ -191,7 +213,7 @@ class MoonshineStream:
             self._ask(final=True, among=among)
 
     def caller_goes_on(self) -> None:
-        """Let the recognizer drop what was requested, unless it is at it."""
+        """Withdraw the request, unless the recognizer has begun with it."""
         if not self._is_closed:
             self._is_final_wanted = False
             self._requests.goes_on()
@@ -254,8 +276,8 @@ class MoonshineStream:
         self._requests.decode(pcm, take, final=final, choices=choices, grammar=grammar)
 
     def _take(self, reply: Reply, request: _Request) -> None:
-        if isinstance(reply, Opinion):
-            self._take_opinion(reply, request)
+        if isinstance(reply, EndOfTurnScore):
+            self._take_score(reply, request)
             return
         final = request.final
         if not final:
@@ -276,11 +298,11 @@ class MoonshineStream:
             )
             self._give(request.transcript)
 
-    def _take_opinion(self, opinion: Opinion, request: _Request) -> None:
-        """Give the transcript again with what its sound says, or keep that until it is there."""
-        request.end_of_turn = opinion.end_of_turn
+    def _take_score(self, score: EndOfTurnScore, request: _Request) -> None:
+        """Repeat the transcript with the score of its sound, or keep that until it is there."""
+        request.end_of_turn = score.end_of_turn
         if request.transcript is not None:
-            self._give(replace(request.transcript, end_of_turn=opinion.end_of_turn))
+            self._give(replace(request.transcript, end_of_turn=score.end_of_turn))
 
     def _give(self, result: Transcript | ProviderError) -> None:
         self._results.append(result)
@@ -288,7 +310,7 @@ class MoonshineStream:
 
 
 def looks_phantom(text: str, log_prob: float | None, pcm: bytes) -> bool:
-    """True when the text is what the model writes where nobody spoke.
+    """Return whether the text is what the model writes where there was no speech.
 
     Args:
         text: transcript as the model wrote it.
@@ -309,7 +331,14 @@ def looks_phantom(text: str, log_prob: float | None, pcm: bytes) -> bool:
 
 def loud_ms(pcm: bytes) -> int:
     """How much of the audio is within 20 dB of its loudest 20 ms, in ms."""
-    whole = len(pcm) - len(pcm) % LINE.frame_bytes
+    whole = len(pcm) - len(pcm) % NARROWBAND.frame_bytes
     frames = np.frombuffer(pcm[:whole], dtype="<i2").astype(np.float64)
-    power = (frames.reshape(-1, LINE.frame_samples) ** 2).mean(axis=1)
-    return int((power > power.max() / 100).sum()) * LINE.ptime_ms if len(power) else 0
+    power = (frames.reshape(-1, NARROWBAND.frame_samples) ** 2).mean(axis=1)
+    return int((power > power.max() / 100).sum()) * NARROWBAND.ptime_ms if len(power) else 0
+
+
+def _process(socket: Path, threads: int) -> HelperProcess:
+    return RecognizerProcess(socket, decoders=threads)
+
+
+_HELPER = Helper("recognizer", SOCKET_VARIABLE, _process)

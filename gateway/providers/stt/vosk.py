@@ -10,19 +10,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
-from gateway.audio.format import LINE, SAMPLE_BYTES
+from gateway.audio.format import NARROWBAND, SAMPLE_BYTES
 from gateway.errors import ProviderProtocolError, ProviderUnavailable
+from gateway.installing import pip_install
 from gateway.providers.contracts import Expect, ProviderSettings, SpeechToText, Transcript
 from gateway.threads import BlockingEngine
 
 SUMMARY = "Vosk, offline streaming recognition with a model folder of your language"
 
-_INSTALL = "pip install vosk"
+_INSTALL = pip_install("vosk")
 _WHERE = (
-    "get one from https://alphacephei.com/vosk/models, unpack it and put its path into the "
+    "get a model from https://alphacephei.com/vosk/models, unpack it and put its path into the "
     'configuration: stt = { provider = "vosk", model = "/path/to/vosk-model" }'
 )
-_STEP_BYTES = 5 * LINE.frame_bytes
+_STEP_BYTES = 5 * NARROWBAND.frame_bytes
 """Audio is handed to the engine in steps of 100 ms: fewer thread hops, no later answer."""
 _LAYOUTS = (
     ("am/final.mdl", "conf/mfcc.conf", "conf/model.conf"),
@@ -62,7 +63,7 @@ def create(settings: Settings) -> SpeechToText:
 class Vosk:
     """Satisfies `contracts.SpeechToText`.  One thread computes for all calls."""
 
-    input_format = LINE
+    input_format = NARROWBAND
 
     def __init__(self, load_model: Callable[[], Callable[[], Recognizer]]) -> None:
         self._load_model = load_model
@@ -117,7 +118,7 @@ class VoskStream:
         """Stretches that the engine has settled.  Engine thread."""
 
     def push(self, pcm: bytes) -> None:
-        """Take caller audio: mono s16le, 8000 Hz, any even length."""
+        """Accept caller audio: mono s16le, 8000 Hz, any even length."""
         self._waiting += pcm
         self._pushed_samples += len(pcm) // SAMPLE_BYTES
         if len(self._waiting) >= _STEP_BYTES:
@@ -161,7 +162,7 @@ class VoskStream:
             raise ProviderProtocolError("vosk", f"recognition failed: {exc}") from exc
 
     def _hear(self, pcm: bytes, settle: bool) -> str:  # noqa: FBT001 - called by the engine
-        """Advance the recognizer; give the whole turn's text.  Engine thread."""
+        """Advance the recognizer; return the whole turn's text.  Engine thread."""
         recognizer = self._recognizer
         if pcm and recognizer.AcceptWaveform(pcm):
             self._said.append(json.loads(recognizer.Result())["text"])
@@ -172,7 +173,7 @@ class VoskStream:
 
 
 def load(model: Path) -> Callable[[], Recognizer]:
-    """Load a model folder; give what opens a recognizer on it.  Blocks for seconds.
+    """Load a model folder; return what opens a recognizer on it.  Blocks for seconds.
 
     Raises:
         ProviderUnavailable: no package, no folder, or not a model of vosk.
@@ -187,14 +188,14 @@ def load(model: Path) -> Callable[[], Recognizer]:
         loaded = vosk.Model(str(model))
     except Exception as exc:  # border: vosk raises bare Exception
         raise ProviderUnavailable("vosk", f"model {model} is broken: {exc}; {_WHERE}") from exc
-    return lambda: vosk.KaldiRecognizer(loaded, LINE.sample_rate_hz)
+    return lambda: vosk.KaldiRecognizer(loaded, NARROWBAND.sample_rate_hz)
 
 
 def check_folder(model: Path) -> None:
     """Look for the files that every model has: some faults end the process inside the library.
 
     Raises:
-        ProviderUnavailable: says what is missing and where to get a model.
+        ProviderUnavailable: reports what is missing and where to get a model.
     """
     if not model.is_dir():
         raise ProviderUnavailable("vosk", f"model folder missing: {model}; {_WHERE}")

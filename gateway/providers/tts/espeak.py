@@ -1,25 +1,24 @@
 """Offline speech in a hundred languages by libespeak-ng (Debian package `libespeak-ng1`).
 
 The library has one voice and one callback per process, so all synthesizers of the process share
-one thread.  It speaks so fast (first audio in under a millisecond) that nobody notices.
+one thread: its first audio takes less than a millisecond, so that no call waits for another.
 """
 
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from gateway.audio.format import LINE, SAMPLE_BYTES
-from gateway.audio.loudness import amplify
-from gateway.audio.resample import Resampler
-from gateway.audio.speech import SpeechTrimmer, pause_after_ms
+from gateway.audio.format import SAMPLE_BYTES, AudioFormat
 from gateway.errors import ProviderProtocolError, ProviderRejected, ProviderUnavailable
-from gateway.providers.contracts import ProviderSettings, TextToSpeech
+from gateway.providers.contracts import Delivery, ProviderSettings, Spoken, TextToSpeech
+from gateway.providers.shared_engine import SharedEngine
 from gateway.threads import BlockingEngine
 
 SUMMARY = "Offline speech in a hundred languages (libespeak-ng), robotic, streams at once."
@@ -36,10 +35,33 @@ _POSITION_CHARACTER = 1
 _CHARS_UTF8 = 1
 _EE_OK = 0
 _BUFFER_MS = 40
+_LANGUAGE = re.compile(r"[-_+]")
 
-_Emit = Callable[[bytes], bool]
+_WORD_END = re.compile(r"\s|$")
+_LAST_EVENT, _WORD_EVENT = 0, 1
+
+
+class _EventId(ctypes.Union):
+    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
+
+
+class _Event(ctypes.Structure):
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _EventId),
+    )
+
+
+_Emit = Callable[[Spoken], bool]
+_Events = Any  # ctypes' pointer to _Event; a null pointer is False
 _SynthCallback = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
 )
 
 
@@ -58,10 +80,13 @@ class Settings(ProviderSettings):
 class Espeak:
     """Satisfies `TextToSpeech`."""
 
-    output_format = LINE
+    output_format = AudioFormat(22_050)
+    """Of the library; `_library` checks it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.language = _LANGUAGE.split(settings.voice)[0].lower()
+        self.delivery = Delivery(level_dbfs=settings.level_dbfs, own_level_dbfs=_OWN_LEVEL_DBFS)
         self._engine: BlockingEngine | None = None
 
     async def warm_up(self) -> None:
@@ -71,15 +96,21 @@ class Espeak:
             ProviderUnavailable: no library.
             ProviderRejected: no such voice.
         """
-        async with aclosing(self.synthesize("Ready.")) as speech:
+        async with aclosing(self.speak("Ready.")) as speech:
             async for _ in speech:
                 pass
 
-    async def synthesize(self, text: str) -> AsyncGenerator[bytes, None]:
-        """Yield the sentence as it is made, about 40 ms at a time."""
+    async def speak(self, text: str) -> AsyncGenerator[Spoken, None]:
+        """Yield the sentence as it is made, about 40 ms at a time, with the words that begin there.
+
+        Raises:
+            ProviderUnavailable: no library.
+            ProviderRejected: no such voice.
+            ProviderProtocolError: the library cannot speak the text.
+        """
         if self._engine is None:
-            self._engine = _PROCESS.join()
-        speech: AsyncGenerator[bytes, None] = self._engine.stream(
+            self._engine = _ENGINE.enter()
+        speech: AsyncGenerator[Spoken, None] = self._engine.stream(
             lambda emit: self._speak(text, emit)
         )
         async with aclosing(speech) as chunks:
@@ -90,20 +121,22 @@ class Espeak:
         """Leave the shared thread; the last one ends it."""
         if self._engine is not None:
             self._engine = None
-            _PROCESS.leave()
+            _ENGINE.leave()
 
     def _speak(self, text: str, emit: _Emit) -> None:
         """Run one synthesis in this thread; ends within one buffer after `emit` said no."""
-        library, settings = _library(), self._settings
+        library, settings = _ENGINE.loaded(), self._settings
         if library.espeak_SetVoiceByName(settings.voice.encode()) != _EE_OK:
             raise ProviderRejected("espeak", f"there is no voice {settings.voice!r}")
         library.espeak_SetParameter(_RATE, settings.words_per_minute, 0)
         library.espeak_SetParameter(_PITCH, settings.pitch, 0)
-        finish = _Finish(text, settings, emit)
 
-        def take(samples: int, count: int, _events: int) -> int:
+        words = _Words(text)
+
+        def take(samples: int, count: int, events: _Events) -> int:
+            words.advance(events)
             audio = ctypes.string_at(samples, count * SAMPLE_BYTES) if samples and count else b""
-            return 0 if finish.process(audio) else 1
+            return 0 if not audio or emit(Spoken(audio, words.begun())) else 1
 
         callback = _SynthCallback(take)
         library.espeak_SetSynthCallback(callback)
@@ -113,54 +146,34 @@ class Espeak:
         )
         if status != _EE_OK:
             raise ProviderProtocolError("espeak", f"could not speak {text[:40]!r}: {status}")
-        finish.flush()
 
 
-class _Finish:
-    """Rate, silence and level of one sentence as it comes.  Engine thread only."""
+class _Words:
+    """Where in a text its speech is, by the events that the library gives with each buffer."""
 
-    def __init__(self, text: str, settings: Settings, emit: _Emit) -> None:
-        self._resampler = Resampler(_sample_rate_hz(), LINE.sample_rate_hz)
-        self._trimmer = SpeechTrimmer(LINE, tail_ms=pause_after_ms(text))
-        self._gain_db = settings.level_dbfs - _OWN_LEVEL_DBFS
-        self._emit = emit
-        self._is_wanted = True
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._told = self._end = 0
 
-    def process(self, pcm: bytes) -> bool:
-        """Hand on what is ready; False = stop, nobody listens any more."""
-        self._hand_on(self._trimmer.process(self._resampler.process(pcm)))
-        return self._is_wanted
+    def advance(self, events: _Events) -> None:
+        """Follow the events of a buffer; they end with one of type 0."""
+        at = 0
+        while events and events[at].type != _LAST_EVENT:
+            event = events[at]
+            if event.type == _WORD_EVENT:
+                self._end = max(self._end, event.text_position - 1 + event.length)
+            at += 1
 
-    def flush(self) -> None:
-        if self._is_wanted:
-            self._hand_on(self._trimmer.process(self._resampler.flush()) + self._trimmer.flush())
+    def begun(self) -> str:
+        """Return the words that have begun since the last call, each with its punctuation.
 
-    def _hand_on(self, speech: bytes) -> None:
-        if speech:
-            self._is_wanted = self._emit(amplify(speech, self._gain_db))
-
-
-class _ProcessEngine:
-    """The one thread that may call the library, while anybody needs it.  Loop thread only."""
-
-    def __init__(self) -> None:
-        self._engine: BlockingEngine | None = None
-        self._users = 0
-
-    def join(self) -> BlockingEngine:
-        if self._engine is None:
-            self._engine = BlockingEngine("espeak")
-        self._users += 1
-        return self._engine
-
-    def leave(self) -> None:
-        self._users -= 1
-        if not self._users and self._engine is not None:
-            self._engine.close()
-            self._engine = None
-
-
-_PROCESS = _ProcessEngine()
+        One that has no event of its own ("in the" is said as one word) comes with the next.
+        """
+        if self._told >= self._end:
+            return ""
+        end = _WORD_END.search(self._text, self._end)
+        told, self._told = self._told, end.start() if end else len(self._text)
+        return self._text[told : self._told]
 
 
 def create(settings: Settings) -> TextToSpeech:
@@ -168,8 +181,13 @@ def create(settings: Settings) -> TextToSpeech:
     return Espeak(settings)
 
 
+def languages(settings: Settings) -> tuple[str, ...]:
+    """Return the language of the voice."""
+    return (_LANGUAGE.split(settings.voice)[0].lower(),)
+
+
 def probe() -> str:
-    """Say what is missing here, empty when it can be used."""
+    """Return what is missing here, "" when it can be used."""
     try:
         _library()
     except ProviderUnavailable as error:
@@ -177,17 +195,9 @@ def probe() -> str:
     return ""
 
 
-def _sample_rate_hz() -> int:
-    return int(_loaded()[1])
-
-
-def _library() -> ctypes.CDLL:
-    return _loaded()[0]
-
-
 @cache
-def _loaded() -> tuple[ctypes.CDLL, int]:
-    """The initialised library and its sample rate in Hz; it can be initialised only once."""
+def _library() -> ctypes.CDLL:
+    """Return the initialised library; it can be initialised only once."""
     try:
         library = ctypes.CDLL("libespeak-ng.so.1")
     except OSError as error:
@@ -201,8 +211,11 @@ def _loaded() -> tuple[ctypes.CDLL, int]:
         *(number, number, pointer, pointer),
     ]
     rate_hz = library.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, None, _DONT_EXIT)
-    if rate_hz <= 0:
+    if rate_hz != Espeak.output_format.sample_rate_hz:
         raise ProviderUnavailable(
             "espeak", "its language data is missing: apt-get install espeak-ng-data"
         )
-    return library, rate_hz
+    return library
+
+
+_ENGINE = SharedEngine("espeak", _library)

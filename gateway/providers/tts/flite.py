@@ -1,7 +1,7 @@
 """Offline English speech by libflite (Debian package `libflite1`); the voices need no model file.
 
 A sentence is rendered in one piece on a thread of its own (ctypes gives the GIL away), 43 ms for
-48 characters.  Rendered sentences are kept: prompts cost nothing the second time.
+48 characters.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.audio.format import LINE
-from gateway.audio.speech import speech_for_line
-from gateway.audio.speech_cache import SpeechCache
+from gateway.audio.format import AudioFormat
 from gateway.errors import ProviderProtocolError, ProviderUnavailable
-from gateway.providers.contracts import ProviderSettings, TextToSpeech
+from gateway.providers.contracts import Delivery, ProviderSettings, Spoken, TextToSpeech
 from gateway.threads import BlockingEngine
 
 SUMMARY = "Offline English speech (libflite), no model files, about 40 ms per sentence."
@@ -55,33 +53,31 @@ class _Wave(ctypes.Structure):
 class Flite:
     """Satisfies `TextToSpeech`."""
 
-    output_format = LINE
+    language = "en"
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._engines = [BlockingEngine(f"flite-{number}") for number in range(_ENGINES)]
         self._waiting = [0] * _ENGINES
-        self._cache = SpeechCache(settings.cache_bytes)
+        self.output_format = AudioFormat(8000 if settings.voice == "kal" else 16_000)
+        self.delivery = Delivery(
+            level_dbfs=settings.level_dbfs, has_whole_pieces=True, cache_bytes=settings.cache_bytes
+        )
 
     async def warm_up(self) -> None:
         """Load the voice and speak once.  Raises ProviderUnavailable."""
         for engine in self._engines:
             await engine.call(_render, "Ready.", self._settings)
 
-    async def synthesize(self, text: str) -> AsyncIterator[bytes]:
-        """Yield the whole sentence in one chunk; nothing where there is nothing to say."""
-        speech = self._cache.get(text)
-        if speech is None:
-            speech = await self._rendered(text)
-            self._cache.put(text, speech)
-        if speech:
-            yield speech
+    async def speak(self, text: str) -> AsyncIterator[Spoken]:
+        """Yield the whole sentence in one piece; nothing where there is nothing to say."""
+        if pcm := await self._rendered(text):
+            yield Spoken(pcm)
 
     async def close(self) -> None:
-        """End the threads and forget the sentences."""
+        """End the threads."""
         for engine in self._engines:
             engine.close()
-        self._cache.clear()
 
     async def _rendered(self, text: str) -> bytes:
         idlest = self._waiting.index(min(self._waiting))
@@ -97,8 +93,13 @@ def create(settings: Settings) -> TextToSpeech:
     return Flite(settings)
 
 
+def languages(_settings: Settings) -> tuple[str, ...]:
+    """English only."""
+    return ("en",)
+
+
 def probe() -> str:
-    """Say what is missing here, empty when it can be used."""
+    """Return what is missing here, "" when it can be used."""
     try:
         _library()
     except ProviderUnavailable as error:
@@ -118,11 +119,9 @@ def _render(text: str, settings: Settings) -> bytes:
         if not library.utt_synth(utterance):
             raise ProviderProtocolError("flite", f"could not speak {text[:40]!r}")
         wave = library.utt_wave(utterance).contents
-        pcm = ctypes.string_at(wave.samples, wave.num_samples * 2) if wave.num_samples else b""
-        source_hz = wave.sample_rate
+        return ctypes.string_at(wave.samples, wave.num_samples * 2) if wave.num_samples else b""
     finally:
         library.delete_utterance(utterance)  # with it goes its wave
-    return speech_for_line(pcm, source_hz, text=text, level_dbfs=settings.level_dbfs)
 
 
 @cache

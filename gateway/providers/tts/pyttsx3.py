@@ -21,20 +21,19 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gateway.audio.format import LINE
-from gateway.audio.speech import speech_for_line
-from gateway.audio.speech_cache import SpeechCache
+from gateway.audio.converter import convert_once
+from gateway.audio.format import AudioFormat
 from gateway.errors import (
     ProviderProtocolError,
     ProviderTimeout,
     ProviderUnavailable,
 )
-from gateway.providers.contracts import ProviderSettings, TextToSpeech
-from gateway.threads import BlockingEngine
+from gateway.installing import pip_install
+from gateway.providers.contracts import Delivery, ProviderSettings, Spoken, TextToSpeech
 
 SUMMARY = "Offline speech by pyttsx3 (the operating system's engine), in a child process."
 
-_PIP_HINT = "pyttsx3 is not installed: pip install 'voice-gateway[pyttsx3]'"
+_PIP_HINT = f"pyttsx3 is not installed: {pip_install('pyttsx3')}"
 _APT_HINT = "pyttsx3 finds no speech engine: apt-get install libespeak-ng1"
 _CHILD = Path(__file__).with_name("_pyttsx3_child.py")
 _LEAVE_TIMEOUT_S = 2.0
@@ -58,46 +57,43 @@ class Settings(ProviderSettings):
 class Pyttsx3:
     """Satisfies `TextToSpeech`."""
 
-    output_format = LINE
+    output_format = AudioFormat(22_050)
+    """Of the engine on Linux; others are converted."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._cache = SpeechCache(settings.cache_bytes)
+        self.delivery = Delivery(
+            level_dbfs=settings.level_dbfs, has_whole_pieces=True, cache_bytes=settings.cache_bytes
+        )
         self._child: _Child | None = None
         self._turn = asyncio.Lock()
-        self._finishing = BlockingEngine("pyttsx3")
 
     async def warm_up(self) -> None:
         """Start the child and speak once.  Raises ProviderUnavailable."""
-        async for _ in self.synthesize("Ready."):
+        async for _ in self.speak("Ready."):
             pass
 
-    async def synthesize(self, text: str) -> AsyncIterator[bytes]:
-        """Yield the whole sentence in one chunk; cancelled, its result is dropped."""
+    async def speak(self, text: str) -> AsyncIterator[Spoken]:
+        """Yield the whole sentence in one piece; cancelled, its result is dropped."""
         if not text.strip():  # pyttsx3 would wait for the end of nothing, for ever
             return
-        speech = self._cache.get(text)
-        if speech is None:
-            speech = await self._spoken(text)
-            if not speech and any(map(str.isalnum, text)):
-                # espeak now and then reports the end of a sentence before it has begun.
-                speech = await self._spoken(text)
-            self._cache.put(text, speech)
-        if speech:
-            yield speech
+        pcm = await self._spoken(text)
+        if not any(pcm) and any(map(str.isalnum, text)):
+            # espeak now and then reports the end of a sentence before it has begun.
+            pcm = await self._spoken(text)
+        if pcm:
+            yield Spoken(pcm)
 
     async def close(self) -> None:
-        """End the child and the thread."""
-        self._finishing.close()
+        """End the child."""
         await self._end_child(grace_s=_LEAVE_TIMEOUT_S)
 
     async def _spoken(self, text: str) -> bytes:
         async with self._turn:
             rate_hz, pcm = await self._rendered(text)
-        level_dbfs = self._settings.level_dbfs
-        return await self._finishing.call(
-            speech_for_line, pcm, rate_hz, text=text, level_dbfs=level_dbfs
-        )
+        if rate_hz == self.output_format.sample_rate_hz:
+            return pcm
+        return convert_once(pcm, AudioFormat(rate_hz), self.output_format)
 
     async def _rendered(self, text: str) -> tuple[int, bytes]:
         """Ask the child; one that had died in the meantime is replaced."""
@@ -160,7 +156,7 @@ class _Child:
         )
 
     async def render(self, text: str) -> tuple[int, bytes]:
-        """Give sample rate in Hz and mono s16le of `text`; safe to cancel anywhere.
+        """Return the sample rate in Hz and mono s16le of `text`; safe to cancel anywhere.
 
         Raises:
             ProviderUnavailable: it has no speech engine.
@@ -207,7 +203,7 @@ def create(settings: Settings) -> TextToSpeech:
 
 
 def probe() -> str:
-    """Say what is missing here, empty when it can be used."""
+    """Return what is missing here, "" when it can be used."""
     if importlib.util.find_spec("pyttsx3") is None:
         return _PIP_HINT
     if sys.platform == "linux" and not (find_library("espeak-ng") or find_library("espeak")):

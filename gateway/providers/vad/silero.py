@@ -9,20 +9,59 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
+from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk, VoiceDetector
 from gateway.errors import ProviderUnavailable
+from gateway.installing import pip_install
+from gateway.providers.contracts import ProviderSettings, VoiceDetection
 from gateway.recognizer.onnx import session
+from gateway.threads import BlockingEngine
 
 SUMMARY = "Silero v6 voice detector, native 8 kHz, about 65 us of CPU per 20 ms frame"
-INSTALL = "pip install --no-deps silero-vad"
+INSTALL = pip_install("--no-deps silero-vad")
 _CONTEXT_SAMPLES = 32
 _MODEL_FILE = "silero_vad/data/silero_vad.onnx"
 _IS_NO_SPEECH = 0.15
 _FORGETS = np.float32(0.97)
-"""While nobody speaks the network's memory fades, by half in 0.7 s: it else gets so used to a
-silence or a noise that it misses the first 250 to 450 ms of the next speech (decision 16)."""
+"""Factor per step by which the network's memory fades without speech, by half in 0.7 s: it
+otherwise adapts to a silence or a noise and misses the first 250 to 450 ms of the next speech
+(decision 16)."""
 
 _Float32 = npt.NDArray[np.float32]
+
+
+class Settings(ProviderSettings):
+    """Nothing can be set."""
+
+
+class Silero:
+    """The network, loaded once for all calls."""
+
+    def __init__(self) -> None:
+        self._model: SileroModel | None = None
+
+    async def warm_up(self) -> None:
+        """Load the network beside the loop."""
+        if self._model is None:
+            engine = BlockingEngine("silero")
+            try:
+                self._model = await engine.call(SileroModel)
+            finally:
+                engine.close()
+
+    def open(self) -> VoiceDetector:
+        """Make the detector of one call."""
+        if self._model is None:
+            self._model = SileroModel()
+        return SpeechProbability(self._model)
+
+    async def close(self) -> None:
+        """Release the network."""
+        self._model = None
+
+
+def create(_settings: Settings) -> VoiceDetection:
+    """Make the detection; `warm_up` loads the network."""
+    return Silero()
 
 
 def probe() -> str:
@@ -71,11 +110,15 @@ class SpeechProbability:
         self._state = np.zeros((2, 1, 128), np.float32)
         self._line = np.zeros(_CONTEXT_SAMPLES, np.float32)
         self._end_sample = first_sample
+        self._latest = np.zeros(_CONTEXT_SAMPLES + CHUNK_SAMPLES, np.float32)
+        self._new = 0
 
     def push(self, frame: bytes) -> list[Chunk]:
-        """Take mono s16le at 8000 Hz; return each chunk that is whole now."""
+        """Accept mono s16le at 8000 Hz, whole samples; return each chunk that is complete."""
         new = np.frombuffer(frame, dtype="<i2").astype(np.float32) / np.float32(32768)
         self._line = np.concatenate([self._line, new])
+        self._latest = np.concatenate([self._latest, new])[-len(self._latest) :]
+        self._new = len(new)
         judged = []
         while len(self._line) >= _CONTEXT_SAMPLES + CHUNK_SAMPLES:
             window = self._line[: _CONTEXT_SAMPLES + CHUNK_SAMPLES]
@@ -84,13 +127,20 @@ class SpeechProbability:
                 self._state = self._state * _FORGETS
             self._line = self._line[CHUNK_SAMPLES:]
             self._end_sample += CHUNK_SAMPLES
-            judged.append(Chunk(probability, self._end_sample, _level_dbfs(window)))
+            level_dbfs = _level_dbfs(window[_CONTEXT_SAMPLES:])
+            judged.append(Chunk(probability, self._end_sample, level_dbfs))
         return judged
 
+    def peek(self) -> Chunk:
+        """Judge the latest 32 ms before their chunk is complete; the network forgets them."""
+        probability, _ = self._model.run(self._latest, self._state)
+        end = self._end_sample + len(self._line) - _CONTEXT_SAMPLES
+        level_dbfs = _level_dbfs(self._latest[-self._new :])
+        return Chunk(probability, end, level_dbfs, is_provisional=True)
 
-def _level_dbfs(window: _Float32) -> float:
-    new = window[_CONTEXT_SAMPLES:]
-    return round(10 * math.log10(float(new @ new) / CHUNK_SAMPLES + 1e-10), 1)
+
+def _level_dbfs(samples: _Float32) -> float:
+    return round(10 * math.log10(float(samples @ samples) / len(samples) + 1e-10), 1)
 
 
 def _model_path() -> Path:

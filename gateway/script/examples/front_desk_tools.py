@@ -87,7 +87,7 @@ def take_message(name: str, phone: str, text: str) -> dict[str, int]:
     """Keep a message for the staff.
 
     Args:
-        name: who called.
+        name: of the caller.
         phone: digits to call back.
         text: the message in the caller's words.
     """

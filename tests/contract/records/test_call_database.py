@@ -1,7 +1,6 @@
 """Both kinds of call database keep the same promises: real SQLite files, a real PostgreSQL."""
 
 import asyncio
-import itertools
 import os
 import shutil
 import sqlite3
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -22,13 +22,12 @@ from structlog.testing import capture_logs
 
 from gateway.errors import CallNotFound, CommandError, ConfigError, DatabaseTrouble
 from gateway.records import call_table
-from gateway.records.bundles import Bundles
+from gateway.records.archive import CallArchive
 from gateway.records.database import SQLITE_FILE, Database
-from gateway.records.disk import LocalBundles
 from gateway.records.ids import new_call_id
+from gateway.records.local_bundles import Bundles, LocalBundles, PendingCalls
 from gateway.records.model import CallRecord
-from gateway.records.neighbours import LOST_AFTER, Neighbours
-from gateway.records.pending import PendingCalls
+from gateway.records.peers import BEAT_S, LOST_AFTER, Peers
 from gateway.records.query import CallQuery
 from gateway.records.store import CallRecords
 from gateway.records.tables import metadata, row_of
@@ -37,13 +36,19 @@ from tests.support.archive import START, make_call, serving, until
 from tests.support.postgresql import PostgreSQL, running_postgresql
 
 KINDS = ("sqlite", "postgresql")
-_numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def postgresql() -> Iterator[PostgreSQL]:
+def server() -> Iterator[PostgreSQL]:
     with running_postgresql() as server:
         yield server
+
+
+@pytest.fixture
+def postgresql(server: PostgreSQL) -> PostgreSQL:
+    """It runs, even where a test before has stopped it and failed."""
+    server.start()
+    return server
 
 
 NewUrl = Callable[[str], str]
@@ -57,7 +62,7 @@ def new_url(request: pytest.FixtureRequest) -> NewUrl:
         if kind == "sqlite":
             return ""
         server: PostgreSQL = request.getfixturevalue("postgresql")
-        return server.new_database(f"test{next(_numbers)}")
+        return server.new_database("test")
 
     return make
 
@@ -152,9 +157,14 @@ def test_old_calls_and_older_audio_go(kind: str, new_url: NewUrl, tmp_path: Path
             directory=tmp_path, database=new_url(kind), host="a", keep_days=7, keep_audio_days=2
         ) as archive:
             await until(lambda: _has(archive, 4))
-            now = datetime.now(UTC)
-            assert await archive._retention.advance(now, 7, 2) == 2
-            assert await archive._retention.advance(now, 7, 2) == 0
+            clock = await archive._clocks.check(2)
+            assert await archive._retention.advance(clock, 7, 2, 24) == 0  # only marked
+            assert await _has(archive, 4)
+            later = clock.model_copy(update={"agreed_s": clock.agreed_s + 86_400})
+            doubtful = later.model_copy(update={"doubt": "strange"})
+            assert await archive._retention.advance(later, 7, 2, 24) == 2
+            assert await archive._retention.advance(later, 7, 2, 24) == 0
+            assert await archive._retention.advance(doubtful, 0.1, 0.1, 0) == 0
             kept = [call.call_id for call in await archive.list_calls(CallQuery())]
             assert kept == [fresh, quiet, active]
             assert (await archive.audio(fresh)).name == "audio.wav"
@@ -165,6 +175,99 @@ def test_old_calls_and_older_audio_go(kind: str, new_url: NewUrl, tmp_path: Path
 
     asyncio.run(body())
     assert [path.parent.name for path in sorted(tmp_path.rglob("audio.wav"))] == [active, fresh]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bundle_that_cannot_be_deleted_holds_up_none_behind_it(
+    kind: str, new_url: NewUrl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    party = "+4930123456"
+    ages = [timedelta(days=days) for days in (9, 8, 7, 6)]
+    stuck, *others = [make_call(tmp_path, age=age, caller=party) for age in ages]
+    metrics, remove, unlink = Metrics(), LocalBundles.remove, LocalBundles.remove_audio
+
+    def refuse(act: Callable[[LocalBundles, str], Any]) -> Callable[[LocalBundles, str], Any]:
+        def acting(self: LocalBundles, call_id: str) -> Any:
+            if call_id == stuck:
+                raise PermissionError(1, "Operation not permitted", f"{call_id}/audio.wav")
+            return act(self, call_id)
+
+        return acting
+
+    monkeypatch.setattr(LocalBundles, "remove", refuse(remove))
+    monkeypatch.setattr(LocalBundles, "remove_audio", refuse(unlink))
+
+    async def body() -> None:
+        url = new_url(kind)
+        async with serving(metrics, directory=tmp_path, database=url, host="a") as archive:
+            await until(lambda: _has(archive, 4))
+            clock = await archive._clocks.check(2)
+            with capture_logs() as logs:
+                assert await archive._retention.advance(clock, 0, 2) == 3
+                assert await archive._retention.advance(clock, 6.5, 0) == 2
+            told = [log for log in logs if log["event"] == "old_calls_not_deleted"]
+            assert [log["calls"] for log in told] == [1, 1]
+            assert stuck in told[0]["problem"]
+            assert "Operation not permitted" in told[0]["problem"]
+            assert 'gateway_records_waiting{queue="delete"} 1.0' in metrics.text()
+            for _ in range(2):
+                with pytest.raises(CommandError, match="Operation not permitted") as refused:
+                    await archive.delete_party(party)
+                assert refused.value.status == 503
+            assert [call.call_id for call in await archive.list_calls(CallQuery())] == [stuck]
+            monkeypatch.setattr(LocalBundles, "remove", remove)
+            assert await archive._retention.advance(clock, 6.5, 0) == 1
+            assert 'gateway_records_waiting{queue="delete"} 0.0' in metrics.text()
+            assert await archive.delete_party(party) == 0
+
+    asyncio.run(body())
+    assert len(others) == 3
+    assert not list(tmp_path.glob("*/*/call.json"))
+
+
+def test_audio_of_a_gateway_that_is_away_is_its_own_to_delete(
+    postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    """Its files exist until it is back; what lies on this disk under another name goes now."""
+    url = postgresql.new_database("away")
+    theirs = make_call(tmp_path / "b", host="b", age=timedelta(days=5))
+    renamed = make_call(tmp_path / "a", host="before", age=timedelta(days=5))
+    fresh = make_call(tmp_path / "a", host="a")
+
+    async def fill(host: str, folder: str) -> None:
+        async with serving(directory=tmp_path / folder, database=url, host=host) as archive:
+            await until(lambda: _has_at_least(archive, 1))
+
+    async def clean(archive: CallArchive, *hosts: str) -> int:
+        async def found() -> list[str]:
+            return list(hosts)
+
+        archive._retention._hosts = found
+        return await archive._retention.advance(await archive._clocks.check(2), 0, 2)
+
+    async def body() -> None:
+        async with serving(directory=tmp_path / "a", database=url, host="a") as a:
+            assert await clean(a, "a", "b", "before") == 1
+            with pytest.raises(CallNotFound, match="is on host b"):
+                await a.audio(theirs)
+            with pytest.raises(CallNotFound, match="no audio"):
+                await a.audio(renamed)
+            # What an older version noted of it is put right when the host is back.
+            await a._database.write(lambda db: call_table.audio_is_gone(db, theirs))
+            async with serving(directory=tmp_path / "b", database=url, host="b") as b:
+                await until(lambda: _says_audio(b, theirs))
+                assert await clean(b, "b") == 1
+                assert not await _says_audio(b, theirs)
+
+    asyncio.run(fill("before", "a"))
+    asyncio.run(fill("b", "b"))
+    asyncio.run(body())
+    assert [path.parent.name for path in tmp_path.rglob("audio.wav")] == [fresh]
+
+
+async def _says_audio(archive: CallArchive, call_id: str) -> bool:
+    found = await archive._database.read(lambda db: call_table.find(db, call_id))
+    return found is not None and found.has_audio
 
 
 def test_a_database_that_is_gone_and_back_has_missed_nothing(
@@ -182,9 +285,10 @@ def test_a_database_that_is_gone_and_back_has_missed_nothing(
                 during = make_call(tmp_path)
                 with pytest.raises(DatabaseTrouble):
                     await archive.list_calls(CallQuery())
+                # Its first failure may be that of a look at what it had seen before.
+                await until(lambda: 'gateway_records_waiting{queue="index"} 2.0' in metrics.text())
                 await until(lambda: _errors(metrics) >= 2)
                 assert (await archive.get(during)).state == "finished"  # from disk
-                assert 'gateway_records_waiting{queue="index"} 2.0' in metrics.text()
                 postgresql.start()
                 await until(lambda: _has(archive, 2))
             told = [entry["event"] for entry in logs]
@@ -243,11 +347,47 @@ def test_several_gateways_are_one(postgresql: PostgreSQL, tmp_path: Path) -> Non
             assert await _has(b, 0)
             PendingCalls(on_b, "index").put(call)  # what b still had to tell brings nothing back
             assert await _has(b, 0)
-            await b._neighbours.advance(datetime.now(UTC))
             assert not LocalBundles(on_b).folder(call).exists()
             assert await a._database.read(lambda db: call_table.deletions_of(db, "b")) == []
 
     asyncio.run(body())
+
+
+def test_nobody_is_told_that_all_is_gone_while_a_gateway_cannot_be_asked(
+    postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    """What another has to tell may wait on its disk; one that ended in order has told all."""
+    url = postgresql.new_database("unheard")
+    party = "+4930123456"
+    make_call(tmp_path / "b", host="b", caller=party)
+
+    async def one_that_ends() -> None:
+        async with serving(directory=tmp_path / "b", database=url, host="b") as b:
+            await until(lambda: _has(b, 1))
+            await b._peers.advance(0.0)
+
+    async def the_other() -> None:
+        async with serving(directory=tmp_path / "a", database=url, host="a") as a:
+            a._deletion.others_s = 1.0
+            ago = datetime.now(UTC) - timedelta(minutes=10)
+            await a._database.write(lambda db: call_table.beat(db, "c", ago))
+            with pytest.raises(CommandError, match="c do not reach the database") as refused:
+                await a.delete_party(party)
+            assert refused.value.status == 503
+            assert await _has(a, 1)
+            await a._database.write(lambda db: call_table.leave(db, "c"))
+            for _ in range(2):  # b has the bundle, and does not run
+                with pytest.raises(CommandError, match="still on the disks of b") as refused:
+                    await a.delete_party(party)
+                assert refused.value.status == 503
+            assert await _has(a, 0)
+            async with serving(directory=tmp_path / "b", database=url, host="b"):
+                a._deletion.others_s = 20.0
+                assert await a.delete_party(party) == 0
+        assert not list((tmp_path / "b").glob("*/*/call.json"))
+
+    asyncio.run(one_that_ends())
+    asyncio.run(the_other())
 
 
 def test_the_calls_of_a_gateway_that_is_gone_are_ended(
@@ -259,14 +399,17 @@ def test_the_calls_of_a_gateway_that_is_gone_are_ended(
     async def one_that_goes() -> None:
         async with serving(directory=tmp_path / "b", database=url, host="b") as b:
             await until(lambda: _has(b, 1))
-            await b._neighbours.advance(datetime.now(UTC))
+            await b._peers.advance(0.0)
 
     async def the_other() -> None:
         async with serving(directory=tmp_path / "a", database=url, host="a") as a:
             await until(lambda: _has(a, 1))
-            await a._neighbours.advance(datetime.now(UTC))
+            await a._peers.advance(0.0)
             assert (await a.get(call)).state == "active"
-            await a._neighbours.advance(datetime.now(UTC) + LOST_AFTER + timedelta(minutes=1))
+            await a._peers.advance(1e9)  # nobody looked meanwhile: that proves nothing
+            assert (await a.get(call)).state == "active"
+            for step in range(1, round(LOST_AFTER / timedelta(seconds=BEAT_S)) + 2):
+                await a._peers.advance(1e9 + step * BEAT_S)
             ended = await a.get(call)
             assert (ended.state, ended.end_reason, ended.host) == ("finished", "worker_lost", "b")
 
@@ -341,10 +484,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+    if (
+        os.geteuid() != 0
+        or subprocess.run(mount, check=False, capture_output=True, timeout=60).returncode
+    ):
         pytest.skip("a small disk can only be mounted by root")
     yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=60)
 
 
 def test_a_full_disk_can_be_read_and_has_missed_nothing_once_there_is_room(
@@ -535,7 +681,7 @@ def test_any_text_of_a_sip_header_can_be_kept(kind: str, new_url: NewUrl, tmp_pa
     asyncio.run(body())
 
 
-def test_neighbours_are_only_cleaned_up_for_once_they_are_gone_for_good(
+def test_peers_are_only_cleaned_up_for_once_they_are_gone_for_good(
     postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
     database = Database(postgresql.new_database("gone"), tmp_path)
@@ -544,15 +690,20 @@ def test_neighbours_are_only_cleaned_up_for_once_they_are_gone_for_good(
         return None
 
     async def body() -> None:
-        neighbours = Neighbours(database, Bundles.of(tmp_path, "a"), forget)
+        peers = Peers(database, Bundles.of(tmp_path, "a"), forget)
         now = datetime.now(UTC)
-        for host, days in {"a": 0, "b": 0.5, "c": 2}.items():
+        for host, days in {"a": 0, "b": 0.5, "c": 2, "d": 2}.items():
             await database.write(
                 lambda db, host=host, days=days: call_table.beat(
                     db, host, now - timedelta(days=days)
                 )
             )
-        assert await neighbours.hosts_to_clean() == ["a", "c"]
+        assert await peers.hosts_to_clean() == ["a"]  # none was seen to be silent
+        for step in range(40):
+            age = timedelta(days=2, seconds=-step)  # d's clock is wrong, but it lives
+            await database.write(lambda db, age=age: call_table.beat(db, "d", now - age))
+            await peers.advance(step * BEAT_S)
+        assert await peers.hosts_to_clean() == ["a", "c"]
 
     asyncio.run(body())
     database.close()

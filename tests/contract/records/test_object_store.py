@@ -6,7 +6,7 @@ import subprocess
 import sys
 import wave
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,8 @@ from structlog.testing import capture_logs
 
 from gateway.errors import CallNotFound, ConfigError, StoreTrouble
 from gateway.records.archive import CallArchive
-from gateway.records.disk import LocalBundles
+from gateway.records.local_bundles import LocalBundles, PendingCalls
 from gateway.records.object_store import BundleStore
-from gateway.records.pending import PendingCalls
 from gateway.records.query import CallQuery, StoredAudio
 from gateway.telemetry.metrics import Metrics
 from tests.support.archive import make_call, serving, until
@@ -185,7 +184,7 @@ def test_the_database_is_made_anew_from_disk_and_store(
 
     def records(*words: str) -> subprocess.CompletedProcess[str]:
         command = [*gateway, *words, "--config", str(config)]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     assert records("reindex").stdout == "2 calls written into the database\n"
     asyncio.run(look())
@@ -204,13 +203,79 @@ def test_old_audio_goes_from_the_store_and_the_rest_stays(
     async def body() -> None:
         async with serving(directory=tmp_path, store=url(swift, bucket)) as archive:
             await until(lambda: not is_local(tmp_path, call))
-            assert await archive._retention.advance(datetime.now(UTC), 0, 2) == 1
+            assert await archive._retention.advance(await archive._clocks.check(2), 0, 2) == 1
             with pytest.raises(CallNotFound):
                 await archive.audio(call)
             assert (await archive.get(call)).state == "finished"
 
     asyncio.run(body())
     assert swift.objects(bucket) == sorted(keys(call, FILES[1:]))
+
+
+def test_what_cannot_be_uploaded_or_freed_holds_up_nothing_behind_it(
+    swift: Swift, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ages = [timedelta(hours=hours) for hours in range(12, 0, -1)]
+    calls = [make_call(tmp_path, age=age) for age in ages]
+    torn, kept = set(calls[:5]), calls[5]
+    put, remove = BundleStore.put, LocalBundles.remove
+
+    async def put_some(self: BundleStore, call_id: str, folder: Path) -> None:
+        if call_id in torn:
+            raise PermissionError(13, "Permission denied", str(folder))
+        await put(self, call_id, folder)
+
+    def remove_some(self: LocalBundles, call_id: str) -> bool:
+        if call_id == kept:
+            raise PermissionError(1, "Operation not permitted", call_id)
+        return remove(self, call_id)
+
+    monkeypatch.setattr(BundleStore, "put", put_some)
+    monkeypatch.setattr(LocalBundles, "remove", remove_some)
+    settings = {"directory": tmp_path, "store": url(swift, bucket)}
+
+    async def some() -> None:
+        async with serving(**settings):
+            await until(lambda: not any(is_local(tmp_path, call) for call in calls[6:]))
+
+    async def rest() -> None:
+        async with serving(**settings):
+            await until(lambda: not any(is_local(tmp_path, call) for call in calls))
+
+    asyncio.run(some())
+    torn.clear()
+    monkeypatch.setattr(LocalBundles, "remove", remove)
+    asyncio.run(rest())
+    assert swift.objects(bucket) == sorted(key for call in calls for key in keys(call))
+
+
+def test_calls_that_the_store_refuses_to_delete_hold_up_none_behind_them(
+    swift: Swift, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ages = [timedelta(days=days) for days in range(9, 3, -1)]
+    calls = [make_call(tmp_path, age=age) for age in ages]
+    delete, asked = BundleStore.delete, list[str]()
+
+    async def delete_some(self: BundleStore, call_id: str, names: tuple[str, ...] = FILES) -> None:
+        asked.append(call_id)
+        if call_id in calls[:4]:
+            raise StoreTrouble("refused")
+        await delete(self, call_id, names)
+
+    async def body() -> None:
+        async with serving(directory=tmp_path, store=url(swift, bucket)) as archive:
+            await until(lambda: not any(is_local(tmp_path, call) for call in calls))
+            monkeypatch.setattr(BundleStore, "delete", delete_some)
+            clock = await archive._clocks.check(2)
+            assert await archive._retention.advance(clock, 0, 2) == 0
+            assert asked == calls[:3]  # after three in a row it counts as gone for now
+            assert await archive._retention.advance(clock, 0, 2) == 2
+            assert asked == calls
+            monkeypatch.setattr(BundleStore, "delete", delete)
+            assert await archive._retention.advance(clock, 0, 2) == 4
+
+    asyncio.run(body())
+    assert swift.objects(bucket) == sorted(key for call in calls for key in keys(call, FILES[1:]))
 
 
 def test_audio_of_an_hour_is_streamed(swift: Swift, bucket: str, tmp_path: Path) -> None:

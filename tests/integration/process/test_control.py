@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from gateway.errors import CallNotFound, CommandError, TransferFailed
 from gateway.process.control import ControlServer
 from gateway.process.control_client import connect
+from gateway.process.framing import COMMAND_LIMIT_BYTES
 from gateway.process.messages import (
     CallDetail,
     CallEnded,
@@ -35,7 +36,6 @@ from gateway.process.messages import (
     WorkerReady,
     WorkerStatus,
 )
-from gateway.process.wire import COMMAND_LIMIT_BYTES
 from gateway.records.model import CallRecord, TurnRecord
 
 RECORD = CallRecord(

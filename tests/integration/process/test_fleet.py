@@ -12,17 +12,19 @@ from typing import Any
 import pytest
 
 from gateway.config.models import GatewayConfig
-from gateway.config.seats import seats_of
+from gateway.config.port_assignment import port_assignments
+from tests.support.edge_double import forwarding_edge
 from tests.support.gateway_process import free_port, free_rtp_ports
 from tests.support.live_gateway import LiveGateway, children, eventually, live_gateway
 from tests.support.outside import calling, normal_call
 
 GREETING = "Good morning, this is the front desk. How can I help?"
+EDGE_KEY = "a key of both hosts"
 COUNT = 2
 
 
 def config() -> dict[str, Any]:
-    """Workers behind an edge that nobody runs: the tests call them by their own ports."""
+    """Workers behind an edge that sends a call where the test wants it."""
     return {
         "sip": {"port": free_ports(2 * COUNT + 1), "rtp_ports": free_rtp_ports(160)},
         "workers": {
@@ -38,7 +40,7 @@ def config() -> dict[str, Any]:
                 "silence": {"reprompt_after_s": 60},  # callers wait for processes here
             }
         },
-        "edge": {"join": "127.0.0.1:9"},
+        "edge": {"join": f"127.0.0.1:{free_port()}", "key": EDGE_KEY},
     }
 
 
@@ -52,7 +54,13 @@ def free_ports(count: int) -> int:
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
-    with live_gateway(tmp_path_factory.mktemp("fleet"), config()) as running:
+    settings = config()
+    port = int(settings["edge"]["join"].rpartition(":")[2])
+    with (
+        forwarding_edge(port, EDGE_KEY),
+        live_gateway(tmp_path_factory.mktemp("fleet"), settings) as running,
+    ):
+        running.edge_port = port
         yield running
 
 
@@ -97,7 +105,7 @@ def wait_for_workers(gateway: LiveGateway) -> None:
 
 
 def uri(gateway: LiveGateway, number: int) -> str:
-    return f"sip:100@127.0.0.1:{gateway.sip_port + number}"
+    return f"sip:{gateway.sip_port + number}@127.0.0.1:{gateway.edge_port}"
 
 
 def test_a_worker_without_calls_is_not_stuck(gateway: LiveGateway) -> None:
@@ -214,5 +222,5 @@ def test_reload_is_all_or_nothing(gateway: LiveGateway) -> None:
 def test_the_seats_are_those_of_the_configuration(gateway: LiveGateway) -> None:
     sip = {"port": gateway.sip_port, "rtp_ports": (20000, 20999)}
     shown = GatewayConfig.model_validate({"sip": sip, "workers": {"count": 2, "edge": "kamailio"}})
-    seats = {seat.number for seat in seats_of(shown, COUNT)}
-    assert set(workers(gateway)) <= seats
+    assignments = {assignment.number for assignment in port_assignments(shown, COUNT)}
+    assert set(workers(gateway)) <= assignments

@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 
-from gateway.config.seats import Seat
+from gateway.config.port_assignment import PortAssignment
 from gateway.errors import CommandError, leaves
 from gateway.process.fleet import Fleet, WorkerStartError
-from gateway.process.view import WorkerView
-from gateway.process.worker_process import Launch
+from gateway.process.worker_process import Launch, WorkerSnapshot
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.process import is_process_alive
 
@@ -32,9 +31,9 @@ class Told:
         self.lists: list[dict[int, str]] = []
         self.slow_s = 0.0
 
-    async def observe(self, views: Sequence[WorkerView]) -> None:
+    async def observe(self, snapshots: Sequence[WorkerSnapshot]) -> None:
         await asyncio.sleep(self.slow_s)
-        self.lists.append({view.number: view.state for view in views})
+        self.lists.append({snapshot.number: snapshot.state for snapshot in snapshots})
 
     def went_through(self, *states: dict[int, str]) -> bool:
         """Whether these lists came in this order, others between them."""
@@ -45,7 +44,7 @@ class Told:
 class Rig:
     """A fleet and the ways its next workers will have."""
 
-    def __init__(self, folder: Path, count: int, seats: int, drain_limit_s: float) -> None:
+    def __init__(self, folder: Path, count: int, assignments: int, drain_limit_s: float) -> None:
         self.folder = folder
         self.ways: dict[str, Any] = {}
         self.started = 0
@@ -53,7 +52,10 @@ class Rig:
         self.metrics = Metrics()
         self.fleet = Fleet(
             count,
-            [Seat(n, 6000 + n, (20000 + 100 * n, 20099 + 100 * n)) for n in range(1, seats + 1)],
+            [
+                PortAssignment(n, 6000 + n, (20000 + 100 * n, 20099 + 100 * n))
+                for n in range(1, assignments + 1)
+            ],
             folder,
             self.metrics,
             launcher=self.launch,
@@ -61,7 +63,7 @@ class Rig:
         )
         self.fleet.observe(self.told.observe)
 
-    def launch(self, seat: Seat) -> Launch:
+    def launch(self, assignment: PortAssignment) -> Launch:
         self.started += 1
         setup = self.folder / f"{self.started}.json"
         setup.write_text(json.dumps(self.ways))
@@ -70,11 +72,11 @@ class Rig:
 
     @property
     def states(self) -> dict[int, str]:
-        return {view.number: view.state for view in self.fleet.views()}
+        return {snapshot.number: snapshot.state for snapshot in self.fleet.snapshots()}
 
     @property
     def pids(self) -> list[int]:
-        return [view.pid for view in self.fleet.views()]
+        return [snapshot.pid for snapshot in self.fleet.snapshots()]
 
     def restarts(self, cause: str) -> float:
         labels = {"cause": cause}
@@ -88,10 +90,10 @@ class Rig:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, count: int = 2, seats: int = 4, drain_limit_s: float = 30, **ways: Any
+    folder: Path, *, count: int = 2, assignments: int = 4, drain_limit_s: float = 30, **ways: Any
 ) -> AsyncIterator[Rig]:
     """A fleet that is ready; at the end all of it is gone."""
-    rig = Rig(folder, count, seats, drain_limit_s)
+    rig = Rig(folder, count, assignments, drain_limit_s)
     rig.ways = ways
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         living = group.create_task(rig.fleet.run())
@@ -146,7 +148,7 @@ def test_each_is_announced_before_the_one_it_replaces_drains(tmp_path: Path) -> 
             )
             await rig.until(lambda: rig.told.went_through(*history))
             assert all(map(is_process_alive, old))  # they have calls
-            with pytest.raises(TimeoutError):  # no seat is free
+            with pytest.raises(TimeoutError):  # no assignment is free
                 async with asyncio.timeout(0.5):
                     await rig.fleet.roll()
 
@@ -163,7 +165,7 @@ def test_one_that_does_not_come_up_changes_nothing(tmp_path: Path) -> None:
             assert rig.pids == before
             assert rig.states == {1: "up", 2: "up"}
             rig.ways = {}
-            await rig.fleet.roll()  # the seat is free again
+            await rig.fleet.roll()  # the assignment is free again
             assert sorted(rig.states.items())[-1] == (4, "up")
 
     asyncio.run(body())
@@ -175,8 +177,8 @@ def test_a_replacement_that_fails_half_way_can_be_taken_back(tmp_path: Path) -> 
             second = rig.fleet.workers[1].pid
             start = rig.launch
 
-            def fail_after_one(seat: Seat) -> Launch:
-                launch = start(seat)
+            def fail_after_one(assignment: PortAssignment) -> Launch:
+                launch = start(assignment)
                 rig.ways = {"fails": True}
                 return launch
 
@@ -195,7 +197,7 @@ def test_a_replacement_that_fails_half_way_can_be_taken_back(tmp_path: Path) -> 
 
 def test_without_a_spare_seat_nothing_is_replaced(tmp_path: Path) -> None:
     async def body() -> None:
-        async with running(tmp_path, count=1, seats=1) as rig:
+        async with running(tmp_path, count=1, assignments=1) as rig:
             with pytest.raises(CommandError, match="409"):
                 await rig.fleet.roll()
 
@@ -204,7 +206,9 @@ def test_without_a_spare_seat_nothing_is_replaced(tmp_path: Path) -> None:
 
 def test_a_late_clock_is_found_and_its_worker_replaced(tmp_path: Path) -> None:
     async def body() -> None:
-        async with running(tmp_path, count=1, seats=2, clock_late_s=1.5, has_calls=True) as rig:
+        async with running(
+            tmp_path, count=1, assignments=2, clock_late_s=1.5, has_calls=True
+        ) as rig:
             rig.ways = {}
             await rig.until(lambda: rig.states == {1: "draining", 2: "up"})
             assert rig.restarts("stuck") == 1
@@ -216,7 +220,7 @@ def test_a_late_clock_is_found_and_its_worker_replaced(tmp_path: Path) -> None:
 
 def test_one_that_is_stopped_is_trusted_again_or_killed(tmp_path: Path) -> None:
     async def body() -> None:
-        async with running(tmp_path, count=1, seats=1) as rig:
+        async with running(tmp_path, count=1, assignments=1) as rig:
             (stopped,) = rig.pids
             os.kill(stopped, signal.SIGSTOP)
             await rig.until(lambda: rig.states == {1: "stuck"})
@@ -249,7 +253,7 @@ def test_drain_ends_who_has_no_call_and_waits_for_who_has(tmp_path: Path) -> Non
 
 def test_a_drain_waits_until_the_edge_knows(tmp_path: Path) -> None:
     async def body() -> None:
-        async with running(tmp_path, count=1, seats=2) as rig:
+        async with running(tmp_path, count=1, assignments=2) as rig:
             rig.told.slow_s = 0.5
             rig.fleet.drain()
             await asyncio.sleep(0.2)
@@ -261,11 +265,11 @@ def test_a_drain_waits_until_the_edge_knows(tmp_path: Path) -> None:
 
 
 def test_an_observer_that_fails_stops_nobody(tmp_path: Path) -> None:
-    async def fail(_views: Sequence[WorkerView]) -> None:
+    async def fail(_views: Sequence[WorkerSnapshot]) -> None:
         raise ZeroDivisionError("a bug of the observer")
 
     async def body() -> None:
-        async with running(tmp_path, count=1, seats=2) as rig:
+        async with running(tmp_path, count=1, assignments=2) as rig:
             rig.fleet.observe(fail)
             await rig.fleet.roll()
             await rig.until(lambda: rig.states == {2: "up"})

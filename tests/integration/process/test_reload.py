@@ -11,21 +11,37 @@ from typing import Any
 
 import pytest
 
+from gateway.script.loader import FRONT_DESK
 from tests.support.live_gateway import LiveGateway, begun_gateway, eventually, live_gateway
 from tests.support.outside import calling, normal_call
 
 GREETING = "Good morning, this is the front desk. How can I help?"
 EVENING = "A very good evening to you."
 SILENCE = {"reprompt_after_s": 60}  # callers wait for processes here
+TOOL = 'def answer() -> int:\n    """Say it."""\n    return 42\n'
 CONFIG: dict[str, Any] = {
-    "agents": {"desk": {"greeting": GREETING, "silence": SILENCE}},
+    "agents": {
+        "desk": {
+            "greeting": GREETING,
+            "silence": SILENCE,
+            "llm": {"provider": "script", "file": "desk.toml"},
+            "tools": ["desk_tools.py:answer"],
+        }
+    },
     "workers": {"drain_limit_s": 60},
 }
 
 
+def write_files(folder: Path) -> None:
+    (folder / "desk.toml").write_bytes(FRONT_DESK.read_bytes())
+    (folder / "desk_tools.py").write_text(TOOL)
+
+
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
-    with live_gateway(tmp_path_factory.mktemp("reload"), CONFIG) as running:
+    folder = tmp_path_factory.mktemp("reload")
+    write_files(folder)
+    with live_gateway(folder, CONFIG) as running:
         yield running
 
 
@@ -37,6 +53,16 @@ def config(gateway: LiveGateway) -> Iterator[Path]:
     yield path
     path.write_text(good)
     assert gateway.ask("POST", "/v1/reload").status_code == 200
+
+
+def test_a_script_or_tool_that_has_changed_is_named(gateway: LiveGateway, config: Path) -> None:
+    script, tool = config.parent / "desk.toml", config.parent / "desk_tools.py"
+    script.write_text(script.read_text() + "\n# changed\n")
+    taken = gateway.ask("POST", "/v1/reload")
+    assert (taken.status_code, taken.json()) == (200, {"changed": [str(script)]})
+    tool.write_text(TOOL.replace("42", "43"))
+    assert gateway.ask("POST", "/v1/reload").json() == {"changed": [str(tool)]}
+    assert gateway.ask("POST", "/v1/reload").json() == {"changed": []}
 
 
 def is_ready(gateway: LiveGateway) -> bool:
@@ -104,6 +130,7 @@ def test_what_needs_a_restart_is_named(gateway: LiveGateway, config: Path) -> No
 
 
 def test_a_drain_lets_calls_end_and_sigterm_in_it_ends_them(tmp_path: Path) -> None:
+    write_files(tmp_path)
     gateway = begun_gateway(tmp_path, CONFIG)
 
     async def scenario() -> None:

@@ -16,6 +16,7 @@ from gateway.config.models import HttpConfig, RecordsConfig
 from gateway.errors import CallNotFound, NoCallSlot
 from gateway.http.api import create_app
 from gateway.http.server import serve
+from gateway.process.call_directory import CallDirectory
 from gateway.process.control import ControlServer
 from gateway.process.control_client import ControlClient, connect
 from gateway.process.messages import (
@@ -38,7 +39,6 @@ from gateway.process.messages import (
     SetRecording,
     Transfer,
     TrunkList,
-    TrunkStatus,
     WorkerStatus,
 )
 from gateway.process.remote import RemoteGateway
@@ -46,6 +46,7 @@ from gateway.records.archive import open_archive
 from gateway.records.model import CallRecord, CallSummary, EndReason
 from gateway.records.query import CallQuery
 from gateway.records.store import CallRecords
+from gateway.sip.trunk_status import TrunkStatus
 from gateway.telemetry.metrics import Metrics
 
 LIVE = "20261120-132233-9f03ab7c"
@@ -103,6 +104,7 @@ class Workers:
     def __init__(self, links: list[Link], absence: str = "the worker is starting") -> None:
         self.workers = links
         self.absence = absence
+        self.calls = CallDirectory()
 
 
 class Operations:
@@ -137,6 +139,7 @@ async def gateway(folder: Path, worker: Worker) -> AsyncIterator[httpx.AsyncClie
     ):
         link = Link()
         fleet = Workers([link])
+        fleet.calls.adopt(link, [record(LIVE).summary()])
         remote = RemoteGateway(archive, Metrics(), fleet, Operations())
         web = group.create_task(serve(create_app(remote, config), config, listener))
         control = group.create_task(server.serve(worker))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ConfigError
-from gateway.records.files import read_call
+from gateway.records.bundle_files import read_call
 from gateway.records.model import CallRecord
 from gateway.records.store import CallRecords
 
@@ -17,12 +17,12 @@ from gateway.records.store import CallRecords
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(tmp_path)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+    if subprocess.run(mount, capture_output=True, check=False, timeout=60).returncode != 0:
         pytest.skip("may not mount a tmpfs here")
     try:
         yield tmp_path
     finally:
-        subprocess.run(["umount", str(tmp_path)], check=True)
+        subprocess.run(["umount", str(tmp_path)], check=True, timeout=60)
 
 
 def test_a_record_that_found_no_room_is_written_when_there_is_some(small_disk: Path) -> None:

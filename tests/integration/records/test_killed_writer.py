@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.records.disk import LocalBundles
+from gateway.records.bundle_files import is_being_written
+from gateway.records.local_bundles import LocalBundles
 from gateway.records.repair import repair
 from gateway.telemetry.process import is_process_alive
+from tests.support.processes import running_program
 
 WRITER = """
     import sys
@@ -34,17 +36,22 @@ WRITER = """
 """
 
 
+def bundle_of(directory: Path) -> Path:
+    return next(directory.glob("*/*/call.json")).parent
+
+
 def test_a_killed_writer_loses_at_most_a_second(tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(WRITER), str(tmp_path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes) as writer:
+    with running_program(command, **pipes) as writer:
         assert writer.stdout.readline() == "ready\n"
         assert is_process_alive(writer.pid)
-        assert repair(tmp_path, is_process_alive) == []
+        assert repair(tmp_path) == []
+        assert is_being_written(bundle_of(tmp_path))  # seen from another container too
         writer.send_signal(signal.SIGKILL)
     assert writer.returncode == -signal.SIGKILL
 
-    (call_id,) = repair(tmp_path, is_process_alive)
+    (call_id,) = repair(tmp_path)
     local = LocalBundles(tmp_path)
     record = local.read(call_id)
     assert (record.state, record.end_reason) == ("finished", "worker_lost")

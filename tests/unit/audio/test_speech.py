@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audio.format import LINE, AudioFormat
-from gateway.audio.level import first_sample_above, last_sample_above, peak, rms_dbfs
+from gateway.audio.format import NARROWBAND
+from gateway.audio.level import peak
 from gateway.audio.loudness import active_dbfs, amplify, level_speech
-from gateway.audio.speech import SpeechTrimmer, pause_after_ms, speech_for_line
+from gateway.audio.speech import SpeechTrimmer, pause_after_ms
 from gateway.audio.speech_cache import SpeechCache
+from tests.support.levels import first_sample_above, last_sample_above, rms_dbfs
 
 
 def tone(ms: int, dbfs: float = -20.0, rate_hz: int = 8000) -> bytes:
@@ -24,7 +25,7 @@ def silence(ms: int, rate_hz: int = 8000) -> bytes:
 
 
 def trimmed(*chunks: bytes, tail_ms: int = 120) -> bytes:
-    trimmer = SpeechTrimmer(LINE, tail_ms=tail_ms)
+    trimmer = SpeechTrimmer(NARROWBAND, tail_ms=tail_ms)
     return b"".join(map(trimmer.process, chunks)) + trimmer.flush()
 
 
@@ -94,16 +95,6 @@ def test_peaks_are_bent_not_clipped():
 def test_gain_has_no_memory(pcm: bytes, cut: int):
     whole = amplify(pcm, 7.0)
     assert amplify(pcm[: 2 * cut], 7.0) + amplify(pcm[2 * cut :], 7.0) == whole
-
-
-def test_a_sentence_becomes_line_audio():
-    wide = AudioFormat(16_000)
-    raw = silence(200, 16_000) + tone(500, -30, 16_000) + silence(200, 16_000)
-    speech = speech_for_line(raw, wide.sample_rate_hz, text="Yes.", level_dbfs=-20.0)
-    assert LINE.seconds(speech) == pytest.approx(0.5 + 0.12 + 0.015, abs=0.012)
-    assert active_dbfs(speech, 8000) == pytest.approx(-20, abs=0.5)
-    spectrum = np.abs(np.fft.rfft(np.frombuffer(speech, "<i2").astype(float)))
-    assert np.argmax(spectrum) * 8000 / (len(speech) // 2) == pytest.approx(440, abs=5)
 
 
 def test_the_cache_gives_back_what_it_got():

@@ -6,8 +6,9 @@ import wave
 
 import pytest
 
-from gateway.audio.wav import read_wav, write_wav
+from gateway.audio.wav import read_wav
 from gateway.errors import UnsupportedFormat
+from tests.support.wav import write_wav
 
 
 def make(path, content, *, channels=1, width=2, rate=8000):

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.turns import agents, corpus
 from benchmarks.turns.caller import pair
+from gateway.audio.audible import LEAST
 from gateway.config.models import AgentConfig
 from gateway.probe.timeline import Turn
 from gateway.records.model import TurnRecord
@@ -88,3 +89,15 @@ def test_a_level_is_that_of_the_speech() -> None:
     tone = (8000 * np.sin(np.arange(8000))).astype(np.int16)
     scaled = corpus.at_level(np.concatenate([np.zeros(8000, np.int16), tone]), -26.0)
     assert 20 * np.log10(corpus.speech_rms(scaled) / 32768) == pytest.approx(-26, abs=0.2)
+
+
+def test_a_voice_is_heard_over_the_noise_of_the_two_seconds_before_it() -> None:
+    """What is heard later, or long before, hides no word of now: the gateway cannot know it."""
+    chance = np.random.default_rng(1)
+    voice = np.zeros(8 * 8000, np.int16)
+    voice[4 * 8000 : 5 * 8000] = 8000
+    noise = chance.normal(0, 100, len(voice))
+    noise[: 2 * 8000 - 400] *= 20
+    noise[4 * 8000 :] *= 20
+    assert corpus.heard_from(voice, noise.astype(np.int16)) == pytest.approx(10 * 80**2, rel=0.2)
+    assert corpus.heard_from(np.zeros_like(voice), np.zeros_like(voice)) == LEAST

@@ -53,7 +53,7 @@ def test_the_table_counts_fates_and_orders_gaps(results: Store) -> None:
     rows = [answer("gap", gap, fate) for gap, fate in zip(gaps, fates, strict=True)]
     results.start("gap", {}).add(*rows)
     text = table.text([results])
-    assert "p50 500  p90 580" in line(text, "orders, offline brain")
+    assert "p50 500  p90 580" in line(text, "orders, offline script")
     assert "25.0 %  (1 of 4)" in line(text, "false starts")
     assert "25.0 %  (1 of 4)" in line(text, "cut-offs")
     assert "p50 5 " in line(text, "outside minus inside")
@@ -63,7 +63,7 @@ def test_two_runs_stand_side_by_side(results: Store) -> None:
     results.start("gap", {}).add(answer("gap", 700.0))
     other = Store("after")
     other.start("gap", {}).add(answer("gap", 300.0))
-    found = line(table.text([results, other]), "orders, offline brain")
+    found = line(table.text([results, other]), "orders, offline script")
     assert found.index("p50 700") < found.index("p50 300")
 
 

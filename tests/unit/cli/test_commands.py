@@ -6,6 +6,7 @@ import pytest
 
 from gateway import __version__
 from gateway.__main__ import main
+from gateway.setup.loader import load_config
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "gateway.example.toml"
@@ -30,6 +31,45 @@ def test_check_accepts_the_example(here, capsys):
     assert capsys.readouterr().out == "OK: 2 agents, 1 trunk, 6 extensions\n"
 
 
+def test_check_warns_of_what_may_not_be_meant(here, capsys):
+    text = '[outgoing]\nallow = ["+49*", "sip:*@c.example", "sip:*@127.0.0.1:*"]\n'
+    Path("gateway.toml").write_text(text + '[[trunks]]\nname = "c"\nserver = "c.example"\n')
+    assert main(["check"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("OK: ")
+    assert shown.err == (
+        'warning: gateway.toml:2: outgoing.allow.1: opens names at the server of trunk "c",'
+        ' but no numbers there: name those with patterns such as "+49*"\n'
+    )
+
+
+def test_check_warns_of_a_renamed_key_and_the_old_one_counts(here, capsys):
+    old = "[sip.strangers]\ncalls = 7\n[edge]\nstrangers_requests_per_s = 50\n"
+    Path("gateway.toml").write_text(old, encoding="utf-8")
+    assert main(["check"]) == 0
+    assert capsys.readouterr().err == (
+        "warning: gateway.toml:1: sip.strangers: is called sip.untrusted now;"
+        " the old name is accepted until the next release\n"
+        "warning: gateway.toml:4: edge.strangers_requests_per_s: is called"
+        " edge.all_untrusted_requests_per_s now; the old name is accepted until the next release\n"
+    )
+    config = load_config(Path("gateway.toml"))
+    assert (config.sip.untrusted.calls, config.edge.all_untrusted_requests_per_s) == (7, 50)
+
+
+def test_a_fault_under_an_old_name_is_shown_where_it_is_written(here, capsys):
+    Path("gateway.toml").write_text("[sip]\n[sip.strangers]\ncalls = -1\n", encoding="utf-8")
+    assert main(["check"]) == 78
+    assert capsys.readouterr().err.startswith("gateway.toml:3: sip.strangers.calls: ")
+
+
+def test_old_and_new_name_together_are_a_fault(here, capsys):
+    text = "[sip.strangers]\ncalls = 1\n[sip.untrusted]\ncalls = 2\n"
+    Path("gateway.toml").write_text(text, encoding="utf-8")
+    assert main(["check"]) == 78
+    assert "gateway.toml:1: sip.strangers: unknown key" in capsys.readouterr().err
+
+
 def test_check_accepts_the_defaults(here, capsys):
     assert main(["check"]) == 0
     assert capsys.readouterr().out == "OK: 1 agent, 0 trunks, 0 extensions\n"
@@ -42,8 +82,10 @@ def test_the_example_names_every_missing_variable(here, capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert out == ""
     assert [line.partition("example.toml:")[2].partition(":")[2] for line in err.splitlines()] == [
-        " http.api_keys.0: environment variable GATEWAY_API_KEY is not set",
-        " trunks.0.password: environment variable SIP_PASSWORD is not set",
+        " http.api_keys.0: environment variable GATEWAY_API_KEY is not set: export it before the"
+        " gateway starts, or write ${GATEWAY_API_KEY:-} where it may be empty",
+        " trunks.0.password: environment variable SIP_PASSWORD is not set: export it before the"
+        " gateway starts, or write ${SIP_PASSWORD:-} where it may be empty",
     ]
 
 
@@ -93,11 +135,11 @@ def test_route_test_shows_the_winner_and_the_reasons(here, capsys):
         'call to "5510" from "5551234" over no trunk',
         'enters context "default"',
         '  does not fit  default/menu                 called "5510" is not "5500" or "+495500"',
-        '  does not fit  default/anonymous-at-night   caller "5551234" does not match /anonymous|/',
+        '  does not fit  default/anonymous-at-night   caller "5551234" is not ""',
         '  wins          default/orders               called starts with "551"',
         "  loses         default/front-desk           default/orders is more specific"
         ' (called starts with "551")',
-        '  does not fit  default/ask-extension        called "5510" is not "ask"',
+        "  does not fit  default/ask-extension        it is reached by a jump only",
         '  does not fit  internal/echo-of-the-number  called "5510" is not "100"',
         'route: default/orders (called starts with "551")',
         "  1. Answer",
@@ -111,6 +153,20 @@ def test_route_test_takes_trunk_and_headers(here, capsys):
     assert "route: default/anonymous-at-night" in capsys.readouterr().out
     assert main([*args, "--trunk", "carrier"]) == 0
     assert "route: default/front-desk" in capsys.readouterr().out
+
+
+def test_route_test_shows_where_a_trunks_numbers_come_from(here, capsys):
+    args = ["route-test", "--config", str(EXAMPLE), "--to", "alice", "--from", "5551234"]
+    assert main([*args, "--trunk", "carrier", "--header", "to=<sip:5510@x>"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == (
+        'called number: "5510" by To (trunk "carrier": called_from = auto, Request-URI;'
+        ' P-Called-Party-ID, then To, where that names the account "alice")'
+    )
+    assert lines[1:3] == [
+        'caller number: "5551234" (caller_from = from)',
+        'call to "5510" from "5551234" over trunk "carrier"',
+    ]
 
 
 def test_route_test_without_configuration(here, capsys):
@@ -138,7 +194,7 @@ def test_route_test_complains(here, capsys, args, complaint):
 def test_providers_are_listed_by_kind(here, capsys):
     assert main(["providers"]) == 0
     out = capsys.readouterr().out
-    for kind, name in (("stt", "moonshine"), ("llm", "script"), ("tts", "flite")):
+    for kind, name in (("stt", "moonshine"), ("tts", "flite"), ("vad", "webrtcvad")):
         _, _, after = out.partition(f"{kind} (")
         assert f"\n  {name} " in after
 

@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.config.dialplans import Dialplan
-from gateway.config.loader import load_config, load_dialplan
 from gateway.config.models import DialplanConfig, GatewayConfig
 from gateway.errors import ConfigError
+from gateway.setup.loader import load_config, load_dialplan
 
 ROOT = Path(__file__).parents[3]
 CONFIG = (ROOT / "gateway.example.toml").read_text(encoding="utf-8").splitlines()

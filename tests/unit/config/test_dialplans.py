@@ -1,7 +1,6 @@
 """dialplans/*.toml: every mistake is named with its file, line, key and fix."""
 
 import re
-import wave
 
 import pytest
 
@@ -17,7 +16,6 @@ from gateway.config.dialplans import (
     fill,
     placeholders,
 )
-from gateway.config.loader import load_dialplan
 from gateway.config.models import (
     AgentConfig,
     DialplanConfig,
@@ -26,6 +24,8 @@ from gateway.config.models import (
     TrunkConfig,
 )
 from gateway.errors import ConfigError
+from gateway.setup.loader import load_dialplan
+from tests.support.wav import write_wav
 
 
 def config_for(folder, allow=("sip:*@*",), **trunks):
@@ -168,8 +168,8 @@ BAD = {
             f"a.toml:4: {AT}.steps.0.say.text: unknown placeholder {{caler}}"
             ' (did you mean "caller"?)',
             f"a.toml:4: {AT}.steps.0.say.text: unknown placeholder {{collected.pin}};"
-            " known: called, caller, trunk",
-            f"a.toml:6: {AT}.steps.1.transfer.target: must be a SIP URI (sip:...),"
+            " known: called, caller, trunk, now, date, time",
+            f"a.toml:6: {AT}.steps.1.transfer.target: must be a SIP URI (sip:...) or a number,"
             ' not "{called}@host"',
         ],
     ),
@@ -190,6 +190,10 @@ BAD = {
         steps("hang_up = {}", "answer = {}"),
         [f"a.toml:5: {AT}.steps.1: is never reached: hang_up before it does not go on"],
     ),
+    "no jump leads there": (
+        RULE + "jump_only = true\nsteps = [{ answer = {} }]\n",
+        [f"a.toml:3: {AT}.jump_only: no goto or branch leads here: it is never reached"],
+    ),
     "same name twice": (
         RULE + "steps = [{ answer = {} }]\n" + RULE + "steps = [{ answer = {} }]\n",
         ['a.toml:5: contexts.default.extensions.1.name: "x" exists in this context already'],
@@ -206,7 +210,10 @@ BAD = {
     ),
     "environment": (
         steps('transfer = "sip:x@${HOST}"'),
-        [f"a.toml:4: {AT}.steps.0.transfer: environment variable HOST is not set"],
+        [
+            f"a.toml:4: {AT}.steps.0.transfer: environment variable HOST is not set: export it"
+            " before the gateway starts, or write ${HOST:-} where it may be empty"
+        ],
     ),
 }
 
@@ -266,11 +273,7 @@ def test_without_a_folder_the_plan_is_empty():
 
 
 def test_every_step_in_its_short_and_long_form(tmp_path):
-    with wave.open(str(tmp_path / "hi.wav"), "wb") as recording:
-        recording.setnchannels(1)
-        recording.setsampwidth(2)
-        recording.setframerate(8000)
-        recording.writeframes(bytes(320))
+    write_wav(tmp_path / "hi.wav", bytes(320))
     plan = plan_of(
         tmp_path,
         steps(
@@ -316,7 +319,7 @@ def test_placeholders():
         ((), "sip:x@h", 'add "sip:x@h" to [outgoing] allow'),
         (("sip:*@other",), "sip:x@h", 'add "sip:x@h" to [outgoing] allow'),
         (("sip:*@h",), "sip:x@h", ""),
-        ((), "sip:{called}@h", "name in [outgoing] allow where this may go"),
+        ((), "sip:{called}@h", 'may go, such as "sip:*@h"'),
         (("sip:*@h",), "sip:{called}@h", ""),
     ],
 )

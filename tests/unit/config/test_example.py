@@ -14,6 +14,7 @@ from gateway.config.models import (
     GatewayConfig,
     SilenceConfig,
     SpeculationConfig,
+    SpeechTable,
     TrunkConfig,
     TurnConfig,
 )
@@ -21,6 +22,16 @@ from gateway.config.models import (
 ROOT = Path(__file__).parents[3]
 EXAMPLE = tomllib.loads((ROOT / "gateway.example.toml").read_text(encoding="utf-8"))
 RECEPTION = EXAMPLE["agents"]["reception"]
+
+
+ENGINE = tomllib.loads(
+    next(
+        line.removeprefix("# ")
+        for line in (ROOT / "gateway.example.toml").read_text(encoding="utf-8").splitlines()
+        if line.startswith("# s2s = ")
+    )
+)
+"""A line that is commented out, for an agent has no such engine by default."""
 
 
 def missing(model: type[BaseModel], table: dict[str, object]) -> set[str]:
@@ -34,7 +45,8 @@ def missing(model: type[BaseModel], table: dict[str, object]) -> set[str]:
         *((field.annotation, EXAMPLE[name]) for name, field in GatewayConfig.model_fields.items()
           if not get_args(field.annotation) and field.annotation is not str),
         (TrunkConfig, EXAMPLE["trunks"][0]),
-        (AgentConfig, EXAMPLE["agents"]["front-desk"] | RECEPTION),
+        (AgentConfig, EXAMPLE["agents"]["front-desk"] | RECEPTION | ENGINE),
+        (SpeechTable, ENGINE["s2s"]),
     ],
 )  # fmt: skip
 def test_every_setting_is_shown(model, table):
@@ -54,3 +66,8 @@ def test_every_setting_is_shown(model, table):
 def test_an_agents_tables_are_whole_and_show_the_defaults(model, table):
     assert not missing(model, table)
     assert model(**table) == model()
+
+
+def test_the_engine_that_is_commented_out_shows_the_defaults():
+    table = SpeechTable(**ENGINE["s2s"])
+    assert table == SpeechTable(provider=table.provider)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.loader import load_config
 from gateway.errors import ConfigError
+from gateway.setup.loader import load_config
 
 
 def told(tmp_path: Path, *lines: str) -> str:
@@ -24,6 +24,7 @@ def told(tmp_path: Path, *lines: str) -> str:
         ('store = "s3://b?endpoint=h:9"', "records.store: endpoint must begin with"),
         ('store = "s3://id:pa55@b"', "records.store: keys do not belong here"),
         ('redact = "hide"', "records.redact: must be"),
+        ('redact = "mine.py:hide"', "records.redact: file not found: "),
         ("keep_days = -1", "records.keep_days"),
     ],
 )
@@ -39,6 +40,7 @@ def test_audio_is_not_kept_longer_than_its_call(tmp_path: Path) -> None:
 
 def test_all_that_may_be_said(tmp_path: Path) -> None:
     config = tmp_path / "gateway.toml"
+    (tmp_path / "mine.py").write_text("def hide(text: str) -> str:\n    return text\n")
     config.write_text(
         '[records]\ndatabase = "postgresql://u:pa55@h/d"\nstore = "s3://b/p?endpoint=https://h"\n'
         'redact = "mine.py:hide"\nkeep_days = 30\nkeep_audio_days = 2\nhost = "a"\n'
@@ -46,3 +48,4 @@ def test_all_that_may_be_said(tmp_path: Path) -> None:
     records = load_config(config).records
     assert records.database.get_secret_value() == "postgresql://u:pa55@h/d"
     assert "pa55" not in repr(records)
+    assert records.redact == f"{tmp_path / 'mine.py'}:hide"  # beside the file, as tools are

@@ -24,9 +24,9 @@ async def asks(scene):
     await scene.says(3, 0.5)
 
 
-def scene_of(*brain, **config):
+def scene_of(*replies, **config):
     heard = config.pop("heard", [ASKED, ASKED, ASKED])
-    return Scene(brain, heard, **({"filler": FILLERS, "fallback": "Sorry."} | config))
+    return Scene(replies, heard, **({"filler": FILLERS, "fallback": "Sorry."} | config))
 
 
 def waits(seconds):
@@ -109,7 +109,7 @@ def test_no_filler_when_they_are_off():
 
 def test_no_filler_within_a_sentence_that_synthesis_is_slow_with():
     scene = scene_of(text(LONG))
-    synthesize = scene.synthesizer.synthesize
+    synthesize = scene.synthesizer.speak
 
     async def slow(words):
         n = 0
@@ -119,7 +119,7 @@ def test_no_filler_within_a_sentence_that_synthesis_is_slow_with():
             if n == 10 and words != GREETING and len(words) > 12:
                 await asyncio.sleep(3)
 
-    scene.synthesizer.synthesize = slow
+    scene.synthesizer.speak = slow
     scene.play(waits(18))
     assert scene.notes.turns[1].fillers == ()
     assert scene.notes.turns[1].bot_text_heard == LONG
@@ -127,7 +127,7 @@ def test_no_filler_within_a_sentence_that_synthesis_is_slow_with():
 
 def test_a_filler_while_the_voice_warms_up():
     scene = scene_of(text("Fine."))
-    synthesize = scene.synthesizer.synthesize
+    synthesize = scene.synthesizer.speak
 
     async def slow(words):
         if words == "Fine.":
@@ -135,7 +135,7 @@ def test_a_filler_while_the_voice_warms_up():
         async for chunk in synthesize(words):
             yield chunk
 
-    scene.synthesizer.synthesize = slow
+    scene.synthesizer.speak = slow
     scene.play(waits(12))
     assert said(scene) == [("Hm.", True), ("Fine.", False)]
     assert scene.history[-1] == AssistantMessage("Fine.")
@@ -149,7 +149,7 @@ def test_no_filler_while_somebody_may_be_speaking():
 
     scene = scene_of([4.0, *text("Fine.")], heard=[ASKED]).play(script)
     first = next(span for span in scene.line.audible()[1:])
-    breath = scene.notes.turns[1].held_breaths[0]
+    breath = scene.notes.turns[1].false_interruptions[0]
     assert first[0] >= breath.at_s + breath.silent_ms / 1000 - 0.001
     assert scene.notes.turns[1].fillers[0] == "Hm."
 
@@ -195,7 +195,7 @@ def test_a_reply_that_never_comes_is_given_up():
 def test_a_hung_voice_ends_in_words(after):
     config = {"filler": FILLERS.model_copy(update={"give_up_s": 6.0})}
     scene = scene_of(text(LONG), **config)
-    synthesize = scene.synthesizer.synthesize
+    synthesize = scene.synthesizer.speak
 
     async def hangs(words):
         n = 0
@@ -205,7 +205,7 @@ def test_a_hung_voice_ends_in_words(after):
             yield chunk
             n += 1
 
-    scene.synthesizer.synthesize = hangs
+    scene.synthesizer.speak = hangs
     scene.play(waits(18))
     assert "Sorry." in [turn.bot_text_heard for turn in scene.notes.turns]
     heard = scene.notes.turns[1].bot_text_heard

@@ -138,7 +138,7 @@ def test_snapshot_and_restore_undo_speculation():
     context.add_assistant("Yes?")
     context.keep_memo("x")
     context.restore(before)
-    assert not context.is_replying
+    assert context._reply is None
     assert context.messages() == (UserMessage("I would like"),)
     assert context.memo is None
 
@@ -216,25 +216,25 @@ class AnyTalk(RuleBasedStateMachine):
         self.calls = 0
         self.longest_round = 1
 
-    @precondition(lambda self: not self.context.is_replying)
+    @precondition(lambda self: self.context._reply is None)
     @rule(text=st.sampled_from(["yes", "no", "two coffees"]))
     def the_caller_speaks(self, text: str) -> None:
         self.context.add_user(text)
         self.open = []
 
-    @precondition(lambda self: not self.context.is_replying)
+    @precondition(lambda self: self.context._reply is None)
     @rule(text=st.sampled_from(["", "Hello.", "Are you there?"]), interrupted=st.booleans())
     def a_prompt(self, text: str, interrupted: bool) -> None:
         self.context.add_assistant(text, interrupted=interrupted)
         self.open = self.open if not text else []
 
-    @precondition(lambda self: not self.context.is_replying)
+    @precondition(lambda self: self.context._reply is None)
     @rule()
     def a_reply_begins(self) -> None:
         self.context.begin()
         self.said, self.open = "", []
 
-    @precondition(lambda self: self.context.is_replying)
+    @precondition(lambda self: self.context._reply is not None)
     @rule(text=st.sampled_from(["", "One moment.", "It is *nine*."]), calls=st.integers(0, 3))
     def the_model_answers(self, text: str, calls: int) -> None:
         self.open = [ToolCall(f"c{self.calls + n}", "t", "{}") for n in range(calls)]
@@ -243,19 +243,19 @@ class AnyTalk(RuleBasedStateMachine):
         self.said = f"{self.said} {text.replace('*', '')}".strip()
         self.longest_round = max(self.longest_round, 1 + calls)
 
-    @precondition(lambda self: self.open and self.context.is_replying)
+    @precondition(lambda self: self.open and self.context._reply is not None)
     @rule(count=st.integers(1, 3))
     def tools_end(self, count: int) -> None:
         done, self.open = self.open[:count], self.open[count:]
         self.context.add_tool_results([ToolResult(call.id, "t", "1") for call in done])
 
-    @precondition(lambda self: self.context.is_replying)
+    @precondition(lambda self: self.context._reply is not None)
     @rule(part=st.floats(0, 1), interrupted=st.booleans())
     def the_reply_ends(self, part: float, interrupted: bool) -> None:
         heard = self.said[: int(len(self.said) * part)] if interrupted else self.said
         self.context.commit(heard, interrupted=interrupted)
 
-    @precondition(lambda self: self.context.is_replying)
+    @precondition(lambda self: self.context._reply is not None)
     @rule()
     def the_reply_is_dropped(self) -> None:
         self.context.drop()
@@ -263,7 +263,7 @@ class AnyTalk(RuleBasedStateMachine):
     @rule()
     def a_detour(self) -> None:
         before, seen = self.context.snapshot(), self.context.messages()
-        if self.context.is_replying:
+        if self.context._reply is not None:
             self.context.drop()
         self.context.add_user("never mind")
         self.context.restore(before)
@@ -296,3 +296,60 @@ class AnyTalk(RuleBasedStateMachine):
 
 
 TestAnyTalk = AnyTalk.TestCase
+
+
+STILL = ToolResult("c1", "hours", "{}", is_running=True)
+
+
+def left_running(context: ChatContext) -> None:
+    """The reply in progress is cut while its tool runs."""
+    context.add_assistant("", (HOURS,))
+    context.add_tool_results([STILL])
+    context.commit("", interrupted=True)
+
+
+def test_a_late_result_does_not_take_the_place_of_a_newer_call_of_its_id():
+    """Some servers count calls anew with each request."""
+    newer = ToolResult("c1", "hours", '"closed"')
+    context = asked()
+    left_running(context)
+    context.settle(OPEN)
+    for text in ("And on Sunday?", "And on Monday?"):
+        context.add_user(text)
+        context.begin()
+        context.add_assistant("", (HOURS,))
+        context.add_tool_results([newer])
+        context.commit("We are closed.")
+    results = [m for m in context.messages() if isinstance(m, ToolResult)]
+    assert results == [OPEN, newer, newer]
+
+
+def test_a_result_that_comes_after_a_newer_call_of_its_id_finds_its_own():
+    context = asked()
+    left_running(context)
+    context.add_user("And now?")
+    context.begin()
+    context.add_assistant("", (HOURS,))
+    newer = ToolResult("c1", "hours", '"closed"')
+    context.add_tool_results([newer])
+    context.settle(OPEN)
+    context.commit("Closed.")
+    assert [m for m in context.messages() if isinstance(m, ToolResult)] == [OPEN, newer]
+
+
+@pytest.mark.parametrize("way", ["restore", "commit", "drop"])
+def test_a_result_that_comes_during_a_reply_is_known_whatever_becomes_of_that(way):
+    context = asked()
+    left_running(context)
+    before = context.snapshot()
+    context.add_user("And on Sunday?")
+    context.begin()
+    context.settle(OPEN)
+    if way == "restore":
+        context.restore(before)
+    elif way == "commit":
+        context.commit("Closed.")
+    else:
+        context.drop()
+    assert OPEN in context.messages()
+    assert context.has_untold

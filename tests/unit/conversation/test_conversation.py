@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from gateway.audio.format import AudioFormat
+from gateway.call.line import Held, Resumed
+from gateway.call.live_call import SayRequest
 from gateway.config.models import BargeInConfig, SilenceConfig
 from gateway.conversation.function_tool import tool
-from gateway.conversation.line import Held, Resumed
-from gateway.conversation.live_call import SayRequest
 from gateway.errors import SipError, TransferFailed
 from gateway.providers.contracts import (
     AssistantMessage,
@@ -34,12 +34,12 @@ def test_the_greeting_is_heard_and_remembered():
     assert scene.notes.turns[0].bot_text_heard == GREETING
 
 
-def test_without_a_greeting_the_brain_speaks_first():
+def test_without_a_greeting_the_model_speaks_first():
     async def script(scene):
         await scene.until(3)
 
     scene = Scene([text("Good day.")], greeting="").play(script)
-    assert scene.brain.requests[0].messages == ()
+    assert scene.llm.requests[0].messages == ()
     assert scene.history == (AssistantMessage("Good day."),)
 
 
@@ -118,9 +118,9 @@ def test_an_uninterruptible_bot_finishes():
         await scene.says(4.5, 8.0)
         await scene.until(16)
 
-    brain = [text(LONG), text("Yes.")]
+    llm = [text(LONG), text("Yes.")]
     scene = Scene(
-        brain,
+        llm,
         ["A question.", "Me again."],
         turn=patient(barge_in=BargeInConfig(interruptible=False)),
     )
@@ -140,8 +140,8 @@ def test_words_said_into_an_uninterruptible_reply_are_answered_after_it():
         await scene.until(13)
 
     turn = patient(barge_in=BargeInConfig(interruptible=False))
-    brain = [text(LONG), text("Yes.")]
-    scene = Scene(brain, ["A question.", "Me again."], turn=turn).play(script)
+    llm = [text(LONG), text("Yes.")]
+    scene = Scene(llm, ["A question.", "Me again."], turn=turn).play(script)
     assert scene.history[2:] == (
         AssistantMessage(LONG),
         UserMessage("Me again."),
@@ -157,7 +157,8 @@ def test_a_key_interrupts_and_is_an_answer():
         await scene.until(4)
 
     scene = Scene([text("Five it is.")]).play(script)
-    assert scene.history[-2:] == (UserMessage("5"), AssistantMessage("Five it is."))
+    typed = UserMessage("5", typed="paused")
+    assert scene.history[-2:] == (typed, AssistantMessage("Five it is."))
     assert scene.notes.turns[0].interrupted
 
 
@@ -173,7 +174,8 @@ def test_digits_are_collected(keys, answer):
 
     asks = [*text("Your number?"), Expect("digits", digits=4)]
     scene = Scene([asks, text("Thanks.")], ["Hello."]).play(script)
-    assert UserMessage(answer) in scene.history
+    typed = UserMessage(answer, typed="paused" if keys == "12" else "ended")
+    assert typed in scene.history
 
 
 def test_digits_into_the_question_are_collected():
@@ -187,14 +189,15 @@ def test_digits_into_the_question_are_collected():
 
     asks = [Expect("digits", digits=4), *text("Please give me your customer number now.")]
     scene = Scene([asks, text("Thanks.")], ["Hello."]).play(script)
-    assert scene.history[-2:] == (UserMessage("1234"), AssistantMessage("Thanks."))
+    typed = UserMessage("1234", typed="ended")
+    assert scene.history[-2:] == (typed, AssistantMessage("Thanks."))
 
 
 def test_recognition_knows_what_the_question_asked_for_though_it_was_cut():
     async def script(scene):
         await scene.says(3, 0.5)
-        await scene.says(5.0, 0.5)
-        await scene.until(9)
+        await scene.says(7.7, 0.5)  # it has been asked, but not to its end
+        await scene.until(12)
 
     menu = Expect("choice", choices=("tea", "coffee"))
     scene = Scene([[menu, *text(LONG)], text("Yes.")], ["Hello.", "Tea."]).play(script)
@@ -256,13 +259,14 @@ def test_the_operator_says_something():
 
     scene = Scene().play(script)
     assert scene.history[-1] == AssistantMessage("We close in five minutes.")
-    assert scene.notes.turns[0].interrupted
+    assert not scene.notes.turns[0].interrupted  # it follows what the bot is saying
+    assert scene.history[0] == AssistantMessage(GREETING)
 
 
 @pytest.mark.parametrize(
     "reply", [[DOWN], [*text("One moment please. "), 0.5, DOWN], [15.0]], ids=str
 )
-def test_a_failing_brain_is_apologized_for_then_given_up(reply):
+def test_a_failing_model_is_apologized_for_then_given_up(reply):
     async def script(scene):
         for at in (3, 12, 21):
             await scene.says(at, 0.5)
@@ -288,8 +292,8 @@ def test_an_answer_in_between_forgives_failures():
         await scene.until(33)
 
     twice = [[DOWN], [DOWN]]  # asked again, before it is given up
-    brain = [*twice, *twice, text("Yes."), *twice, *twice]
-    scene = Scene(brain, ["Again."] * 5, fallback="Sorry.").play(script)
+    llm = [*twice, *twice, text("Yes."), *twice, *twice]
+    scene = Scene(llm, ["Again."] * 5, fallback="Sorry.").play(script)
     assert scene.ending is None
 
 
@@ -328,13 +332,13 @@ def test_tools_run_side_by_side_while_audio_flows():
         await scene.until(12)
 
     calls = [call_of("slow", '{"minutes": 1}'), call_of("slow", '{"minutes": 2}', "c2")]
-    brain = [[*text("Let me look that up for you. "), *calls], text("Found.")]
-    scene = Scene(brain, ["Look."], tools=[slow]).play(script)
+    llm = [[*text("Let me look that up for you. "), *calls], text("Found.")]
+    scene = Scene(llm, ["Look."], tools=[slow]).play(script)
     assert [t.duration_ms for t in scene.notes.turns[1].tools] == [2000.0, 2000.0]
     assert scene.history[-1] == AssistantMessage("Found.")
     start, end = scene.line.audible()[1]
     assert end - start > 1.3
-    results = [m for m in scene.brain.requests[1].messages if isinstance(m, ToolResult)]
+    results = [m for m in scene.llm.requests[1].messages if isinstance(m, ToolResult)]
     assert [r.content for r in results] == ['"1 done"', '"2 done"']
 
 
@@ -421,7 +425,7 @@ def test_a_hang_up_in_mid_reply_leaves_nothing_behind():
 
 def test_the_chain_is_named_for_the_log():
     async def script(scene):
-        assert "ScriptedRecognizer -> ScriptedBrain" in str(scene.talk)
+        assert "ScriptedRecognizer -> ScriptedModel" in str(scene.talk)
 
     Scene().play(script)
 
@@ -441,7 +445,7 @@ def test_digits_that_cannot_be_sent_do_not_end_the_call():
     assert scene.ending is None
 
 
-def test_a_brain_that_only_calls_tools_is_stopped():
+def test_a_model_that_only_calls_tools_is_stopped():
     async def look() -> str:
         """Look it up."""
         return "nothing"
@@ -452,7 +456,7 @@ def test_a_brain_that_only_calls_tools_is_stopped():
 
     scene = Scene([[call_of("look")]] * 20, ["Look."], tools=[look], fallback="Sorry.")
     scene.play(script)
-    assert len(scene.brain.requests) == 8
+    assert len(scene.llm.requests) == 8
     assert scene.synthesizer.texts[-1] == "Sorry."
 
 
@@ -462,11 +466,11 @@ def test_a_memo_comes_back_and_tokens_are_counted():
         await scene.says(6, 0.5)
         await scene.until(9)
 
-    brain = [[*text("One."), Memo("state"), Usage(10, 3)], text("Two.")]
-    scene = Scene(brain, ["First.", "Second."]).play(script)
-    assert [request.memo for request in scene.brain.requests] == [None, "state"]
+    llm = [[*text("One."), Memo("state"), Usage(10, 3)], [*text("Two."), Usage(20, 4)]]
+    scene = Scene(llm, ["First.", "Second."]).play(script)
+    assert [request.memo for request in scene.llm.requests] == [None, "state"]
     tokens = scene.call.metrics.llm_tokens
-    assert tokens.labels("input")._value.get() == 10
+    assert tokens.labels("input")._value.get() == 30
 
 
 def test_rendered_sentences_need_no_synthesizer_and_other_rates_fit():
@@ -497,7 +501,7 @@ def test_recognition_at_another_rate_that_opens_late_misses_nothing():
 
 def test_speech_during_a_transfer_is_not_for_the_bot():
     async def script(scene):
-        async def slow(target):
+        async def slow(target, timeout_s):
             scene.line.speak(1.0)
             await asyncio.sleep(5)
             raise TransferFailed(408, "nobody")

@@ -11,7 +11,7 @@ import pytest
 from gateway.audio.level import peak
 from gateway.config.models import FillerConfig
 from gateway.conversation.function_tool import tool
-from gateway.providers.contracts import AssistantMessage, UserMessage
+from gateway.providers.contracts import AssistantMessage, Spoken, UserMessage
 from tests.support.fake_line import TICK_S
 from tests.support.scene import GREETING, LONG, Scene, call_of, patient, text
 
@@ -29,7 +29,7 @@ def whole(scene):
     assert answer.bot_text_heard == LONG
     assert not answer.interrupted
     assert scene.history == (AssistantMessage(GREETING), UserMessage(ASKED), AssistantMessage(LONG))
-    assert len(scene.brain.requests) == 1
+    assert len(scene.llm.requests) == 1
     return answer
 
 
@@ -41,11 +41,11 @@ def test_a_noise_costs_nothing_but_a_pause(at_s, for_s):
         await scene.until(12)
 
     scene = Scene([text(LONG)], [ASKED]).play(script)
-    (breath,) = whole(scene).held_breaths
+    (breath,) = whole(scene).false_interruptions
     assert breath.evidence == "noise"
     assert breath.at_s == pytest.approx(at_s, abs=0.06)
     assert 40 <= breath.silent_ms <= 440
-    assert scene.call.metrics.held_breaths.labels("noise")._value.get() == 1
+    assert scene.call.metrics._false_interruptions.labels("noise")._value.get() == 1
     spans = scene.line.audible()[1:]
     stopped = next(end for _, end in spans if end > at_s)
     assert stopped <= at_s + 0.08  # two frames after the chunk in which it began
@@ -65,9 +65,9 @@ def test_all_frames_are_played_in_order():
     async def synthesize(words):
         scene.synthesizer.texts.append(words)
         for _ in range(len(words) * 2):
-            yield np.full(160, next(number), "<i2").tobytes()
+            yield Spoken(np.full(160, next(number), "<i2").tobytes())
 
-    scene.synthesizer.synthesize = synthesize
+    scene.synthesizer.speak = synthesize
     scene.play(script)
     whole(scene)
     played = [peak(frame) for frame in scene.line.played if peak(frame) >= 5000 + 24]
@@ -84,7 +84,7 @@ def test_recognition_learns_of_an_uh_huh_which_does_not_cost_the_sentence():
         await scene.until(13)
 
     scene = Scene([text(LONG)], [ASKED, "Uh-huh."]).play(script)
-    (breath,) = whole(scene).held_breaths
+    (breath,) = whole(scene).false_interruptions
     assert breath.evidence == "backchannel"
 
 
@@ -95,7 +95,7 @@ def test_the_caller_may_finish_a_long_nod_before_the_bot_goes_on():
         await scene.until(13)
 
     scene = Scene([text(LONG)], [ASKED, "Uh-huh."]).play(script)
-    (breath,) = whole(scene).held_breaths
+    (breath,) = whole(scene).false_interruptions
     assert breath.evidence == "backchannel"
     goes_on = next(begin for begin, _ in scene.line.audible() if begin > 6.0)
     assert 6.55 <= goes_on <= 6.8
@@ -174,7 +174,7 @@ def test_what_was_heard_never_becomes_less():
         while len(heard_ms) < 50:
             reply = scene.talk._floor._turn.reply
             heard_ms.append(reply.played_ms)
-            lane.append(reply._lane.played)
+            lane.append(reply._playout._lane.played)
             await asyncio.sleep(TICK_S)
         await scene.until(12)
 
@@ -198,7 +198,7 @@ def test_no_tool_acts_while_the_caller_may_be_going_on():
         await scene.until(8)
 
     scene = Scene([[call_of("order")], text("Done.")], [ASKED], [order]).play(script)
-    (breath,) = scene.notes.turns[1].held_breaths
+    (breath,) = scene.notes.turns[1].false_interruptions
     assert begun[0] >= breath.at_s + breath.silent_ms / 1000 - 0.001 > 4.6
 
 
@@ -222,7 +222,7 @@ def test_words_ready_during_the_pause_wait_for_its_end():
     # The words are there at 5.32, the verdict comes later.
     scene = Scene([[1.5, *text(LONG)]], [ASKED]).play(script)
     whole(scene)
-    (breath,) = scene.notes.turns[1].held_breaths
+    (breath,) = scene.notes.turns[1].false_interruptions
     assert scene.line.audible()[1][0] >= breath.at_s + breath.silent_ms / 1000
 
 
@@ -277,8 +277,8 @@ def test_a_tool_and_the_model_go_on_meanwhile():
     scene.play(script)
     assert ended == [pytest.approx(6.5, abs=0.05)]
     assert scene.notes.turns[1].bot_text_heard == LONG
-    assert len(scene.brain.requests) == 2
-    assert len(scene.notes.turns[1].held_breaths) == 1
+    assert len(scene.llm.requests) == 2
+    assert len(scene.notes.turns[1].false_interruptions) == 1
 
 
 # --- what else may happen while the bot holds its breath ---
@@ -306,8 +306,8 @@ def test_it_may_not_stay_paused(happens):
 
     digits = happens != "late key"
     turn = patient(barge_in={"digits": digits})
-    brain = [text(LONG), text("Five.")]
-    scene = Scene(brain, [ASKED, "Uh-huh."], turn=turn, fallback="Sorry.").play(script)
+    llm = [text(LONG), text("Five.")]
+    scene = Scene(llm, [ASKED, "Uh-huh."], turn=turn, fallback="Sorry.").play(script)
     heard = [turn.bot_text_heard for turn in scene.notes.turns]
     expected = {
         "key": "Five.", "late key": "Five.", "hold": LONG, "operator": "We close soon.",
@@ -336,7 +336,7 @@ def test_an_echo_of_the_bots_own_words_is_none_of_the_callers():
         await scene.until(13)
 
     scene = Scene([text(LONG)], [ASKED, "rather long answer"]).play(script)
-    assert whole(scene).held_breaths[0].evidence == "echo"
+    assert whole(scene).false_interruptions[0].evidence == "echo"
 
 
 def test_the_frame_after_the_suspicion_is_silent_but_for_its_ramp():
@@ -372,4 +372,4 @@ def test_with_recognition_down_a_caller_who_goes_on_is_let_through():
 
 def test_with_recognition_down_a_short_sound_is_let_pass():
     scene = over_the_bot_while_recognition_is_down(for_s=0.3)
-    assert whole(scene).held_breaths[0].evidence == "no_words"
+    assert whole(scene).false_interruptions[0].evidence == "no_words"

@@ -8,13 +8,12 @@ import os
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.audio.level import peak
 from gateway.config.models import FillerConfig, SilenceConfig
 from gateway.conversation.function_tool import tool
 from gateway.conversation.silence_budget import filler_texts
 from gateway.providers.contracts import Expect, Memo
 from gateway.turn.watchdog import limits_of
-from tests.support.fake_line import TICK_S
+from tests.support.dead_line import longest_dead_s
 from tests.support.scene import DOWN, LONG, Scene, call_of, patient, text
 
 HANGS = 10_000.0
@@ -112,7 +111,7 @@ async def perform(scene, move):
 
 def make_voice_moody(scene, moods):
     moods = iter(moods)
-    synthesize = scene.synthesizer.synthesize
+    synthesize = scene.synthesizer.speak
 
     async def moody(piece):
         mood = next(moods, "speaks")
@@ -125,12 +124,11 @@ def make_voice_moody(scene, moods):
             if count == 3 and mood != "speaks":
                 await asyncio.sleep(HANGS if mood == "hangs" else 1.5)
 
-    scene.synthesizer.synthesize = moody
+    scene.synthesizer.speak = moody
 
 
-def play(script, heard, brain, moods=(), stays_s=120.0, **config):
+def play(script, heard, llm, moods=(), stays_s=120.0, **config):
     async def whole(scene):
-        scene.held = []
         await scene.voice.render_ahead([*filler_texts(scene.config.filler), "Sorry.", "Enough."])
         make_voice_moody(scene, moods)
         for pause_s, move in script:
@@ -139,20 +137,9 @@ def play(script, heard, brain, moods=(), stays_s=120.0, **config):
         await asyncio.sleep(stays_s)
 
     tools = [look, order, hang]
-    scene = Scene(brain, heard, tools, **(CONFIG | {"turn": patient()} | config))
+    scene = Scene(llm, heard, tools, **(CONFIG | {"turn": patient()} | config))
     scene.play(whole)
     return scene
-
-
-def longest_dead_s(scene):
-    """Nothing of the bot, nothing of the caller, and no hold."""
-    longest = dead = 0
-    for number, frame in enumerate(scene.line.played):
-        is_held = any(start <= number <= (end or number) for start, end in scene.held)
-        is_dead = not peak(frame) and not scene.line.received_anything(number) and not is_held
-        dead = dead + 1 if is_dead else 0
-        longest = max(longest, dead)
-    return longest * TICK_S
 
 
 def check(scene):
@@ -172,8 +159,8 @@ SLOW = settings(
 
 @SLOW
 @given(scripts, said, st.lists(replies(), max_size=10), voices)
-def test_with_engines_that_fail_and_hang(script, heard, brain, moods):
-    check(play(script, heard, brain, moods))
+def test_with_engines_that_fail_and_hang(script, heard, llm, moods):
+    check(play(script, heard, llm, moods))
 
 
 @SLOW
@@ -183,8 +170,8 @@ def test_with_engines_that_fail_and_hang(script, heard, brain, moods):
     st.lists(replies(healthy_delays, may_fail=False), max_size=10),
     st.sampled_from([{}, {"interruptible": False}, {"protect_s": 2.0}, {"digits": False}]),
 )
-def test_with_healthy_engines_nothing_is_ever_stuck(script, heard, brain, barge_in):
-    scene = play(script, heard, brain, turn=patient(barge_in=barge_in))
+def test_with_healthy_engines_nothing_is_ever_stuck(script, heard, llm, barge_in):
+    scene = play(script, heard, llm, turn=patient(barge_in=barge_in))
     check(scene)
     assert "line_is_dead" not in scene.notes.kinds()
     assert scene.ending.reason in {"silence", "bot_hung_up", "failed"}
@@ -192,9 +179,9 @@ def test_with_healthy_engines_nothing_is_ever_stuck(script, heard, brain, barge_
 
 @SLOW
 @given(scripts, said, st.lists(replies(), max_size=10), voices, pauses)
-def test_a_hang_up_at_any_moment_leaves_nothing(script, heard, brain, moods, stays_s):
+def test_a_hang_up_at_any_moment_leaves_nothing(script, heard, llm, moods, stays_s):
     """`Scene.play` looks for tasks and streams that are left, and at the history."""
-    scene = play(script, heard, brain, moods, stays_s)
+    scene = play(script, heard, llm, moods, stays_s)
     speculation = scene.call.speculation
     assert speculation.started == speculation.released + speculation.dropped
     assert [turn.index for turn in scene.notes.turns] == list(range(len(scene.notes.turns)))

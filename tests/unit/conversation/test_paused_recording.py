@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gateway.conversation.actions import builtin_tools, pause_recording, resume_recording
-from gateway.records.files import read_call, read_events
+from gateway.records.bundle_files import read_call, read_events
 from gateway.records.model import CallRecord
 from gateway.records.store import CallRecords
 from tests.support.scene import Scene, call_of, text
@@ -19,7 +19,7 @@ CARD = "4111 1111 1111 1111"
 
 
 def play(tmp_path: Path, script, *, is_recorded: bool = True) -> tuple[Scene, CallRecord, Path]:
-    brain = (
+    llm = (
         [call_of("pause_recording")],
         text("Your number please."),
         [call_of("resume_recording")],
@@ -27,7 +27,7 @@ def play(tmp_path: Path, script, *, is_recorded: bool = True) -> tuple[Scene, Ca
         text("You are welcome."),
     )
     scene = Scene(
-        brain,
+        llm,
         ["I want to pay.", CARD, "Thank you."],
         tools=(pause_recording, resume_recording),
         record=is_recorded,

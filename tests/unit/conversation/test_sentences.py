@@ -153,3 +153,33 @@ def test_no_text_is_lost_or_made_up(text: str):
 @given(st.one_of(texts, st.text()))
 def test_pieces_are_trimmed_and_not_empty(text: str):
     assert all(piece and piece == piece.strip() for piece in split(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("We are open every day of the week and you can come whenever it suits you best",
+         "We are open every day of the week"),
+        ("The table that you have asked for yesterday is still free for two at eight",
+         "The table that you have asked for yesterday is still free"),
+        ("one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen",
+         "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"),
+        ("Sie k\u00f6nnen morgen gerne ab neun Uhr vorbeikommen weil dann jemand da ist",
+         "Sie k\u00f6nnen morgen gerne ab neun Uhr vorbeikommen"),
+        ("We open at nine and close at six.", "We open at nine and close at six."),
+    ],
+)  # fmt: skip
+def test_a_first_piece_without_marks_ends_at_a_phrase(text, first):
+    whole = SentenceSplitter()
+    assert [*whole.push(text), *whole.flush()][0] == first
+    stream, pieces = SentenceSplitter(), []
+    for character in text:
+        pieces += stream.push(character)
+    assert [*pieces, *stream.flush()][0] == first
+    assert " ".join([*pieces, *SentenceSplitter().flush()]).startswith(first) or not pieces
+
+
+def test_later_pieces_are_not_cut_at_phrases():
+    splitter = SentenceSplitter()
+    later = "you can come whenever it suits you best of all and bring whom you like to bring"
+    assert [*splitter.push(f"Good morning. {later}. "), *splitter.flush()][1] == f"{later}."

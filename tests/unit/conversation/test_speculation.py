@@ -33,7 +33,7 @@ def counts(scene):
 
 def test_a_prepared_reply_is_heard_with_the_end_of_the_turn():
     scene = Scene([text("Fine.")], ["How are you?"]).play(one_breath)
-    assert len(scene.brain.requests) == 1
+    assert len(scene.llm.requests) == 1
     assert counts(scene) == (1, 1, 0)
     assert scene.call.speculation.wasted_tokens == 0
     turn = scene.notes.turns[1]
@@ -59,19 +59,19 @@ def test_without_speculation_the_reply_begins_with_the_end_of_the_turn():
 
 
 def test_a_reply_to_half_a_turn_leaves_no_trace_but_its_cost():
-    brain = [[*text("One coffee. "), Memo("dropped"), 60.0], text("Both are on their way.")]
-    scene = Scene(brain, PAUSING).play(two_breaths)
+    llm = [[*text("One coffee. "), Memo("dropped"), 60.0], text("Both are on their way.")]
+    scene = Scene(llm, PAUSING).play(two_breaths)
     assert counts(scene) == (2, 1, 1)
     assert scene.call.speculation.wasted_tokens > 0
     assert scene.call.metrics.llm_tokens_wasted._value.get() > 0
     assert scene.call.metrics.speculation.labels("dropped")._value.get() == 1
-    assert [request.memo for request in scene.brain.requests] == [None, None]
+    assert [request.memo for request in scene.llm.requests] == [None, None]
     assert scene.history == (
         AssistantMessage(GREETING),
         UserMessage("A coffee. And a tea."),
         AssistantMessage("Both are on their way."),
     )
-    assert scene.brain.requests[1].messages[-1] == UserMessage("A coffee. And a tea.")
+    assert scene.llm.requests[1].messages[-1] == UserMessage("A coffee. And a tea.")
     assert len(scene.notes.turns) == 2
     assert not any("coffee" in words["text"] for words in scene.data("bot_says"))
 
@@ -84,14 +84,14 @@ def test_recognition_is_told_that_nobody_waits_for_the_first_half():
 
 
 def test_what_the_model_counts_replaces_the_estimate():
-    brain = [[*text("One coffee. "), Usage(1000, 7), 60.0], text("Both.")]
-    scene = Scene(brain, PAUSING).play(two_breaths)
+    llm = [[*text("One coffee. "), Usage(1000, 7), 60.0], text("Both.")]
+    scene = Scene(llm, PAUSING).play(two_breaths)
     assert scene.call.speculation.wasted_tokens == 1007
 
 
-def test_a_brain_without_cost_wastes_nothing():
+def test_a_model_without_cost_wastes_nothing():
     scene = Scene([[*text("One coffee. "), 60.0], text("Both.")], PAUSING)
-    scene.brain.counts_tokens = False
+    scene.llm.counts_tokens = False
     scene.play(two_breaths)
     assert counts(scene) == (2, 1, 1)
     assert scene.call.speculation.wasted_tokens == 0
@@ -106,9 +106,9 @@ def test_a_call_that_has_wasted_too_much_waits_for_the_end_of_turns(limit, prepa
         await scene.says(10, 0.5)
         await scene.until(14)
 
-    brain = [text("One coffee."), text("Both."), text("Bye.")]
+    llm = [text("One coffee."), text("Both."), text("Bye.")]
     allowed = SpeculationConfig(max_wasted_tokens=limit)
-    scene = Scene(brain, [*PAUSING, "Thanks."], speculation=allowed).play(script)
+    scene = Scene(llm, [*PAUSING, "Thanks."], speculation=allowed).play(script)
     turns = [turn for turn in scene.notes.turns if turn.caller_text]
     # The first drop is what exceeds the limit: its own turn is answered without speculation.
     assert [turn.speculative for turn in turns] == prepared
@@ -126,7 +126,7 @@ def test_the_same_words_written_otherwise_release_it(later):
 
     scene = Scene([text("Fine.")], ["A coffee."]).play(script)
     assert counts(scene) == (1, 1, 0)
-    assert len(scene.brain.requests) == 1
+    assert len(scene.llm.requests) == 1
 
 
 def test_other_words_at_the_end_are_answered_afresh():
@@ -174,18 +174,39 @@ class Tools:
 
 def test_a_tool_that_only_reads_runs_ahead():
     tools = Tools()
-    brain = [[call_of("look")], text("Found.")]
-    scene = Scene(brain, ["Look it up, please."], tools.all).play(one_breath)
+    llm = [[call_of("look")], text("Found.")]
+    scene = Scene(llm, ["Look it up, please."], tools.all).play(one_breath)
     ((name, at_s),) = tools.begun
     assert (name, scene.times("turn_ended")[0] > at_s) == ("look", True)
     assert scene.notes.turns[1].response_gap_ms < 520
     assert scene.notes.turns[1].tools[0].name == "look"
 
 
+@pytest.mark.parametrize("lasts_s", [0.05, 5.0])
+def test_tools_of_a_dropped_reply_are_in_the_record_of_the_next(lasts_s):
+    tools = Tools(lasts_s)
+    dropped = [text("Found.")] if lasts_s < 1 else []
+    llm = [[call_of("look")], *dropped, [call_of("look")], text("Both.")]
+
+    async def script(scene):
+        await two_breaths(scene)
+        await scene.until(12)
+
+    scene = Scene(llm, PAUSING, tools.all).play(script)
+    assert counts(scene) == (2, 1, 1)
+    used = [use for turn in scene.notes.turns for use in turn.tools]
+    assert len(used) == len(tools.begun) == 2
+    dropped, kept = used
+    assert (dropped.is_dropped, kept.is_dropped) == (True, False)
+    assert (dropped.result == '"done"') == (lasts_s < 1)
+    assert kept.result == '"done"'
+    assert scene.call.take_tool_uses() == []
+
+
 def test_a_tool_that_acts_waits_until_the_turn_is_surely_over():
     tools = Tools()
-    brain = [[call_of("order")], text("Ordered.")]
-    scene = Scene(brain, ["Order it, please."], tools.all).play(one_breath)
+    llm = [[call_of("order")], text("Ordered.")]
+    scene = Scene(llm, ["Order it, please."], tools.all).play(one_breath)
     ((_, at_s),) = tools.begun
     assert 4.5 <= at_s <= 4.56
     assert scene.history[-1] == AssistantMessage("Ordered.")
@@ -198,16 +219,16 @@ def test_a_complete_expected_answer_is_sure_in_half_the_time():
         await scene.until(12)
 
     tools = Tools()
-    brain = [[*text("Shall I order it?"), Expect("yes_no")], [call_of("order")], text("Done.")]
-    Scene(brain, ["Hello.", "Yes."], tools.all).play(script)
+    llm = [[*text("Shall I order it?"), Expect("yes_no")], [call_of("order")], text("Done.")]
+    Scene(llm, ["Hello.", "Yes."], tools.all).play(script)
     ((_, at_s),) = tools.begun
     assert 9.0 <= at_s <= 9.06
 
 
 def test_a_tool_that_acts_never_runs_for_half_a_turn():
     tools = Tools()
-    brain = [[call_of("order")], [call_of("order")], text("Both ordered.")]
-    scene = Scene(brain, PAUSING, tools.all).play(two_breaths)
+    llm = [[call_of("order")], [call_of("order")], text("Both ordered.")]
+    scene = Scene(llm, PAUSING, tools.all).play(two_breaths)
     assert [name for name, _ in tools.begun] == ["order"]
     assert tools.begun[0][1] >= 5.3 - 0.01
     assert [turn.tools for turn in scene.notes.turns if turn.tools] == [scene.notes.turns[1].tools]
@@ -215,8 +236,8 @@ def test_a_tool_that_acts_never_runs_for_half_a_turn():
 
 def test_a_lookup_for_half_a_turn_is_cancelled():
     tools = Tools(lasts_s=5.0)
-    brain = [[call_of("look")], text("Both.")]
-    scene = Scene(brain, PAUSING, tools.all).play(two_breaths)
+    llm = [[call_of("look")], text("Both.")]
+    scene = Scene(llm, PAUSING, tools.all).play(two_breaths)
     assert tools.ended == ["cancelled"]
     assert scene.data("tool_dropped") == [{"tool": "look"}]
     assert scene.history[1:] == (UserMessage("A coffee. And a tea."), AssistantMessage("Both."))
@@ -229,7 +250,7 @@ def test_a_prepared_reply_that_failed_is_tried_once_more_at_the_end(first):
     scene = Scene([first, text("Fine.")], ["How are you?"], fallback="Sorry.").play(one_breath)
     assert scene.history[1:] == (UserMessage("How are you?"), AssistantMessage("Fine."))
     assert "engine_failed" not in scene.notes.kinds()
-    assert len(scene.brain.requests) == 2
+    assert len(scene.llm.requests) == 2
 
 
 def test_a_failing_voice_is_tried_once_more_too():
@@ -245,8 +266,8 @@ def test_a_long_reply_is_not_spoken_far_ahead():
         await scene.says(3, 0.5)
         await scene.until(4.7)
         assert scene.synthesizer.open == 1  # in its first sentence still
-        held = scene.talk._floor._held.reply
-        assert held._lane.queued <= 26
+        held = scene.talk._floor.preparation._held.reply
+        assert held._playout._lane.queued <= 26
         await scene.until(9)
 
     slow = patient(whole_ms=1300)
@@ -265,10 +286,6 @@ async def _hold(scene):
     scene.hold()
 
 
-async def _operator(scene):
-    scene.operator_says("We close soon.")
-
-
 async def _recognizer_fails(scene):
     scene.talk._events.put_nowait(DOWN)
 
@@ -276,26 +293,24 @@ async def _recognizer_fails(scene):
 @pytest.mark.parametrize(
     ("happens", "history"),
     [
-        (_key, [UserMessage("5"), AssistantMessage("Five.")]),
+        (_key, [UserMessage("A coffee. (The caller typed 5.)"), AssistantMessage("Five.")]),
         (_hold, []),
-        (_operator, [AssistantMessage("We close soon."), UserMessage("A coffee."),
-                     AssistantMessage("Five.")]),
         (_recognizer_fails, [AssistantMessage("Sorry.")]),
     ],
-    ids=["key", "hold", "operator", "recognizer"],
+    ids=["key", "hold", "recognizer"],
 )  # fmt: skip
 def test_a_held_reply_gives_way(happens, history):
     async def script(scene):
         await scene.says(3, 0.5)
         await scene.until(3.8)
-        assert scene.talk._floor._held is not None
+        assert scene.talk._floor.preparation._held is not None
         await happens(scene)
         await scene.until(4.0)
-        assert scene.talk._floor._held is None or happens is _operator
+        assert scene.talk._floor.preparation._held is None
         await scene.until(8)
 
-    brain = [[*text("One coffee. "), Memo("dropped"), 60.0], text("Five.")]
-    scene = Scene(brain, ["A coffee."], fallback="Sorry.").play(script)
+    llm = [[*text("One coffee. "), Memo("dropped"), 60.0], text("Five.")]
+    scene = Scene(llm, ["A coffee."], fallback="Sorry.").play(script)
     assert list(scene.history[1:]) == history
     assert scene.call.speculation.dropped == 1
     assert "One coffee." not in str(scene.data("bot_says"))
@@ -305,7 +320,7 @@ def test_a_hang_up_while_a_reply_is_held_leaves_nothing():
     async def script(scene):
         await scene.says(3, 0.5)
         await scene.until(3.8)
-        assert scene.talk._context.is_replying
+        assert scene.talk._context._reply is not None
 
     slow = patient(whole_ms=3000)  # or the turn would end before the script does
     scene = Scene([[*text("One coffee. "), 60.0]], ["A coffee."], turn=slow).play(script)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.conversation.stages import hidden_ms, slowest_stage, stages, summary_line
-from gateway.records.model import HeldBreath, ToolUse, TurnRecord
+from gateway.records.model import FalseInterruption, ToolUse, TurnRecord
 
 FIELDS = ("endpointing_ms", "llm_first_sentence_ms", "tts_first_audio_ms", "playout_start_ms")
 
@@ -66,20 +66,20 @@ def test_a_turn_without_a_gap_has_no_stages():
         (
             turn(370, 340, 210, 41, 30, caller_text="I'd like a latte", bot_text_heard="One."),
             "turn 3: gap 370 ms = wait 340 + llm 0 (hidden 210) + tts 0 (hidden 41) + playout 30; "
-            'slowest: endpointing; "I\'d like a latte" -> "One."',
+            "slowest: endpointing; 4 -> 1 words",
         ),
-        (TurnRecord(index=0, bot_text_heard="Hello!"), 'turn 0: "Hello!"'),
+        (TurnRecord(index=0, bot_text_heard="Hello!"), "turn 0: 1 words"),
         (
             turn(
                 900, 300, 2000, 40, 20, fillers=("Hm.",), answer_gap_ms=2400, interrupted=True,
                 barge_in_stop_ms=85, reopened=True, error="timeout", caller_text="a\nb",
                 bot_text_heard="word " * 20, tools=(ToolUse(name="book"),),
-                held_breaths=(HeldBreath(at_s=1, evidence="noise", silent_ms=200),),
+                false_interruptions=(FalseInterruption(at_s=1, evidence="noise", silent_ms=200),),
             ),
             "turn 3: gap 900 ms = wait 300 + llm 580 + tts 0 + playout 20; "
             "slowest: llm_first_sentence; fillers 1, answer 2400 ms; tools book; "
-            "held breath for noise; cut, silent after 85 ms; reopened; error: timeout; "
-            '"a b" -> "word word word word word word word wo..."',
+            "false interruption by noise; cut, silent after 85 ms; reopened; error: timeout; "
+            "2 -> 20 words",
         ),
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from gateway.conversation.actions import HangUp, SendDigits, Transfer, builtin_tools
 from gateway.conversation.tools import (
@@ -226,7 +226,7 @@ def test_calls_run_side_by_side_and_answer_in_order():
 
         box = ToolBox([FunctionTool.of(first), FunctionTool.of(second)])
         calls = [ToolCall("a", "first", ""), ToolCall("b", "second", ""), ToolCall("c", "no", "")]
-        outcomes = await box.run_all(calls, CONTEXT)
+        outcomes = await asyncio.gather(*(box.run(call, CONTEXT) for call in calls))
         assert [outcome.result.call_id for outcome in outcomes] == ["a", "b", "c"]
         assert [outcome.result.is_error for outcome in outcomes] == [False, False, True]
 
@@ -247,7 +247,7 @@ def test_cancelling_passes_through_to_the_tool():
 
         box = ToolBox([FunctionTool.of(wait)])
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(box.run_all([ToolCall("a", "wait", "{}")], CONTEXT))
+            task = group.create_task(box.run(ToolCall("a", "wait", "{}"), CONTEXT))
             await began.wait()
             task.cancel()
         assert task.cancelled()
@@ -428,3 +428,27 @@ def test_what_may_run_for_a_reply_that_is_never_heard():
     box = ToolBox([load_tool(f"{examples}:{name}", Path()) for name in names], builtins)
     acting = {spec.name for spec in box.specs if box.has_side_effects(spec.name)}
     assert acting == {"take_message", "place_order"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept"),
+    [
+        ('{"size": null}', {}),
+        ('{"size": null, "items": null}', {}),
+        ('{"items": "[1, 2]"}', {"items": [1, 2]}),
+        ('{"size": 3}', {"size": 3}),
+    ],
+)
+def test_null_for_a_default_and_json_within_a_string_are_understood(arguments, kept):
+    def order(size: int = 1, items: list[int] = []) -> None:  # noqa: B006
+        """Order."""
+
+    assert FunctionTool.of(order).bind(arguments) == kept
+
+
+def test_null_where_something_is_needed_is_still_wrong():
+    def order(size: int) -> None:
+        """Order."""
+
+    with pytest.raises(ValidationError):
+        FunctionTool.of(order).bind('{"size": null}')

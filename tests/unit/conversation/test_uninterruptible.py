@@ -44,7 +44,7 @@ def test_several_turns_are_answered_as_one():
 
     scene = Scene([text("Both.")], [TEA, CAKE], greeting=NOTICE, turn=DEAF).play(script)
     assert scene.history[1:] == (UserMessage(f"{TEA} {CAKE}"), AssistantMessage("Both."))
-    assert len(scene.brain.requests) == 1
+    assert len(scene.llm.requests) == 1
 
 
 def test_after_the_protected_time_the_same_speech_can_be_interrupted():
@@ -88,7 +88,7 @@ def test_keys_wait_too_where_they_may_not_interrupt():
     turn = patient(barge_in={"digits": False})
     scene = Scene([text("Five.")], greeting=NOTICE, turn=turn).play(script)
     assert scene.history == (
-        AssistantMessage(NOTICE), UserMessage("5"), AssistantMessage("Five."),
+        AssistantMessage(NOTICE), UserMessage("5", typed="paused"), AssistantMessage("Five."),
     )  # fmt: skip
 
 
@@ -100,7 +100,10 @@ def test_a_key_that_interrupts_does_not_lose_the_words_before_it():
         await scene.until(9)
 
     scene = Scene([text("Five teas.")], [TEA], greeting=NOTICE, turn=DEAF).play(script)
-    assert scene.history[-2:] == (UserMessage(f"{TEA} 5"), AssistantMessage("Five teas."))
+    assert scene.history[-2:] == (
+        UserMessage(f"{TEA} (The caller typed 5.)"),
+        AssistantMessage("Five teas."),
+    )
 
 
 def test_a_turn_that_outlasts_the_reply_is_answered_at_its_end():

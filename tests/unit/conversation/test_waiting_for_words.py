@@ -48,3 +48,21 @@ def test_none_where_words_come_in_time_or_fillers_are_off():
     assert said(scene_of(["How are you?"], delay_s=0.3)) == [("Fine.", False)]
     off = FillerConfig(after_ms=0)
     assert said(scene_of([None], 0.1, filler=off)) == [("Sorry.", False)]
+
+
+def test_a_filler_that_is_being_heard_is_heard_to_its_end():
+    long = FillerConfig(after_ms=1000, every_ms=4000, first=("One moment, please, I am thinking.",))
+
+    async def whole(scene):
+        await scene.voice.render_ahead(filler_texts(long))
+        scene.recognizer.delay_s = 1.3  # the answer is there while the filler is heard
+        await scene.says(2.0, 1.0)
+        await asyncio.sleep(8)
+
+    scene = Scene([text("Fine.")], ["How are you?"], filler=long).play(whole)
+    assert said(scene) == [(long.first[0], True), ("Fine.", False)]
+    turn = scene.notes.turns[-1]
+    assert turn.bot_text_heard == "Fine."
+    stretches = [(a, b) for a, b in scene.line.audible() if a > 3]
+    whole_s = len(scene.voice.rendered(long.first[0])) * 0.02
+    assert sum(b - a for a, b in stretches) > whole_s + 0.2

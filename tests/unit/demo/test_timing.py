@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.config.loader import load_config
-from gateway.demo.next_steps import GATEWAY_TOML
+from gateway.demo.next_steps import GATEWAY_TOML, NETWORK_TOML
 from gateway.demo.timing import Spoken, TimedTurn, match_turns, spoken_lines, table
 from gateway.demo.verdict import shortcomings
 from gateway.records.model import CallRecord, ToolUse, TurnRecord
+from gateway.setup.loader import load_config
 
 ORDER = (
     '{"items": [{"item": "tea", "quantity": 1, "options": {"size": "large"}},'
@@ -102,4 +102,8 @@ def test_the_configuration_that_is_shown_is_valid(tmp_path) -> None:
     path.write_text(GATEWAY_TOML)
     config = load_config(path, {"SIP_PASSWORD": "secret"})
     assert config.trunks[0].server == "sip.example.net"
-    assert config.agents["reception"].llm["provider"] == "openai"
+    assert config.agents["reception"].llm.provider == "openai"
+    path.write_text(NETWORK_TOML)
+    config = load_config(path, {})
+    assert config.sip.bind == "0.0.0.0"
+    assert list(config.agents) == ["front-desk"]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.call.line import CallFacts
 from gateway.config.dialplans import Answer, Context, Dialplan, Extension, HangUp, Jump, Talk
-from gateway.conversation.line import CallFacts
 from gateway.dialplan.conditions import misfit, specificity
 from gateway.dialplan.router import Verdict, explain, follow, route
 
@@ -33,6 +33,8 @@ PREFIX = rule("prefix", called_prefix="55")
 LONGER = rule("longer", called_prefix="550")
 REGEX = rule("regex", called_regex=r"55\d\d")
 CALLER = rule("caller", caller="123")
+WITHHELD = rule("withheld", caller="")
+WITHHELD_ONCE = rule("withheld-once", caller="anonymous")
 CALLER_PREFIX = rule("caller-prefix", caller_prefix="12")
 CALLER_REGEX = rule("caller-regex", caller_regex=".*")
 TRUNK = rule("trunk", trunk="carrier")
@@ -63,6 +65,9 @@ WINNERS = [
     ([ANY, CALLER_REGEX, CALLER_PREFIX, CALLER], call(caller=""), "caller-regex"),
     ([CALLER, REGEX], call(), "regex"),
     ([CALLER, PREFIX, PREFIX_OF_CALLER], call(), "prefix-of-caller"),
+    ([ANY, WITHHELD], call(caller=""), "withheld"),
+    ([ANY, WITHHELD_ONCE], call(caller=""), "withheld-once"),  # for one version
+    ([ANY, WITHHELD, WITHHELD_ONCE], call(), "any"),
     ([CALLER, PREFIX_OF_CALLER, LONGER], call(), "longer"),
     ([ANY, TRUNK], call(trunk="carrier"), "trunk"),
     ([ANY, TRUNK], call(trunk="other"), "any"),
@@ -243,3 +248,20 @@ def test_nothing_that_fits_is_more_specific_than_the_winner(some, facts):
     winner = route(plan_of(*some), facts).extension
     weights = {each.name: specificity(each) for each in some if not misfit(each, facts)}
     assert not weights or weights[winner] == max(weights.values())
+
+
+JUMP_ONLY = rule("part", jump_only=True)
+
+
+@pytest.mark.parametrize("called", ["part", "", "5500"])
+def test_a_rule_for_jumps_is_reached_by_no_call(called):
+    plan = plan_of(JUMP_ONLY)
+    assert route(plan, call(called)).extension == ""
+    assert explain(plan, call(called))[0].why == "it is reached by a jump only"
+    assert follow(plan, "default", Jump(extension="part")).extension == "part"
+
+
+@pytest.mark.parametrize("condition", [{"called": "1"}, {"trunk": ""}, {"headers": {"A": "b"}}])
+def test_a_rule_for_jumps_has_no_conditions(condition):
+    with pytest.raises(ValueError, match="cannot go together"):
+        rule("part", jump_only=True, **condition)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from gateway.call.line import CallFacts
 from gateway.config.dialplans import Branch
-from gateway.conversation.line import CallFacts
 from gateway.dialplan.variables import branch_target, fill_text, fill_uri
 
 FACTS = CallFacts("id", "in", "5500", "+49 30;x", trunk="carrier")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from gateway.config.engine_table import EngineTable
 from gateway.config.models import (
     AgentConfig,
     GatewayConfig,
@@ -15,10 +16,11 @@ from gateway.config.models import (
     SipConfig,
     TrunkConfig,
 )
+from gateway.config.secrets import secrets_of
 from gateway.doctor.addresses import AddressFacts, Peer, is_public, judge_addresses
 from gateway.doctor.engines import Engine, Trial, distinct_engines, judge_error, judge_trial
 from gateway.doctor.exposure import ExposureFacts, judge_exposure
-from gateway.doctor.finding import Finding, fail
+from gateway.doctor.finding import Finding, fail, without_secrets
 from gateway.doctor.machine import (
     MachineFacts,
     judge_files,
@@ -28,8 +30,7 @@ from gateway.doctor.machine import (
 )
 from gateway.doctor.models import judge_missing
 from gateway.doctor.network import PortUse, Socket, parse_fib_trie, parse_sockets
-from gateway.doctor.ports import RtpFacts, judge_port, judge_rtp, judge_seats, parse_ranges
-from gateway.doctor.secrets import secrets_of, without_secrets
+from gateway.doctor.ports import RtpFacts, judge_assignments, judge_port, judge_rtp, parse_ranges
 from gateway.doctor.storage import StorageFacts, judge_storage
 from gateway.doctor.trunks import (
     Answer,
@@ -105,7 +106,7 @@ def test_a_port_of_a_stranger_says_how_to_find_it():
 )
 def test_ports_of_workers_behind_an_edge(used, is_running, level):
     uses = [PortUse("udp", "0.0.0.0", 5061 + n, "used" if n < used else "free") for n in range(4)]
-    assert only([judge_seats(uses, 2, is_running=is_running)]).level == level
+    assert only([judge_assignments(uses, 2, is_running=is_running)]).level == level
 
 
 RTP = RtpFacts(20000, 20999, slots=4, ephemeral=(32768, 60999))
@@ -258,7 +259,7 @@ def test_codecs_in_common():
         (404, "unknown"),
         (408, "no answer"),
         (423, "interval"),
-        (405, "registers nobody"),
+        (405, "accepts no registrations"),
         (503, "in trouble"),
         (600, "refused"),
     ],
@@ -287,7 +288,7 @@ def test_what_a_running_gateway_says_of_its_trunks(state, level):
 
 # --- engines ---
 
-LLM = Engine("llm", {"provider": "openai"}, ("a", "b"))
+LLM = Engine("llm", EngineTable(provider="openai"), ("a", "b"))
 
 
 def test_agents_with_the_same_engine_share_one_trial():
@@ -433,7 +434,7 @@ def exposure(config, **facts):
 
 
 def test_nothing_is_exposed_by_default():
-    assert exposure(GatewayConfig()) == {"HTTP API": ["ok"], "who may call in": ["ok"]}
+    assert exposure(GatewayConfig()) == {"HTTP API": ["ok"], "permitted callers": ["ok"]}
 
 
 def test_an_api_for_others():
@@ -456,7 +457,7 @@ def test_an_api_for_others():
 )
 def test_callers(sip, level):
     config = GatewayConfig(sip=SipConfig(bind="0.0.0.0", **sip))
-    assert exposure(config)["who may call in"] == [level]
+    assert exposure(config)["permitted callers"] == [level]
 
 
 def test_a_readable_file_with_secrets(tmp_path):

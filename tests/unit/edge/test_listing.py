@@ -2,8 +2,17 @@
 
 import pytest
 
-from gateway.edge.listing import Call, Lost, Seen, calls, destinations, started, trunk_status
-from gateway.edge.program import complaint
+from gateway.edge.listing import (
+    Call,
+    Lost,
+    Seen,
+    calls,
+    destinations,
+    is_taken_back,
+    started,
+    trunk_status,
+)
+from gateway.edge.program import complaint, kind_of
 from gateway.errors import EdgeError
 
 
@@ -48,6 +57,13 @@ def test_registrations(flags, state):
     assert trunk_status("t", {"flags": flags, "expires": 300}).state == state
 
 
+def test_what_was_unregistered_on_purpose():
+    assert is_taken_back({"flags": 16, "expires": 0})
+    assert not is_taken_back({"flags": 16, "expires": 300})
+    with pytest.raises(EdgeError, match="cannot be read"):
+        is_taken_back({"auth_password": "secret"})
+
+
 def test_a_registration_that_cannot_be_read_is_not_shown():
     with pytest.raises(EdgeError) as caught:
         trunk_status("t", {"auth_password": "secret"})
@@ -58,17 +74,17 @@ def test_a_registration_that_cannot_be_read_is_not_shown():
 def test_lost_after_a_while_and_once():
     lost = Lost(10)
     here, away = Seen("a", answers=True, calls=0), Seen("a", answers=False, calls=0)
-    assert not lost.look([away], 0)  # never seen: it was not there yet
-    assert not lost.look([here], 20)
-    assert not lost.look([away], 21)
-    assert not lost.look([away], 30)
-    assert not lost.look([here], 30.5)  # back in time
-    assert not lost.look([away], 31)
-    assert lost.look([away], 41) == ["a"]
-    assert not lost.look([away], 60)
-    assert not lost.look([here], 61)
-    assert not lost.look([away], 62)
-    assert lost.look([away], 72) == ["a"]
+    assert not lost.observe([away], 0)  # never seen: it was not there yet
+    assert not lost.observe([here], 20)
+    assert not lost.observe([away], 21)
+    assert not lost.observe([away], 30)
+    assert not lost.observe([here], 30.5)  # back in time
+    assert not lost.observe([away], 31)
+    assert lost.observe([away], 41) == ["a"]
+    assert not lost.observe([away], 60)
+    assert not lost.observe([here], 61)
+    assert not lost.observe([away], 62)
+    assert lost.observe([away], 72) == ["a"]
 
 
 def test_what_kamailio_says_of_bad_files(tmp_path):
@@ -82,3 +98,12 @@ def test_what_kamailio_says_of_bad_files(tmp_path):
     assert "fine" not in text
     assert "apt-get install" in text
     assert "strange" in complaint("strange", tmp_path)
+
+
+def test_what_it_says_is_of_a_bounded_number_of_kinds():
+    one = kind_of("ERROR", "{a} <core> [core/parser/msg_parser.c:98]: get_hdr_field(): bad header")
+    other = kind_of("ERROR", "{b} <core> [core/parser/msg_parser.c:98]: get_hdr_field(): bad")
+    assert one == other
+    assert one != kind_of("ERROR", "<script>: edge: worker down")
+    assert one != kind_of("WARNING", "{a} <core> [core/parser/msg_parser.c:98]: x")
+    assert len({kind_of("ERROR", f"[{n}.c:{n}]") for n in range(10_000)}) == 64

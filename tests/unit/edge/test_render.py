@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from gateway.config.models import GatewayConfig
-from gateway.edge import dbtext
-from gateway.edge.render import Surroundings, contact_address, render
+from gateway.edge.render import HostFacts, contact_address, db_table, render
 from gateway.edge.targets import Target
 
-AROUND = Surroundings(
-    Path("/run/edge"), ("10.0.0.1", "127.0.0.1"), {"carrier": ("192.0.2.7", "192.0.2.8")},
-    "key", "template",
+AROUND = HostFacts(
+    Path("/run/edge"), ("10.0.0.1", "127.0.0.1"),
+    {"carrier": ("192.0.2.7", "192.0.2.8")},
+    {"carrier": (("192.0.2.8", 5070), ("192.0.2.7", 5072))}, "key", "template",
 )  # fmt: skip
 TRUNK = {"name": "carrier", "server": "sip.example:5070", "user": "al:ice", "password": r"p\:w"}
 
@@ -120,6 +120,25 @@ def test_sources():
     assert files(sip={"bind": "0.0.0.0"})["sources.list"] == ""
 
 
+@pytest.mark.parametrize(
+    ("trunk", "row"),
+    [
+        (
+            {},
+            r"1:sip.example\:5070/:0:0:2|192.0.2.8\:5070;transport=udp|192.0.2.7\:5072;transport=udp:0",
+        ),
+        (
+            {"server": "SIP.example", "transport": "tcp"},
+            r"1:sip.example\:/tcp:0:0:2|192.0.2.8\:5070;transport=tcp|192.0.2.7\:5072;transport=tcp:0",
+        ),
+        ({"server": "192.0.2.8:5070"}, ""),  # no name: nothing to look up
+        ({"name": "unknown"}, ""),
+    ],
+)
+def test_where_the_name_of_a_trunk_leads(trunk, row):
+    assert files(trunks=[TRUNK | trunk])["db/servers"].splitlines()[1:] == ([row] if row else [])
+
+
 def test_users_are_kept_as_digests():
     made = files(sip={"users": {"ali:ce": "secret"}, "realm": "here"})
     digest = hashlib.md5(b"ali:ce:here:secret", usedforsecurity=False).hexdigest()
@@ -146,5 +165,25 @@ def test_only_the_registrations_hold_a_password():
 
 
 def test_db_text_escapes():
-    text = dbtext.table(["a(string)", "b(int)"], [("x:y\\z\n\t\r", 5)])
+    text = db_table(["a(string)", "b(int)"], [("x:y\\z\n\t\r", 5)])
     assert text == "a(string) b(int)\n" + r"x\:y\\z\n\t\r:5" + "\n"
+
+
+def test_who_may_call_and_who_is_vouched_for():
+    """Kamailio takes a mask of no bits for nobody."""
+    made = files(sip={"allow_sources": ["10.0.0.0/8", "0.0.0.0/0"]}, trunks=[TRUNK])
+    assert made["sources.list"].splitlines() == [
+        "1 10.0.0.0 8",
+        "3 0.0.0.0 1",
+        "3 128.0.0.0 1",
+        "2 192.0.2.7 32 0 carrier",
+        "2 192.0.2.8 32 0 carrier",
+    ]
+
+
+def test_secrets_of_the_edge_are_not_the_key_that_hides_addresses():
+    settings = files()["settings.cfg"]
+    found = dict(re.findall(r'^#!substdef "!(\w+)!([^!]*)!g"', settings, re.MULTILINE))
+    assert len({found["MASK_KEY"], found["NONCE_SECRET"][:32], found["UNKNOWN_USERS_HA1"]}) == 3
+    assert re.fullmatch(r"[0-9a-f]{64}", found["NONCE_SECRET"])
+    assert re.fullmatch(r"[0-9a-f]{32}", found["UNKNOWN_USERS_HA1"])

@@ -1,58 +1,60 @@
-"""Percentiles, histograms, metrics, the bend, growth, and what is made of them."""
+"""Percentiles, histograms, metrics, saturation, growth, and what is made of them."""
 
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.load.bend import bend_of
-from gateway.load.leaks import leaks_between, slope_per_hour
-from gateway.load.model import LoadReport, Machine, StepFigures
-from gateway.load.plot import draw
+from gateway.load.percentiles import Percentiles, percentiles_of, percentiles_of_buckets
 from gateway.load.prometheus import buckets_between, parse_metrics
-from gateway.load.spread import Spread, spread_of, spread_of_buckets
-from gateway.load.table import report_lines, step_table
+from gateway.load.report import LoadReport, Machine, StepFigures
+from gateway.load.report_plot import draw, label, ticks
+from gateway.load.report_table import report_lines, step_table
+from gateway.load.step import goodbyes_of
+from gateway.load.verdict import leaks_between, saturation_of, slope_per_hour
+from gateway.records.model import CallRecord
 
 INF = math.inf
 
 
 def gap(p90, p50=400.0, n=50):
-    return Spread(n=n, p50=p50, p90=p90, p95=p90, p99=p90, max=p90)
+    return Percentiles(n=n, p50=p50, p90=p90, p95=p90, p99=p90, max=p90)
 
 
 def step(calls=1, p90=600.0, frame=22.0, failed=0, **more):
-    frames = Spread(n=1000, p50=20.0, p90=21.0, p95=21.5, p99=frame, max=frame)
+    frames = Percentiles(n=1000, p50=20.0, p90=21.0, p95=21.5, p99=frame, max=frame)
     given = {"gap_wire_ms": gap(p90), "frame_wire_ms": frames, "done": calls} | more
     return StepFigures(calls=calls, failed=failed, **given)
 
 
 def test_percentiles():
-    found = spread_of(list(range(1, 101)))
+    found = percentiles_of(list(range(1, 101)))
     assert (found.n, found.p50, found.p95, found.max) == (100, 50.5, 95.05, 100)
-    assert spread_of([]) == Spread()
-    assert spread_of([7.0]).p99 == 7.0
+    assert percentiles_of([]) == Percentiles()
+    assert percentiles_of([7.0]).p99 == 7.0
 
 
 def test_percentiles_of_a_histogram():
-    found = spread_of_buckets({10.0: 0.0, 20.0: 50.0, 30.0: 100.0, INF: 100.0})
+    found = percentiles_of_buckets({10.0: 0.0, 20.0: 50.0, 30.0: 100.0, INF: 100.0})
     assert (found.n, found.p50, found.p90, found.max) == (100, 20.0, 28.0, None)
 
 
 def test_beyond_the_last_bound_nothing_is_known():
-    assert spread_of_buckets({10.0: 1.0, INF: 100.0}).p90 == 10.0
-    assert spread_of_buckets({}) == Spread()
-    assert spread_of_buckets({10.0: 0.0, INF: 0.0}) == Spread()
+    assert percentiles_of_buckets({10.0: 1.0, INF: 100.0}).p90 == 10.0
+    assert percentiles_of_buckets({}) == Percentiles()
+    assert percentiles_of_buckets({10.0: 0.0, INF: 0.0}) == Percentiles()
 
 
 @given(st.lists(st.floats(0.1, 99.9), min_size=1, max_size=300))
 def test_a_histogram_is_right_within_its_buckets(values):
     bounds = [10.0 * n for n in range(1, 11)]
     buckets = {bound: float(sum(v <= bound for v in values)) for bound in bounds}
-    found = spread_of_buckets(buckets | {INF: float(len(values))})
+    found = percentiles_of_buckets(buckets | {INF: float(len(values))})
     rank = math.ceil(0.9 * len(values)) or 1
     assert abs(found.p90 - sorted(values)[rank - 1]) <= 10.0
 
@@ -105,17 +107,17 @@ def test_metrics_by_process_and_histograms_over_all():
         ({"p90": 2000.0, "frame": 80.0, "failed": 2}, 3),
     ],
 )
-def test_the_bend(figures, reasons):
-    assert len(bend_of(step(), step(8, **figures))) == reasons
+def test_saturation(figures, reasons):
+    assert len(saturation_of(step(), step(8, **figures))) == reasons
 
 
 def test_without_measuring_callers_the_gateway_s_own_figures_judge():
-    blind = {"gap_wire_ms": Spread(), "frame_wire_ms": Spread()}
+    blind = {"gap_wire_ms": Percentiles(), "frame_wire_ms": Percentiles()}
     first = step(**blind, gap_gateway_ms=gap(600.0))
-    late = Spread(n=10, p50=20.0, p90=40.0, p95=40.0, p99=45.0)
+    late = Percentiles(n=10, p50=20.0, p90=40.0, p95=40.0, p99=45.0)
     slow = step(8, **blind, gap_gateway_ms=gap(1000.0), frame_gateway_ms=late)
-    assert len(bend_of(first, slow)) == 2
-    assert bend_of(step(**blind), step(8, **blind)) == []
+    assert len(saturation_of(first, slow)) == 2
+    assert saturation_of(step(**blind), step(8, **blind)) == []
 
 
 def test_what_has_grown():
@@ -147,12 +149,12 @@ def test_cost_per_call():
     assert step().cpu_percent_per_call is None
 
 
-def test_the_report_says_where_it_bends_and_why():
+def test_the_report_says_where_it_saturates_and_why():
     good = step(4, gateway_cores={"worker": 0.2})
-    bad = step(8, failed=1, causes={"503 no": 1}, bend=("1 failed",), machine_cores=1.5)
+    bad = step(8, failed=1, causes={"503 no": 1}, saturation=("1 failed",), machine_cores=1.5)
     text = "\n".join(report_lines(report(good, bad)))
     assert "holds: 4 calls at once, 5.00 % of a core per call, 20 per core" in text
-    assert "bends at 8 calls: 1 failed" in text
+    assert "saturates at 8 calls: 1 failed" in text
     assert "8 calls: 1 x 503 no" in text
     assert report(good, bad).best == good
     assert report(bad).best is None
@@ -161,7 +163,7 @@ def test_the_report_says_where_it_bends_and_why():
 
 
 def test_the_table_has_a_line_per_step_and_takes_missing_figures():
-    lines = step_table([StepFigures(calls=1), step(2, bend=("slow",))])
+    lines = step_table([StepFigures(calls=1), step(2, saturation=("slow",))])
     assert len(lines) == 5
     assert lines[-1].endswith("<- slow")
     assert step_table([step(first_try=("late",))])[-1].endswith("(first try: late)")
@@ -176,7 +178,7 @@ def test_growth_is_told():
 
 
 def test_the_plot_is_a_picture_with_all_steps():
-    svg = draw(report(step(1), step(4), step(8, bend=("x",))))
+    svg = draw(report(step(1), step(4), step(8, saturation=("x",))))
     root = ElementTree.fromstring(svg)  # noqa: S314 - our own
     words = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert words.count("4") == 5
@@ -187,3 +189,43 @@ def test_the_plot_is_a_picture_with_all_steps():
 def test_a_report_can_be_read_back():
     one = report(step(1, gateway_cores={"worker": 0.1}))
     assert LoadReport.model_validate_json(one.model_dump_json()) == one
+
+
+@given(st.floats(1e-3, 1e7))
+def test_marks_of_an_axis_are_round_and_written_out(most):
+    marks = ticks(most)
+    assert 3 <= len(marks) <= 7
+    assert marks[0] == 0 <= most <= marks[-1] <= 2 * most
+    for mark in marks:
+        assert "e" not in label(mark)
+        assert float(label(mark).replace(",", "")) == pytest.approx(mark, rel=1e-6)
+
+
+def test_marks_of_an_axis():
+    assert [label(mark) for mark in ticks(1155.0)] == ["0", "500", "1,000", "1,500"]
+    assert [label(mark) for mark in ticks(0.9)] == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
+    assert [label(mark) for mark in ticks(0.0)] == ["0", "1"]
+
+
+def ended_by(*reasons):
+    start = datetime(2026, 11, 28, tzinfo=UTC)
+    return [
+        CallRecord(
+            call_id="20261128-000000-00000000", direction="in", started_at=start, end_reason=reason
+        )
+        for reason in reasons
+    ]
+
+
+@pytest.mark.parametrize(
+    ("byes", "records", "goodbyes"),
+    [
+        (3, None, 3),  # nobody can be asked: an agent is taken at its word
+        (3, ended_by("bot_hung_up", "silence", "caller_hung_up"), 2),
+        (1, ended_by("bot_hung_up", "bot_hung_up"), 1),
+        (2, ended_by("no_media", "crashed"), 0),
+        (0, ended_by("bot_hung_up"), 0),
+    ],
+)
+def test_an_agents_goodbye_is_no_failure(byes, records, goodbyes):
+    assert goodbyes_of(byes, records) == goodbyes

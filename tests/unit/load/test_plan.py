@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.cli.load_arguments import add_arguments
 from gateway.load.plan import LoadError, LoadPlan, parse_mix, parse_ramp, share_out
 
 MIXES = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 20), min_size=1)
@@ -93,3 +96,11 @@ def test_measuring_callers_are_among_the_calls():
     plan = LoadPlan(steps=(1, 8), mix={"talk": 1}, rate_per_s=2.0, hold_s=30.0, probes=2)
     assert (plan.probes_of(1), plan.shares(1)) == (1, {})
     assert (plan.probes_of(8), plan.shares(8)) == (2, {"talk": 6})
+
+
+@pytest.mark.parametrize("option", ["--past-saturation", "--past-bend"])
+def test_the_option_keeps_its_former_name_for_one_release(option):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert parser.parse_args([option]).past_saturation
+    assert not parser.parse_args([]).past_saturation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.load.sipp_output import (
+    GOODBYE,
     SippCounts,
     parse_response_times,
     parse_statistics,
@@ -65,6 +66,15 @@ def test_causes_are_named_by_what_came():
         "no answer (SIPp gave up repeating)": 1,
         "503 All 4 call slots taken": 1,
         "BYE in the middle of the scenario": 1,
+    }
+
+
+def test_a_goodbye_while_the_call_only_waits():
+    said = "1795903863.83: Aborting call on an unexpected BYE for call: 1-30400@127.0.0.1"
+    counts = SippCounts(failed=3, causes={"unexpected message": 3})
+    assert refine_causes(counts, "The following events occurred:\n" + 2 * said) == {
+        GOODBYE: 2,
+        "unexpected message": 1,
     }
 
 

@@ -8,7 +8,7 @@ from gateway.probe.media import _looped, _sum
 
 
 def test_a_background_goes_on_from_its_start() -> None:
-    frames = _looped(np.arange(200, dtype=np.int16))
+    frames = _looped(np.arange(200, dtype=np.int16), 160)
     first, second = next(frames), next(frames)
     assert first.tolist() == list(range(160))
     assert second.tolist() == [*range(160, 200), *range(120)]

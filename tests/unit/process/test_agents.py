@@ -11,11 +11,17 @@ from gateway.config.models import AgentConfig
 from gateway.errors import ProviderRejected, ProviderTimeout, ProviderUnavailable
 from gateway.process.agents import Agents
 from gateway.providers import registry
-from tests.support.fake_line import ScriptedBrain, ScriptedRecognizer, ScriptedVoice
+from tests.support.fake_line import (
+    ScriptedDetection,
+    ScriptedModel,
+    ScriptedRecognizer,
+    ScriptedVoice,
+)
 
 
 def agents_with(monkeypatch, **failing):
-    engines = {"stt": ScriptedRecognizer(), "llm": ScriptedBrain(), "tts": ScriptedVoice()}
+    engines = {"stt": ScriptedRecognizer(), "llm": ScriptedModel(), "tts": ScriptedVoice()}
+    engines["vad"] = ScriptedDetection()
 
     def failing_warm_up(error):
         async def warm_up():
@@ -42,6 +48,7 @@ def test_a_language_model_may_come_up_later(monkeypatch, error):
         {"llm": ProviderRejected("acme", "the key is refused")},
         {"stt": ProviderTimeout("acme", "nobody there")},
         {"tts": ProviderUnavailable("acme", "nobody there")},
+        {"vad": ProviderUnavailable("acme", "nobody there")},
     ],
 )
 def test_nothing_is_served_without_the_others_or_with_a_wrong_key(monkeypatch, failing):

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionChunk
 
 from gateway.errors import ProviderProtocolError, ProviderRejected
-from gateway.providers.chat_completions import (
+from gateway.providers.chat_completions import StreamedReply
+from gateway.providers.chat_history import (
     CUT_NOTE,
+    GO_ON,
     OPENING,
-    StreamedReply,
     request_messages,
     request_tools,
 )
@@ -20,6 +21,7 @@ from gateway.providers.contracts import (
     AssistantMessage,
     ReplyEvent,
     TextDelta,
+    Thinking,
     ToolCall,
     ToolResult,
     ToolSpec,
@@ -43,6 +45,10 @@ def read(*deltas: Any, finish_reason: str | None = "stop") -> list[ReplyEvent]:
         events += reply.feed(as_object({"choices": [{"delta": delta, "finish_reason": None}]}))
     events += reply.feed(as_object({"choices": [{"delta": {}, "finish_reason": finish_reason}]}))
     return [*events, *reply.finish()]
+
+
+def said(events: list[ReplyEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
 def part(arguments: Any = None, name: str | None = None, **more: Any) -> dict[str, Any]:
@@ -155,7 +161,7 @@ def test_arguments_may_be_cut_anywhere(arguments: str, cuts: list[int]):
     pieces = [arguments[a:b] for a, b in pairwise(places)]
     deltas = [{"tool_calls": [part(piece, index=0)]} for piece in pieces]
     events = read({"tool_calls": [part("", "add", index=0, id="a")]}, *deltas)
-    assert events == [ToolCall("a", "add", arguments or "{}")]
+    assert events == read({"tool_calls": [part(arguments, "add", index=0, id="a")]})
 
 
 def test_text_and_refusals_are_spoken():
@@ -168,7 +174,7 @@ def test_text_and_refusals_are_spoken():
 
 def test_thoughts_are_not():
     thoughts = ({"content": "<thi"}, {"content": "nk>hm</think>\n"}, {"reasoning_content": "hm"})
-    assert read(*thoughts, {"content": "Hello"}) == [TextDelta("Hello")]
+    assert said(read(*thoughts, {"content": "Hello"})) == "Hello"
 
 
 def test_an_empty_answer_is_no_error():
@@ -192,7 +198,32 @@ def test_the_last_usage_counts():
         chunk = {"choices": [{"delta": {"content": "x"}}], "usage": usage}
         assert list(reply.feed(as_object(chunk))) == [TextDelta("x")]
     assert list(reply.feed(as_object({"choices": []}))) == []
-    assert list(reply.finish()) == [Usage(5, 9)]
+    assert list(reply.finish()) == []
+    assert reply.usage == Usage(5, 9)
+
+
+@pytest.mark.parametrize(
+    ("usages", "known"),
+    [
+        ([{}], None),
+        ([{"total_tokens": 12}], None),
+        ([{"prompt_tokens": 5}], Usage(5, None)),
+        ([{"completion_tokens": 7}], Usage(None, 7)),
+        ([{"prompt_tokens": 5, "total_tokens": 12}], Usage(5, 7)),
+        ([{"completion_tokens": 7, "total_tokens": 12}], Usage(5, 7)),
+        ([{"input_tokens": 5, "output_tokens": 7}], Usage(5, 7)),
+        ([{"prompt_tokens": 5}, {"completion_tokens": 7}], Usage(5, 7)),
+        ([{"prompt_tokens": 5, "completion_tokens": 7}, {"duration_ms": 3}], Usage(5, 7)),
+        ([{"prompt_tokens": "5", "completion_tokens": None}], None),
+        ([{"prompt_tokens": True, "completion_tokens": -1}], None),
+        ([{"prompt_tokens": 5.0, "completion_tokens": 7.0}], Usage(5, 7)),
+    ],
+)
+def test_a_count_that_is_not_told_is_not_known(usages: list[Any], known: Usage | None):
+    reply = StreamedReply("test")
+    for usage in usages:
+        assert list(reply.feed({"choices": [], "usage": usage})) == []
+    assert reply.usage == known
 
 
 json_like = st.recursive(
@@ -212,7 +243,8 @@ json_like = st.recursive(
 @given(json_like)
 def test_nonsense_does_no_harm(nonsense: Any):
     reply = StreamedReply("test")
-    assert all(isinstance(event, TextDelta) for event in reply.feed(as_object(nonsense)))
+    allowed = TextDelta | Thinking
+    assert all(isinstance(event, allowed) for event in reply.feed(as_object(nonsense)))
 
 
 def test_no_choice_at_all_is_a_protocol_error():
@@ -232,6 +264,7 @@ def test_a_greeting_first_is_preceded_by_the_caller():
     assert request_messages("", [AssistantMessage("Hello.")]) == [
         STARTER,
         {"role": "assistant", "content": "Hello."},
+        {"role": "user", "content": GO_ON},
     ]
 
 
@@ -266,7 +299,7 @@ def test_an_interrupted_message_shows_it_and_the_model_is_told_what_that_means()
 
 def test_two_assistant_texts_in_a_row_become_one():
     messages = [UserMessage("x"), AssistantMessage("One."), AssistantMessage("Two.")]
-    assert request_messages("", messages)[1:] == [{"role": "assistant", "content": "One. Two."}]
+    assert request_messages("", messages)[1:-1] == [{"role": "assistant", "content": "One. Two."}]
 
 
 def test_tools_are_mapped():

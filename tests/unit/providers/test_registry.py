@@ -2,6 +2,7 @@
 
 from importlib.metadata import EntryPoint
 from types import ModuleType
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
@@ -52,7 +53,7 @@ def test_a_provider_file_is_found_by_its_name():
     assert load("tts", "flite").__name__ == "gateway.providers.tts.flite"
 
 
-@pytest.mark.parametrize("kind", ["stt", "llm", "tts"])
+@pytest.mark.parametrize("kind", get_args(Kind))
 def test_every_listed_provider_has_a_summary_or_a_hint(kind: Kind):
     for info in available(kind):
         assert info.kind == kind

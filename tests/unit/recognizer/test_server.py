@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from gateway.recognizer.end_of_turn import EndOfTurnScorer
 from gateway.recognizer.moonshine import Decoding
-from gateway.recognizer.opinion import Opinions
 from gateway.recognizer.protocol import Cancel, Decode, GoesOn
 from gateway.recognizer.server import RecognizerServer
 from gateway.threads import BlockingEngine
@@ -41,8 +41,8 @@ class Model:
 async def decoding(model, decoders=1, **options):
     """A server that decodes, without a socket; what waits in the model goes on at the end."""
     engines = [BlockingEngine(f"decoder-{number}") for number in range(decoders)]
-    ear = BlockingEngine("opinion")
-    server = RecognizerServer(model, engines, Opinions(model, ear), **options)
+    ear = BlockingEngine("end_of_turn")
+    server = RecognizerServer(model, engines, EndOfTurnScorer(model, ear), **options)
     try:
         async with asyncio.TaskGroup() as tasks:
             work = [tasks.create_task(server._decode_forever(each, tasks)) for each in engines]

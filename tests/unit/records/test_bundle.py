@@ -17,16 +17,20 @@ from structlog.testing import capture_logs
 
 from gateway.allowance import Allowance
 from gateway.errors import ConfigError
-from gateway.records.disk import LocalBundles, call_ids
-from gateway.records.files import read_call, read_events
+from gateway.records.bundle_files import read_call, read_events
+from gateway.records.local_bundles import LocalBundles, call_ids
 from gateway.records.model import CallRecord, TurnRecord
-from gateway.records.repair import repair
+from gateway.records.repair import is_written_by_the_living, repair
 from gateway.records.store import CallRecords
 from gateway.records.wav import StereoWavWriter
 
 CALL_ID = "20261120-132233-9f03ab7c"
 START = datetime(2026, 11, 20, 13, 22, 33, tzinfo=UTC)
 SILENCE = bytes(320)
+
+
+def nobody_lives(_record: CallRecord, _folder: Path) -> bool:
+    return False
 
 
 def record(call_id: str = CALL_ID) -> CallRecord:
@@ -239,19 +243,49 @@ class TestRepair:
         where = self.dying(tmp_path)
         with (where / "events.jsonl").open("ab") as log:
             log.write(b'{"kind": "turn_fin')
-        assert repair(tmp_path, lambda pid: pid == os.getpid()) == []
-        assert repair(tmp_path, lambda _pid: False) == [CALL_ID]
+        assert repair(tmp_path, is_written_by_the_living) == []
+        assert repair(tmp_path, nobody_lives) == [CALL_ID]
         fixed = read_call(where)
         assert (fixed.state, fixed.end_reason, fixed.audio_s) == ("finished", "worker_lost", 1.0)
         assert [line.text for line in fixed.transcript] == ["Hello.", "Hi"]
         assert fixed.ended_at is not None
-        assert repair(tmp_path, lambda _pid: False) == []
+        assert repair(tmp_path, nobody_lives) == []
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"worker_boot_id": "the boot before"},
+            {"worker_started_ticks": 1},
+            {"worker_boot_id": "", "worker_started_ticks": None},  # of an older version
+            {"worker_pid": 2**22 + 1},
+        ],
+    )
+    def test_a_process_id_that_is_somebody_elses_now_keeps_no_call_alive(
+        self, tmp_path: Path, change: dict[str, object]
+    ) -> None:
+        records = CallRecords(tmp_path)
+        bundle = records.open(record())
+        assert repair(tmp_path) == []  # this very process has it
+        bundle.update(bundle.record.model_copy(update=change))
+        assert repair(tmp_path) == [CALL_ID]
+
+    def test_whoever_holds_the_events_lives_in_whatever_container(self, tmp_path: Path) -> None:
+        bundle = CallRecords(tmp_path).open(record())
+        bundle.event("listening", 0.0)
+        gone = {"worker_pid": 2**22 + 1, "worker_boot_id": "elsewhere"}
+        bundle.update(bundle.record.model_copy(update=gone))
+        assert repair(tmp_path) == []
+        bundle.finish(ended())
+        bundle.folder.joinpath("call.json").write_bytes(
+            bundle.record.model_copy(update={**gone, "state": "active"}).model_dump_json().encode()
+        )
+        assert repair(tmp_path) == [CALL_ID]
 
     def test_audio_longer_than_its_header_is_not_lost(self, tmp_path: Path) -> None:
         where = self.dying(tmp_path)
         with (where / "audio.wav").open("ab") as wav:
             wav.write(bytes(4 * 800 + 3))
-        repair(tmp_path, lambda _pid: False)
+        repair(tmp_path, nobody_lives)
         assert read_call(where).audio_s == pytest.approx(1.1)
         assert len(channels(where / "audio.wav")[0]) == 55
 
@@ -263,13 +297,13 @@ class TestRepair:
         (where / "call.json").unlink()
         if content is not None:
             (where / "call.json").write_bytes(content)
-        assert repair(tmp_path, lambda _pid: False) == []  # perhaps it is just being made
+        assert repair(tmp_path, nobody_lives) == []  # perhaps it is just being made
         os.utime(where, (0, 0))
-        assert repair(tmp_path, lambda _pid: False) == [CALL_ID]
+        assert repair(tmp_path, nobody_lives) == [CALL_ID]
         assert read_call(where).started_at == START
 
     def test_no_directory_is_nothing_to_repair(self, tmp_path: Path) -> None:
-        assert repair(tmp_path / "none", lambda _pid: False) == []
+        assert repair(tmp_path / "none") == []
 
 
 class TestLocalBundles:

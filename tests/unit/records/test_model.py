@@ -1,8 +1,11 @@
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.records.bundle_files import read_call, write_call
 from gateway.records.model import CallRecord, CallSummary, TurnRecord, cleaned, transcript_of
 
 START = datetime(2026, 11, 20, 13, 22, 33, tzinfo=UTC)
@@ -80,3 +83,23 @@ def test_a_summary_is_the_record_without_its_turns() -> None:
 
 def test_a_silent_turn_leaves_no_line() -> None:
     assert transcript_of((TurnRecord(index=0, bot_text_generated="never heard"),)) == ()
+
+
+VERSION_1 = Path(__file__).parents[2] / "replay" / "bundles" / "held-breath"
+
+
+def test_a_record_of_version_1_is_read_and_written_anew_in_the_present_form(tmp_path) -> None:
+    assert "version" not in json.loads((VERSION_1 / "call.json").read_bytes())
+    old = read_call(VERSION_1)
+    (pause,) = [found for turn in old.turns for found in turn.false_interruptions]
+    assert (pause.evidence, pause.silent_ms) == ("backchannel", 280.0)
+    write_call(tmp_path, old)
+    written = json.loads((tmp_path / "call.json").read_bytes())
+    assert written["version"] == 2
+    for turn in written["turns"]:  # the former name stays for one release
+        assert turn["held_breaths"] == turn["false_interruptions"]
+    assert read_call(tmp_path) == old
+
+
+def test_a_record_of_a_later_version_keeps_its_number() -> None:
+    assert record(version=3, something_new=1).version == 3

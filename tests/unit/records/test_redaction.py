@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gateway.errors import ConfigError
-from gateway.records.files import read_call, read_events
+from gateway.records.bundle_files import read_call, read_events
 from gateway.records.model import CallRecord, ToolUse, TurnRecord
 from gateway.records.redaction import FAILED, NUMBER, Redactor, load_redactor, numbers
 from gateway.records.store import CallRecords
@@ -75,7 +75,7 @@ def test_every_text_goes_through_the_hook(tmp_path: Path) -> None:
     content, record = written(tmp_path, lambda text: text.replace("secret", "public"))
     assert b"secret" not in content
     assert record.turns[0].tools[0].name == "look_up"
-    assert [line.text for line in record.transcript] == ["public", "public"]
+    assert [line.text for line in record.transcript] == ["public"] * 3
     assert record.end_text == "said public"
 
 

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from datetime import UTC, datetime
 
-from gateway.records.files import read_call, read_events
+from gateway.records.bundle_files import read_call, read_events
 from gateway.records.model import CallRecord
 from gateway.records.store import CallRecords
 from gateway.threads import BackgroundWriter

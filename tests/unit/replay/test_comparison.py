@@ -7,12 +7,10 @@ import pytest
 from gateway.config.models import BargeInConfig, SilenceConfig, TurnConfig
 from gateway.providers.contracts import TextDelta
 from gateway.replay.comparison import compare
-from gateway.replay.hearing import chunks_of, listen
 from gateway.replay.recording import read_recording
 from gateway.replay.settings import changed
 from gateway.replay.what_if import speech_of, what_if
-from tests.support.fake_line import LevelDetector
-from tests.support.recorded_call import record_call
+from tests.support.recorded_call import heard_again, record_call
 
 DEAF = BargeInConfig(interruptible=False)
 PATIENT = TurnConfig(eager_ms=160, whole_ms=480, unfinished_ms=1000)
@@ -23,7 +21,7 @@ def told(folder, *changes):
     """What would have been different, in words; the figures in it are left alone."""
     recording = read_recording(folder)
     (talk,) = recording.talks
-    chunks = chunks_of(listen(recording.audio, LevelDetector(), None))
+    chunks = heard_again(recording)
     settings = changed(talk.settings, changes)
     outcome = what_if(talk, chunks, settings)
     speech = speech_of(settings.turn, chunks)
@@ -104,7 +102,7 @@ def test_barge_in_that_would_have_been(tmp_path):
     assert words in told(folder, "barge_in=true")
 
 
-def test_a_nod_costs_a_breath(tmp_path):
+def test_a_nod_causes_a_false_interruption(tmp_path):
     async def script(stage):
         await stage.says(2, 0.6)
         await stage.says(4.5, 0.3)
@@ -113,7 +111,7 @@ def test_a_nod_costs_a_breath(tmp_path):
     heard = ["Tell me.", "Uh-huh."]
     folder = record_call(tmp_path, script, heard=heard, replies=[LONG])
     (words,) = told(folder, "barge_in=false")[:1]
-    assert words.startswith("would not have held its breath at 4.5 s for ")
+    assert words.startswith("would not have paused at 4.5 s for ")
     assert words.endswith(" ms (backchannel)")
     folder = record_call(
         tmp_path / "deaf", script, heard=heard, replies=[LONG, LONG], turn=TurnConfig(barge_in=DEAF)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from gateway.config.models import TurnConfig
 from gateway.replay import report
-from gateway.replay.hearing import chunks_of, listen
 from gateway.replay.recording import Answer, read_recording
 from gateway.replay.settings import changed
 from gateway.replay.what_if import Ask, what_if
-from tests.support.fake_line import LevelDetector
-from tests.support.recorded_call import record_call
+from tests.support.recorded_call import heard_again, record_call
 
 
 async def two_parts(stage):
@@ -21,7 +19,7 @@ async def two_parts(stage):
 def run(folder, *changes, known=None):
     recording = read_recording(folder)
     (talk,) = recording.talks
-    chunks = chunks_of(listen(recording.audio, LevelDetector(), None))
+    chunks = heard_again(recording)
     return what_if(talk, chunks, changed(talk.settings, changes), known)
 
 

@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 
 from gateway.providers.contracts import TextDelta
 from gateway.records.model import TurnRecord
-from gateway.replay import story
-from gateway.replay.hearing import chunks_of, listen
-from gateway.replay.recording import read_recording
+from gateway.replay import timeline
+from gateway.replay.recording import LoggedEvent, read_recording
 from gateway.replay.svg import Drawing, fitted
 from gateway.replay.waterfall import draw
-from tests.support.fake_line import LevelDetector
-from tests.support.recorded_call import record_call
+from gateway.turn.events import TurnEnded, TurnStarted
+from tests.support.recorded_call import heard_again, record_call
 
 LONG = [TextDelta("This is <rather> long & takes its time. And there is more of it.")]
 
@@ -38,7 +37,7 @@ def recording(tmp_path):
 
 
 def picture(recording):
-    svg = draw(recording, chunks_of(listen(recording.audio, LevelDetector(), None)))
+    svg = draw(recording, heard_again(recording))
     return ET.fromstring(svg)  # noqa: S314 (our own)
 
 
@@ -63,7 +62,7 @@ def test_speech_is_where_it_was(recording):
 
 
 def test_stages_lie_end_to_end_before_the_answer(recording):
-    (answering, *_) = [each for each in story.answerings(recording) if each.stages]
+    (answering, *_) = [each for each in timeline.answerings(recording) if each.stages]
     for stage, following in zip(answering.stages, answering.stages[1:], strict=False):
         assert following.start_s == pytest.approx(stage.start_s + stage.length_s)
     last = answering.stages[-1]
@@ -77,12 +76,14 @@ def test_only_what_the_caller_waited_for_is_drawn(recording):
         index=1, started_s=2.0, caller_text="Hm.", response_gap_ms=500, endpointing_ms=100,
         llm_first_sentence_ms=400, tts_first_audio_ms=50, playout_start_ms=30, speculative=True,
     )  # fmt: skip
-    events = (
-        {"kind": "turn_started", "audio_s": 2.1, "onset_s": 2.0},
-        {"kind": "turn_ended", "audio_s": 3.1},
-    )
+    ended = TurnEnded(
+        now=24800, onset=16000, speech_end=24000, text="Hm.", choice=None, evidence="whole",
+        waited_ms=100.0, stt_ms=0.0,
+    )  # fmt: skip
+    started = TurnStarted(now=16800, onset=16000, is_barge_in=False)
+    events = (LoggedEvent(2.1, started, {}), LoggedEvent(3.1, ended, {}))
     record = recording.record.model_copy(update={"turns": (turn,)})
-    (answering,) = story.answerings(replace(recording, record=record, events=events))
+    (answering,) = timeline.answerings(replace(recording, record=record, events=events))
     lengths = {stage.name: stage.length_s for stage in answering.stages}
     expected = {"endpointing": 0.1, "language model": 0.32, "voice": 0.05, "playout": 0.03}
     assert lengths == pytest.approx(expected)

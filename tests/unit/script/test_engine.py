@@ -173,16 +173,18 @@ def test_a_bare_no_that_nobody_asked_for_is_not_understood() -> None:
     assert talk("no")[0] == "What was that?"
 
 
-def test_words_instead_of_a_tool_result_count_as_its_failure() -> None:
+def test_words_over_a_tool_that_was_dropped_are_answered_and_it_is_called_again() -> None:
     call = Dialogue(TABLE, {"book": lambda people, at, note: 1})
     call.say("book a table for two at eight pm")
     events, waiting = step(TABLE, call.state, UserMessage("yes"))
     assert isinstance(events[-1], ToolCall)
-    events, after = step(TABLE, waiting, UserMessage("when do you open"))
-    assert events[0] == TextDelta("I am sorry, that did not work. At nine. What else?")
-    late, same = step(TABLE, after, ToolResult(waiting.pending.call_id, "book", "1"))  # type: ignore[union-attr]
+    again, after = step(TABLE, waiting, UserMessage("when do you open"))
+    assert again[0] == TextDelta("At nine.")
+    assert isinstance(again[-1], ToolCall)
+    assert again[-1].name == "book"
+    late, same = step(TABLE, after, ToolResult(events[-1].id, "book", "1"))
     assert [type(event) for event in late] == [Expect]
-    assert same.frames == ()
+    assert same.pending == after.pending
 
 
 def test_a_result_that_is_no_json_is_text() -> None:

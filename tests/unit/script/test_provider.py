@@ -26,14 +26,14 @@ from gateway.providers.contracts import (
 )
 from gateway.providers.llm.script import Settings, create, probe
 
-BRAIN: LanguageModel = create(Settings())
+MODEL: LanguageModel = create(Settings())
 TOOLS = tuple(ToolSpec(name, "", {}) for name in ("opening_hours", "place_order", "hang_up"))
 
 
 def reply(messages: Sequence[Message], memo: object = None) -> tuple[list[ReplyEvent], object]:
     async def collect() -> list[ReplyEvent]:
         request = ReplyRequest("", messages, TOOLS, memo)
-        return [event async for event in BRAIN.reply(request)]
+        return [event async for event in MODEL.reply(request)]
 
     events = asyncio.run(collect())
     memos = [event.state for event in events if isinstance(event, Memo)]
@@ -106,14 +106,14 @@ def test_nothing_new_is_answered_by_nothing() -> None:
 
 
 def test_known_texts_are_spoken_as_they_are() -> None:
-    known = set(BRAIN.known_texts)
-    assert BRAIN.known_texts[0].startswith("Thank you for calling the Corner Cafe.")
+    known = set(MODEL.known_texts)
+    assert MODEL.known_texts[0].startswith("Thank you for calling the Corner Cafe.")
     assert {"Anything else?", "Go on.", "Is there anything else I can do for you?"} <= known
     assert not [text for text in known if "{" in text or not text.strip()]
     splitter = SentenceSplitter()
     spoken = [*splitter.push(text_of(reply([])[0])), *splitter.flush()]
     ready = [
-        piece for text in BRAIN.known_texts for piece in [*splitter.push(text), *splitter.flush()]
+        piece for text in MODEL.known_texts for piece in [*splitter.push(text), *splitter.flush()]
     ]
     assert set(spoken) <= set(ready)
 
@@ -128,5 +128,5 @@ def test_settings_name_another_file(tmp_path: Path) -> None:
 
 def test_it_is_always_available() -> None:
     assert probe() == ""
-    asyncio.run(BRAIN.warm_up())
-    asyncio.run(BRAIN.close())
+    asyncio.run(MODEL.warm_up())
+    asyncio.run(MODEL.close())

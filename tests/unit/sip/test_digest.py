@@ -12,6 +12,7 @@ from gateway.sip.digest import NONCE_LIFE_S, DigestRealm, UsedNonces, Verdict, _
 
 REALM = DigestRealm("gw", {"alice": "secret", "ünal": "pässword"}, b"key")
 NOW = 1_700_000_000.0
+CALL = "203.0.113.9 a@b sip:100@gw"
 
 
 @pytest.mark.parametrize(
@@ -57,9 +58,9 @@ def client(challenge, user, password, *, method="INVITE", qop=True, nc="00000001
 @pytest.mark.parametrize("qop", [True, False])
 @pytest.mark.parametrize("user", ["alice", "ünal"])
 def test_the_right_password_is_right(which, qop, user):
-    header = client(REALM.challenges(NOW)[which], user, REALM.users[user], qop=qop)
-    assert REALM.verify(header, "INVITE", NOW + 1) == (Verdict.RIGHT, user)
-    assert REALM.verify(header, "BYE", NOW + 1)[0] is Verdict.WRONG
+    header = client(REALM.challenges(NOW, CALL)[which], user, REALM.users[user], qop=qop)
+    assert REALM.verify(header, "INVITE", NOW + 1, CALL) == (Verdict.RIGHT, user)
+    assert REALM.verify(header, "BYE", NOW + 1, CALL)[0] is Verdict.WRONG
 
 
 @pytest.mark.parametrize(
@@ -67,67 +68,87 @@ def test_the_right_password_is_right(which, qop, user):
     [
         ("", 0, Verdict.ABSENT),
         ("Basic abc", 0, Verdict.ABSENT),
-        (client(REALM.challenges(NOW)[0], "alice", "wrong"), 0, Verdict.WRONG),
-        (client(REALM.challenges(NOW)[0], "nobody", ""), 0, Verdict.WRONG),
-        (client(REALM.challenges(NOW)[0], "alice", "secret"), NONCE_LIFE_S + 1, Verdict.STALE),
-        (client(REALM.challenges(NOW)[0], "alice", "secret"), -5, Verdict.STALE),
-        (client(REALM.challenges(NOW)[0], "alice", "secret", nonce="f" * 400), 0, Verdict.STALE),
-        (client(REALM.challenges(NOW)[0], "alice", "secret", nonce="-"), 0, Verdict.STALE),
-        (client(REALM.challenges(NOW)[0], "alice", "secret", realm="x"), 0, Verdict.ABSENT),
+        (client(REALM.challenges(NOW, CALL)[0], "alice", "wrong"), 0, Verdict.WRONG),
+        (client(REALM.challenges(NOW, CALL)[0], "nobody", ""), 0, Verdict.WRONG),
         (
-            client(REALM.challenges(NOW)[0], "alice", "secret").replace("MD5", "SHA-512"),
+            client(REALM.challenges(NOW, CALL)[0], "alice", "secret"),
+            NONCE_LIFE_S + 1,
+            Verdict.STALE,
+        ),
+        (client(REALM.challenges(NOW, CALL)[0], "alice", "secret"), -5, Verdict.STALE),
+        (
+            client(REALM.challenges(NOW, CALL)[0], "alice", "secret", nonce="f" * 400),
+            0,
+            Verdict.STALE,
+        ),
+        (client(REALM.challenges(NOW, CALL)[0], "alice", "secret", nonce="-"), 0, Verdict.STALE),
+        (client(REALM.challenges(NOW, CALL)[0], "alice", "secret", realm="x"), 0, Verdict.ABSENT),
+        (
+            client(REALM.challenges(NOW, CALL)[0], "alice", "secret").replace("MD5", "SHA-512"),
             0,
             Verdict.WRONG,
         ),
         (
-            client(REALM.challenges(NOW)[0], "alice", "secret").replace("qop=auth", "qop=auth-int"),
+            client(REALM.challenges(NOW, CALL)[0], "alice", "secret").replace(
+                "qop=auth", "qop=auth-int"
+            ),
             0,
             Verdict.WRONG,
         ),
     ],
 )
 def test_other_credentials(header, at_s, verdict):
-    assert REALM.verify(header, "INVITE", NOW + at_s)[0] is verdict
+    assert REALM.verify(header, "INVITE", NOW + at_s, CALL)[0] is verdict
 
 
 def test_a_nonce_of_another_process_is_stale():
     other = DigestRealm("gw", REALM.users, b"other")
-    header = client(other.challenges(NOW)[0], "alice", "secret")
-    assert REALM.verify(header, "INVITE", NOW)[0] is Verdict.STALE
-    assert "stale=true" in REALM.challenges(NOW, stale=True)[0]
+    header = client(other.challenges(NOW, CALL)[0], "alice", "secret")
+    assert REALM.verify(header, "INVITE", NOW, CALL)[0] is Verdict.STALE
+    assert "stale=true" in REALM.challenges(NOW, CALL, stale=True)[0]
 
 
 @given(st.text(), st.text(), st.text())
 def test_odd_credentials_never_raise_and_are_never_right(user, nonce, response):
-    fresh = REALM.challenges(NOW)[0].split('nonce="')[1].split('"')[0]
+    fresh = REALM.challenges(NOW, CALL)[0].split('nonce="')[1].split('"')[0]
     for told in (nonce, fresh):
         header = f'Digest username="{user}", realm="gw", nonce="{told}", response="{response}"'
-        assert REALM.verify(header, "INVITE", NOW)[0] is not Verdict.RIGHT
-    assert REALM.verify(user, "INVITE", NOW)[0] is not Verdict.RIGHT
+        assert REALM.verify(header, "INVITE", NOW, CALL)[0] is not Verdict.RIGHT
+    assert REALM.verify(user, "INVITE", NOW, CALL)[0] is not Verdict.RIGHT
 
 
 def test_what_was_overheard_is_of_no_use():
     """RFC 7616 section 3.4: the server refuses a nonce count that it has seen."""
-    challenge = REALM.challenges(NOW)[0]
+    challenge = REALM.challenges(NOW, CALL)[0]
     counts = ["00000001", "00000001", "0000000a", "00000002", "0000000b", "0", "+000000f"]
     verdicts = [
-        REALM.verify(client(challenge, "alice", "secret", nc=nc), "INVITE", NOW)[0].name
+        REALM.verify(client(challenge, "alice", "secret", nc=nc), "INVITE", NOW, CALL)[0].name
         for nc in counts
     ]
     assert verdicts == ["RIGHT", "STALE", "RIGHT", "STALE", "RIGHT", "STALE", "STALE"]
 
 
+@pytest.mark.parametrize(
+    "other",
+    ["203.0.113.8 a@b sip:100@gw", "203.0.113.9 c@d sip:100@gw", "203.0.113.9 a@b sip:9@gw"],
+)
+def test_an_answer_is_good_for_the_call_that_was_challenged(other):
+    header = client(REALM.challenges(NOW, CALL)[0], "alice", "secret")
+    assert REALM.verify(header, "INVITE", NOW, other)[0] is Verdict.STALE
+    assert REALM.verify(header, "INVITE", NOW, CALL)[0] is Verdict.RIGHT
+
+
 def test_without_a_count_a_nonce_is_good_for_one_request():
-    header = client(REALM.challenges(NOW)[0], "alice", "secret", qop=False)
-    verdicts = [REALM.verify(header, "INVITE", NOW)[0] for _ in range(2)]
+    header = client(REALM.challenges(NOW, CALL)[0], "alice", "secret", qop=False)
+    verdicts = [REALM.verify(header, "INVITE", NOW, CALL)[0] for _ in range(2)]
     assert verdicts == [Verdict.RIGHT, Verdict.STALE]
 
 
 def test_two_clients_of_one_second_do_not_share_a_nonce():
-    one, two = REALM.challenges(NOW)[0], REALM.challenges(NOW)[0]
+    one, two = REALM.challenges(NOW, CALL)[0], REALM.challenges(NOW, CALL)[0]
     for challenge in (one, two):
         header = client(challenge, "alice", "secret")
-        assert REALM.verify(header, "INVITE", NOW)[0] is Verdict.RIGHT
+        assert REALM.verify(header, "INVITE", NOW, CALL)[0] is Verdict.RIGHT
 
 
 def test_used_nonces_are_bounded_and_the_forgotten_stay_used():
@@ -142,5 +163,5 @@ def test_used_nonces_are_bounded_and_the_forgotten_stay_used():
 def test_wrong_passwords_fill_no_memory():
     realm = DigestRealm("gw", {"alice": "secret"}, b"key")
     for _ in range(100):
-        realm.verify(client(realm.challenges(NOW)[0], "alice", "wrong"), "INVITE", NOW)
+        realm.verify(client(realm.challenges(NOW, CALL)[0], "alice", "wrong"), "INVITE", NOW, CALL)
     assert len(realm.used) == 0

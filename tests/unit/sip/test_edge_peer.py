@@ -1,5 +1,7 @@
 """Whom a worker believes when it is told where a call comes from."""
 
+import hashlib
+
 import pytest
 
 from gateway.config.models import GatewayConfig
@@ -46,21 +48,105 @@ def test_the_edge_of_another_host(bind, join, peer):
     assert EdgePeer.of(config(bind, join=join)) == peer
 
 
-def test_the_edge_is_believed():
-    peer = EdgePeer("127.0.0.1", 5080, is_local=True, bind="127.0.0.1")
-    origin = peer.origin(TOLD, "127.0.0.1", 5080, ["127.0.0.1"])
+LOCAL = EdgePeer("127.0.0.1", 5080, is_local=True, bind="127.0.0.1")
+
+
+@pytest.mark.parametrize("name", ["X-Gateway-Untrusted", "X-Gateway-Stranger"])
+def test_the_edge_is_believed(name):
+    origin = LOCAL.word(TOLD, "127.0.0.1", 5080, ["127.0.0.1"])
     assert origin == Origin("192.0.2.7", 5062, "carrier")
     assert str(origin) == "192.0.2.7:5062"
+    untrusted = invite("X-Gateway-Source: 192.0.2.7:5062", f"{name}: yes")
+    origin = LOCAL.word(untrusted, "127.0.0.1", 5080, ["127.0.0.1"])
+    assert origin == Origin("192.0.2.7", 5062, is_untrusted=True)
 
 
 @pytest.mark.parametrize(("source", "port"), [("127.0.0.1", 5099), ("192.0.2.99", 5080)])
 def test_nobody_else_is(source, port):
-    peer = EdgePeer("127.0.0.1", 5080, is_local=True, bind="127.0.0.1")
-    assert peer.origin(TOLD, source, port, ["127.0.0.1"]) == Origin(source, port)
+    assert LOCAL.word(TOLD, source, port, ["127.0.0.1"]) is None
 
 
 @pytest.mark.parametrize("value", ["", "x", "192.0.2.7", "192.0.2.7:", "192.0.2.7:x", "me:5060"])
 def test_what_is_no_address_is_not_taken(value):
-    peer = EdgePeer("127.0.0.1", 5080, is_local=True, bind="127.0.0.1")
     request = invite(f"X-Gateway-Source: {value}")
-    assert peer.origin(request, "127.0.0.1", 5080, ["127.0.0.1"]) == Origin("127.0.0.1", 5080)
+    assert LOCAL.word(request, "127.0.0.1", 5080, ["127.0.0.1"]) is None
+
+
+def test_what_is_said_twice_or_not_at_all_is_not_said():
+    twice = invite("X-Gateway-Source: 192.0.2.7:5062", "x-gateway-source: 192.0.2.8:5062")
+    assert LOCAL.word(twice, "127.0.0.1", 5080, ["127.0.0.1"]) is None
+    assert LOCAL.word(invite(), "127.0.0.1", 5080, ["127.0.0.1"]) is None
+
+
+SIGNED = EdgePeer("127.0.0.1", 5080, is_local=True, bind="127.0.0.1", key="k")
+
+
+def signed(*lines, said="k a@b 192.0.2.7:5062  "):
+    word = hashlib.sha256(said.encode()).hexdigest()
+    return invite("Call-ID: a@b", "X-Gateway-Source: 192.0.2.7:5062", *lines,
+                  f"X-Gateway-Word: {word}")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("request_", "origin"),
+    [
+        (signed(), Origin("192.0.2.7", 5062)),
+        (
+            signed("X-Gateway-Trunk: carrier", said="k a@b 192.0.2.7:5062 carrier "),
+            Origin("192.0.2.7", 5062, "carrier"),
+        ),
+        (
+            signed("X-Gateway-Untrusted: yes", said="k a@b 192.0.2.7:5062  yes"),
+            Origin("192.0.2.7", 5062, is_untrusted=True),
+        ),
+        (
+            signed("X-Gateway-Stranger: yes", said="k a@b 192.0.2.7:5062  yes"),
+            Origin("192.0.2.7", 5062, is_untrusted=True),
+        ),
+        (signed("X-Gateway-Untrusted: yes"), None),
+        # Something was added, taken away or changed on its way, or it is of another call.
+        (signed("X-Gateway-Trunk: carrier"), None),
+        (signed(said="k a@b 192.0.2.7:5062  yes"), None),
+        (signed(said="k c@d 192.0.2.7:5062  "), None),
+        (signed(said="other a@b 192.0.2.7:5062  "), None),
+        (signed("X-Gateway-Word: x"), None),
+        (invite("Call-ID: a@b", "X-Gateway-Source: 192.0.2.7:5062"), None),
+    ],
+)
+def test_the_word_is_signed(request_, origin):
+    assert SIGNED.word(request_, "127.0.0.1", 5080, ["127.0.0.1"]) == origin
+
+
+def leaving(method="INVITE", uri="sip:1@x", to="<sip:1@x>", call_id="a@b", cseq="7 INVITE"):
+    lines = [f"{method} {uri} SIP/2.0", f"To: {to}", f"Call-ID: {call_id}", f"CSeq: {cseq}"]
+    return SIGNED.sign(parse_request("\r\n".join([*lines, "", ""])))
+
+
+def test_what_a_worker_signs():
+    within = {"method": "BYE", "to": "<sip:1@x>;tag=t", "cseq": "8 BYE"}
+    words = [
+        leaving(),
+        leaving(uri="sip:2@x"),
+        leaving(call_id="c@d"),
+        leaving(cseq="8 INVITE"),
+        leaving(**within),
+        EdgePeer("127.0.0.1", 5080, is_local=True, bind="", key="other").sign(invite()),
+        hashlib.sha256(b"k a@b 7 INVITE").hexdigest(),
+    ]
+    assert len(set(words)) == len(words)
+    assert leaving() == hashlib.sha256(b"k worker a@b 7 INVITE sip:1@x").hexdigest()
+    # Where requests within calls go the edge sees unmasked, and To may be what a stranger wrote.
+    assert leaving(**within) == hashlib.sha256(b"k worker a@b 8 BYE").hexdigest()
+    assert leaving(**within | {"uri": "sip:3@x", "to": '"<";tag=t'}) == leaving(**within)
+
+
+def test_whose_key_it_is():
+    assert EdgePeer.of(config()).key == ""
+    own = EdgePeer.of(config(), "own").key
+    shared = EdgePeer.of(config(key="secret"), "own").key
+    away = EdgePeer.of(config(key="secret", join="10.0.0.9"), "own").key
+    assert len({"", own, shared}) == 3
+    assert away == shared
+    # Without a shared one a worker on another host cannot know that of the edge.
+    assert EdgePeer.of(config(join="10.0.0.9"), "own").key == ""
+    assert "secret" not in repr(EdgePeer.of(config(key="secret")))

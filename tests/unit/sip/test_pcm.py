@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.audio.format import LINE
+from gateway.audio.format import ANALYSIS
 from gateway.sip import pcm, pj
 
 LOUD = bytes(range(256)) + b"\x01\x02" * 32
@@ -21,7 +21,7 @@ def test_a_frame_is_the_library_s_own_once_it_was_given(monkeypatch, *, can_addr
     monkeypatch.setattr(pcm, "_CAN_ADDRESS", can_address)
     vector, frame = pcm.FrameVector(), pj.MediaFrame()
     frame.buf = vector.of(LOUD)
-    vector.of(bytes(LINE.frame_bytes))
+    vector.of(bytes(ANALYSIS.frame_bytes))
     assert pcm.read_pcm(frame.buf) == LOUD
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.sip import wakeup
-from gateway.sip.wakeup import Wakeup, udp_sockets
+from gateway.sip.wakeup import Wakeup, sockets_on
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def send_to(udp: socket.socket) -> None:
         other.sendto(b"OPTIONS", udp.getsockname())
 
 
-def test_only_udp_sockets_on_the_port_are_found(library_socket: socket.socket) -> None:
+def test_only_sockets_of_one_kind_on_the_port_are_found(library_socket: socket.socket) -> None:
     port = library_socket.getsockname()[1]
     with (
         socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
@@ -33,19 +33,19 @@ def test_only_udp_sockets_on_the_port_are_found(library_socket: socket.socket) -
     ):
         tcp.bind(("127.0.0.1", port))
         other.bind(("127.0.0.1", 0))
-        assert udp_sockets(port) == (library_socket.fileno(),)
+        assert sockets_on(port, socket.SOCK_DGRAM) == (library_socket.fileno(),)
 
 
 def test_looking_leaves_nothing_open(library_socket: socket.socket, tmp_path: Path) -> None:
     with (tmp_path / "no-socket").open("wb"):
         before = sorted(Path("/proc/self/fd").iterdir())
-        udp_sockets(library_socket.getsockname()[1])
+        sockets_on(library_socket.getsockname()[1], socket.SOCK_DGRAM)
         assert sorted(Path("/proc/self/fd").iterdir()) == before
 
 
-@pytest.mark.parametrize("has_calls", [False, True])
+@pytest.mark.parametrize("is_busy", [False, True])
 def test_a_message_is_not_kept_waiting(
-    library_socket: socket.socket, monkeypatch: pytest.MonkeyPatch, *, has_calls: bool
+    library_socket: socket.socket, monkeypatch: pytest.MonkeyPatch, *, is_busy: bool
 ) -> None:
     monkeypatch.setattr(wakeup, "_IDLE_S", 3600.0)
     monkeypatch.setattr(wakeup, "_BUSY_S", 3600.0)
@@ -53,21 +53,21 @@ def test_a_message_is_not_kept_waiting(
     async def scenario() -> None:
         waiting = Wakeup(library_socket.getsockname()[1], is_udp_only=True)
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-            group.create_task(waiting.wait(has_calls=has_calls))
+            group.create_task(waiting.wait(is_busy=is_busy))
             await asyncio.sleep(0)
             send_to(library_socket)
         async with asyncio.timeout(10):  # it is still unread
-            await waiting.wait(has_calls=has_calls)
+            await waiting.wait(is_busy=is_busy)
         library_socket.recv(100)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await waiting.wait(has_calls=has_calls)
+                await waiting.wait(is_busy=is_busy)
 
     asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(
-    ("is_udp_only", "has_calls", "is_idle"),
+    ("is_udp_only", "is_busy", "is_idle"),
     [(True, False, True), (True, True, False), (False, False, False)],
 )
 def test_without_a_message_it_is_asked_in_time(
@@ -75,7 +75,7 @@ def test_without_a_message_it_is_asked_in_time(
     monkeypatch: pytest.MonkeyPatch,
     *,
     is_udp_only: bool,
-    has_calls: bool,
+    is_busy: bool,
     is_idle: bool,
 ) -> None:
     monkeypatch.setattr(wakeup, "_IDLE_S", 0.01 if is_idle else 3600.0)
@@ -84,9 +84,34 @@ def test_without_a_message_it_is_asked_in_time(
     async def scenario() -> None:
         waiting = Wakeup(library_socket.getsockname()[1], is_udp_only=is_udp_only)
         async with asyncio.timeout(10):
-            await waiting.wait(has_calls=has_calls)
+            await waiting.wait(is_busy=is_busy)
 
     asyncio.run(scenario())
+
+
+def test_a_connection_is_not_kept_waiting(
+    library_socket: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wakeup, "_IDLE_S", 3600.0)
+    port = library_socket.getsockname()[1]
+
+    async def scenario(listener: socket.socket) -> None:
+        waiting = Wakeup(port, is_udp_only=False)
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            group.create_task(waiting.wait(is_busy=False))
+            await asyncio.sleep(0)
+            with socket.create_connection(("127.0.0.1", port)):
+                pass
+        listener.accept()[0].close()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await waiting.wait(is_busy=False)
+        waiting.close()
+
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+        asyncio.run(scenario(listener))
 
 
 def test_where_no_socket_is_found_it_is_asked_often(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +119,6 @@ def test_where_no_socket_is_found_it_is_asked_often(monkeypatch: pytest.MonkeyPa
 
     async def scenario() -> None:
         async with asyncio.timeout(10):
-            await Wakeup(1, is_udp_only=True).wait(has_calls=False)
+            await Wakeup(1, is_udp_only=True).wait(is_busy=False)
 
     asyncio.run(scenario())

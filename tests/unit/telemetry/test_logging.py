@@ -8,7 +8,14 @@ import structlog
 from pydantic import SecretStr
 
 from gateway.config.models import LogConfig
-from gateway.telemetry.logging import call_context, configure_logging, redact
+from gateway.telemetry.logging import (
+    _values,
+    call_context,
+    configure_logging,
+    hide_in_logs,
+    masked,
+    redact,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +28,7 @@ def untouched_logging() -> Iterator[None]:
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
+    _values.clear()
 
 
 def lines_of(level: str = "info", form: str = "json", **context: str) -> io.StringIO:
@@ -66,6 +74,30 @@ def test_the_level_filters(level: str, seen: int) -> None:
     log.info("b")
     logging.getLogger("x").warning("c")
     assert len(out.getvalue().splitlines()) == seen
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_traceback_hides_keys_and_configured_secrets(form: str) -> None:
+    hide_in_logs(["plain-Password", "postgresql://user:s3cret%2Fword@host/db", "abc"])
+    out = lines_of(form=form)
+    try:
+        raise ValueError("sk-0123456789abcdef plain-Password s3cret/word")  # noqa: TRY301
+    except ValueError:
+        structlog.get_logger().exception("failed", said="s3cret%2Fword", letters="abcd")
+    logging.getLogger("library").error("refused %s", {"why": ["plain-Password"]})
+    text = out.getvalue()
+    assert "ValueError" in text
+    assert "Traceback" in text
+    assert "abcd" in text  # too short to be hidden everywhere
+    for secret in ("sk-0123456789", "plain-Password", "s3cret"):
+        assert secret not in text
+
+
+def test_statements_with_their_values_are_never_logged() -> None:
+    out = lines_of("debug")
+    logging.getLogger("sqlalchemy.engine.Engine").info("INSERT ... ('+4930123456',)")
+    logging.getLogger("uvicorn.error").debug("shown when asked for")
+    assert "+4930123456" not in out.getvalue()
 
 
 def test_an_exception_is_one_line_and_hides_keys() -> None:
@@ -120,3 +152,17 @@ def test_endless_nesting_ends() -> None:
     nested: dict[str, object] = {}
     nested["self"] = nested
     redact(None, "info", {"event": "x", "nested": nested})
+
+
+@pytest.mark.parametrize(
+    ("party", "shown"),
+    [
+        ("+4930123456", "...456"),
+        ("100", "..."),
+        ("", ""),
+        ("alice-b", "...e-b"),
+        ("sip:+4930123456@pbx.example", "...456@pbx.example"),
+    ],
+)
+def test_a_log_does_not_say_whose_number_it_is(party: str, shown: str) -> None:
+    assert masked(party) == shown

@@ -14,8 +14,8 @@ gateway_share_seconds barge_in_stop_seconds barge_in_total llm_first_token_secon
 tts_first_audio_seconds stt_final_seconds endpointing_seconds media_callback_seconds
 outbound_frame_gap_seconds inlet_dropped_frames_total provider_errors_total tool_calls_total
 trunk_registered records_errors_total llm_tokens_total sip_dialogs open_sockets asyncio_tasks
-threads rss_bytes false_starts_total held_breaths_total speculation_total llm_tokens_wasted_total
-fillers_total watchdog_total"""
+threads rss_bytes false_starts_total false_interruptions_total held_breaths_total
+speculation_total llm_tokens_wasted_total fillers_total watchdog_total"""
 
 
 def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -32,6 +32,14 @@ def test_every_metric_is_there_with_help() -> None:
         assert f"# TYPE gateway_{name} " in text
         assert f"# HELP gateway_{name} " in text
     assert "_created" not in text
+
+
+def test_a_renamed_metric_keeps_its_former_name_for_one_release() -> None:
+    metrics = Metrics()
+    metrics.count_false_interruption("noise")
+    found = samples(metrics.text())
+    for name in ("false_interruptions", "held_breaths"):
+        assert found[(f"gateway_{name}_total", (("evidence", "noise"),))] == 1
 
 
 def test_values_arrive() -> None:

@@ -31,6 +31,8 @@ def test_digits_are_counted_spoken_or_written(text, count):
 @pytest.mark.parametrize(
     ("text", "kind", "digits", "answer"),
     [
+        ("Is it over?", "email", None, "other"),
+        ("Ann at?", "email", None, "dictating"),
         ("One two three four.", "digits", 4, "expected"),
         ("One two three.", "digits", 4, "dictating"),
         ("One two three.", "digits", None, "dictating"),

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 from gateway.config.models import BargeInConfig, TurnConfig
+from gateway.turn.barge_in import BargeIn
 from gateway.turn.barge_in_alarm import Alarm, NoiseFloor
-from gateway.turn.barge_in_words import is_echo, meaning, words_of
+from gateway.turn.barge_in_scene import Scene
+from gateway.turn.barge_in_words import ASIDES, is_echo, may_be_hum, meaning, words_of
 from gateway.turn.completeness import Wanted
 from gateway.turn.events import (
     BargeInConfirmed,
@@ -233,6 +235,41 @@ def test_a_late_transcript_with_a_command_still_counts():
     assert call.verdicts == ["no_words", "command"]
 
 
+@pytest.mark.parametrize(
+    ("texts", "kinds", "evidence"),
+    [
+        (["No.", "Okay."], LEFT, ["backchannel"]),  # the first half of "okay" sounds like "no"
+        (["No.", "No."], TAKEN, ["command"]),
+        (["Wait.", "Wait a moment."], TAKEN, ["command"]),
+        (["Of the.", "Uh-huh."], LEFT, ["backchannel"]),
+    ],
+)
+def test_words_are_not_believed_before_they_are_over(texts, kinds, evidence):
+    call = Call(*texts, lag_ms=20).feed(QUIET + "x" * 8 + REST)
+    assert call.kinds == kinds
+    assert call.verdicts == evidence
+    verdict = next(e for e in call.events if isinstance(e, BargeInConfirmed | BargeInRejected))
+    assert milliseconds(verdict.now - call.events[0].now) <= 400
+
+
+@pytest.mark.parametrize(
+    ("text", "evidence"), [("Actually.", "command"), ("Amendment.", "backchannel")]
+)
+def test_a_command_that_is_understood_is_no_nod_by_its_sound(text, evidence):
+    barge_in = BargeIn(BargeInConfig(), 0, 0)
+    now = 0
+    for _ in range(10):
+        now += CHUNK_SAMPLES
+        barge_in.hear(Chunk(0.95, now, -20.0), is_speech=True, is_real=True, is_sound=True)
+    spoken = now
+    for _ in range(4):
+        now += CHUNK_SAMPLES
+        barge_in.hear(Chunk(0.02, now, -65.0), is_speech=False, is_real=True, is_sound=False)
+    barge_in.transcript(text, None, spoken, -0.3, "backchannel")
+    verdict = barge_in.decide(now, Scene(), bot_is_done=False)
+    assert verdict.evidence == evidence
+
+
 def test_a_nod_that_is_hardly_understood_is_none():
     assert Call("Yeah.", log_prob=-0.9).feed(QUIET + "xxxxx" + REST).verdicts == ["words"]
 
@@ -315,6 +352,115 @@ def test_a_bot_that_has_done_leaves_the_floor_to_whoever_speaks(pattern, kinds):
     call = Call("Okay.").feed(QUIET + pattern)
     call.taker.bot_busy(call.now, busy=False)
     assert call.feed("xx" * (pattern == "xxx") + REST).kinds == kinds
+
+
+@pytest.mark.parametrize(
+    ("text", "meant", "hums"),
+    [
+        ("M. M.", "backchannel", True),
+        ("Amen.", "backchannel", True),
+        ("Amen, amen.", "backchannel", True),
+        ("And then", "words", True),
+        ("Yeah, man.", "words", True),
+        ("I mean", "words", True),
+        ("And two teas", "words", False),
+        ("Stop.", "command", False),
+        ("Yeah.", "backchannel", False),
+        ("", "nothing", False),
+    ],
+)
+def test_what_recognition_makes_of_a_hum(text, meant, hums):
+    assert meaning(words_of(text)) == meant
+    assert may_be_hum(words_of(text)) is hums
+
+
+def test_amen_is_one_of_the_forms_that_recognition_may_choose_for_a_hum():
+    hum = next(group for group in ASIDES if "mm-hmm" in group)
+    assert ASIDES[hum] == "backchannel"
+    assert "amen" in hum.split("|")
+    assert all(meaning(words_of(form)) == ASIDES[group] for group in ASIDES
+               for form in group.split("|"))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("texts", "kinds", "evidence"),
+    [
+        (["And then", "And then", "M. M."], LEFT, ["backchannel"]),
+        (["And then", "And then", "And then two teas."], TAKEN, ["words"]),
+        (["And", "And then", "Um, stop."], TAKEN, ["command"]),
+    ],
+)
+def test_what_may_be_a_hum_is_waited_out(texts, kinds, evidence):
+    call = Call(*texts).feed(QUIET + "x" * 20 + REST)
+    assert call.kinds == kinds
+    assert call.verdicts == evidence
+    assert milliseconds(call.events[0].onset) < 700
+    verdict = next(e for e in call.events if isinstance(e, BargeInConfirmed | BargeInRejected))
+    assert milliseconds(verdict.now - call.events[0].now) < 1300
+
+
+def test_after_a_question_nobody_waits_for_a_hum():
+    call = Call("And then", says="What else?").feed(QUIET + "x" * 20 + REST)
+    assert call.verdicts == ["words"]
+    verdict = next(e for e in call.events if isinstance(e, BargeInConfirmed))
+    assert milliseconds(verdict.now - call.events[0].now) <= 400
+
+
+def peeked(call, *looks):
+    """Let frames pass that complete no chunk; each look is (probability, level)."""
+    for probability, level_dbfs in looks:
+        call.now += FRAME
+        call._frame([Chunk(probability, call.now, level_dbfs, is_provisional=True)])
+    return call
+
+
+@pytest.mark.parametrize(
+    ("probability", "level_dbfs", "is_suspected"),
+    [
+        (0.45, -30.0, True),
+        (0.35, -55.0, False),  # a whole chunk may be so unsure, a look ahead may not
+        (0.06, -40.0, True),  # a hiss far over the quiet of the call: the "s" of "stop"
+        (0.06, -50.0, False),
+        (0.02, -20.0, False),  # a door
+    ],
+)
+def test_a_look_ahead_may_start_a_pause(probability, level_dbfs, is_suspected):
+    call = peeked(Call("").feed(QUIET), (probability, level_dbfs))
+    assert call.kinds == [BargeInSuspected] * is_suspected
+    if is_suspected:
+        assert call.feed(REST).verdicts == ["noise"]
+        assert milliseconds(call.events[1].now - call.events[0].now) <= 400
+
+
+def test_a_hint_that_was_false_is_not_followed_again_for_seconds():
+    hiss = (0.1, -35.0)
+    call = peeked(Call("").feed(QUIET), hiss).feed(REST)
+    assert peeked(call, hiss).kinds == LEFT
+    assert peeked(call.feed("." * 320), hiss).kinds == [*LEFT, BargeInSuspected]
+
+
+def test_nothing_is_looked_for_while_the_bot_is_silent_or_the_caller_has_the_floor():
+    call = Call("").feed(QUIET)
+    call.taker.bot_busy(call.now, busy=False)
+    assert not peeked(call, (0.9, -20.0)).events
+    call = Call("Stop.").feed(QUIET + "xxxxxx")
+    before = len(call.events)
+    assert len(peeked(call, (0.9, -20.0)).events) == before
+
+
+@pytest.mark.parametrize("hiss", ["-", "--", "---"])
+def test_a_word_with_a_soft_sound_and_a_closure_stops_the_bot_once(hiss, monkeypatch):
+    """ "S-top": a hiss that is hardly speech, nothing for 96 ms, then the vowel."""
+    monkeypatch.setitem(LEVELS, "-", -40.0)
+    call = peeked(Call("Stop.").feed(QUIET), (0.1, -40.0)).feed(hiss + "..." + "x" * 6 + REST)
+    assert call.kinds == TAKEN
+
+
+def test_a_sound_that_is_no_speech_holds_the_bot_no_longer_than_the_verdict(monkeypatch):
+    monkeypatch.setitem(LEVELS, "-", -35.0)
+    call = peeked(Call("").feed(QUIET), (0.1, -35.0)).feed("-" * 40 + REST)
+    assert call.verdicts == ["noise"]
+    assert milliseconds(call.events[1].now - call.events[0].now) <= 420
 
 
 PROBABILITIES = st.text("xso-.", min_size=1, max_size=8)

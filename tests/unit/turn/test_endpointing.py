@@ -68,12 +68,12 @@ def test_a_turn_in_order():
     assert turn.kinds == [TranscriptWanted, EagerEnd, TurnEnded]
     assert turn.ended.speech_end == 20 * CHUNK
     assert turn.ended.stt_ms == 64
-    assert turn.ended.patience_ms == 288
+    assert turn.ended.endpoint_delay_ms == 288
     assert 288 <= turn.ended.waited_ms < 288 + 32
 
 
 @pytest.mark.parametrize(
-    ("text", "sound", "evidence", "patience_ms"),
+    ("text", "sound", "evidence", "endpoint_delay_ms"),
     [
         ("I want a coffee.", None, "whole", 288),
         ("I want a coffee.", 0.99, "whole", 160),
@@ -86,12 +86,12 @@ def test_a_turn_in_order():
         ("I want a large.", 0.1, "doubtful", 1000),
     ],
 )
-def test_the_event_names_the_evidence_and_the_threshold(text, sound, evidence, patience_ms):
+def test_the_event_names_the_evidence_and_the_threshold(text, sound, evidence, endpoint_delay_ms):
     ended = Turn(text, sound=sound).feed("x" * 20 + "." * 50).ended
 
     assert (ended.evidence, ended.end_of_turn) == (evidence, sound)
-    assert ended.patience_ms == patience_ms
-    assert patience_ms <= ended.waited_ms < patience_ms + 32
+    assert ended.endpoint_delay_ms == endpoint_delay_ms
+    assert endpoint_delay_ms <= ended.waited_ms < endpoint_delay_ms + 32
 
 
 def test_the_transcript_is_asked_for_when_the_level_drops_and_used_when_silence_is_sure():
@@ -232,7 +232,7 @@ def test_whatever_is_heard_the_events_make_sense(pattern, text, lag, sound):
             expected = None
     if isinstance(turn.events[-1], TurnEnded):
         ended = turn.ended
-        assert ended.waited_ms >= ended.patience_ms
+        assert ended.waited_ms >= ended.endpoint_delay_ms
         assert milliseconds(ended.now - ended.speech_end) == ended.waited_ms
         assert ended.onset <= ended.speech_end <= ended.now
         assert ended.now - ended.speech_end >= samples(CONFIG.eager_ms)

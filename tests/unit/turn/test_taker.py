@@ -156,6 +156,34 @@ def test_a_dropped_turn_leaves_no_trace():
     assert run.feed("xx").kinds == [TurnStarted, TurnStarted]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "turns"),
+    [
+        ("xxxx" + "." * 60, 0),  # goes on with the sentence
+        ("....xxxx...xxxx" + "." * 60, 0),  # gaps between its words
+        ("." * 14 + "xxxx", 1),  # a pause: something new
+        ("x" * 200, 1),  # goes on and on: somebody else
+    ],
+)
+def test_a_key_replaces_the_rest_of_the_sentence(pattern, turns):
+    run = Run()
+    run.feed("xxxx")
+    assert run.taker.drop_turn(with_rest=True)
+    run.events.clear()
+    run.feed(pattern)
+    assert run.kinds.count(TurnStarted) == turns
+
+
+def test_the_rest_of_a_sentence_does_not_interrupt_the_answer_to_the_key():
+    run = Run()
+    run.feed("xxxx")
+    run.taker.drop_turn(with_rest=True)
+    run.taker.bot_busy(run.now, busy=True)
+    run.taker.bot_says("Your number, please.", run.now)
+    run.events.clear()
+    assert run.feed("xxxxxxxx..xxxx").events == []
+
+
 PATTERNS = st.text("x.", max_size=30).map(lambda marks: "".join(m * 3 for m in marks))
 TEXTS = st.sampled_from(["Yes.", "and", "", None])
 ORDER = {
@@ -218,5 +246,5 @@ def test_the_sound_of_a_short_word_counts_more_than_its_text(aside, is_turn):
     assert run.taker.may_be_aside
     run.feed("..")
     run.taker.transcript("Amen.", None, run.now, run.now, log_prob=-0.9, aside=aside)
-    run.feed("..")
+    run.feed("." * 6)
     assert run.kinds[1] is (BargeInConfirmed if is_turn else BargeInRejected)

@@ -1,0 +1,194 @@
+"""Events of a call: one frozen dataclass for each kind that `events.jsonl` and the API show.
+
+`kind` is the name on the wire.  Old bundles depend on kinds and fields: a new field needs a
+default, and a kind is never renamed.  Positions (`now`, `onset`) are samples of audio time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, get_args
+
+from pydantic import TypeAdapter, ValidationError
+
+from gateway.call.events.of_call import (
+    Answered,
+    CallEnded,
+    CallFinished,
+    CallLost,
+    CallRefused,
+    CallStarted,
+    DigitsNotSent,
+    DigitsSent,
+    Held,
+    KeyPressed,
+    KeysCollected,
+    LineIsDead,
+    Listening,
+    ListeningForTones,
+    MediaSourceChanged,
+    RecordingPaused,
+    RecordingResumed,
+    Resumed,
+    Routed,
+    TransferFailed,
+    TransferOutcome,
+    Transferred,
+    TransferStarted,
+    TrunkChanged,
+)
+from gateway.call.events.of_conversation import (
+    AgentStarted,
+    BotSays,
+    BotStarted,
+    EarOpened,
+    EngineConnected,
+    EngineFailed,
+    EngineHears,
+    EngineLost,
+    EngineNoted,
+    HistoryShortened,
+    Interrupted,
+    LlmLimitReached,
+    ReplyFinished,
+    Say,
+    ToolCalled,
+    ToolContinues,
+    ToolDropped,
+    ToolFinished,
+    TurnFinished,
+    TurnWaits,
+)
+from gateway.call.events.of_turn_taking import (
+    Expects,
+    FinalTranscript,
+    PartialTranscript,
+    TurnInput,
+    TurnTakingEnded,
+    TurnTakingStarted,
+)
+from gateway.turn.events import TurnEnded, TurnEvent
+
+__all__ = [
+    "CLASSES",
+    "FORMER_FIELDS",
+    "FOR_REPLAY",
+    "AgentStarted",
+    "Answered",
+    "BotSays",
+    "BotStarted",
+    "CallEnded",
+    "CallFinished",
+    "CallLost",
+    "CallRefused",
+    "CallStarted",
+    "DigitsNotSent",
+    "DigitsSent",
+    "EarOpened",
+    "EngineConnected",
+    "EngineFailed",
+    "EngineHears",
+    "EngineLost",
+    "EngineNoted",
+    "Event",
+    "Expects",
+    "FinalTranscript",
+    "Held",
+    "HistoryShortened",
+    "Interrupted",
+    "KeyPressed",
+    "KeysCollected",
+    "LineIsDead",
+    "Listening",
+    "ListeningForTones",
+    "LlmLimitReached",
+    "MediaSourceChanged",
+    "OwnEvent",
+    "PartialTranscript",
+    "RecordingPaused",
+    "RecordingResumed",
+    "ReplyFinished",
+    "Resumed",
+    "Routed",
+    "Say",
+    "ToolCalled",
+    "ToolContinues",
+    "ToolDropped",
+    "ToolFinished",
+    "TransferFailed",
+    "TransferOutcome",
+    "TransferStarted",
+    "Transferred",
+    "TrunkChanged",
+    "TurnFinished",
+    "TurnInput",
+    "TurnTakingEnded",
+    "TurnTakingStarted",
+    "TurnWaits",
+    "UnknownEvent",
+    "fields_of",
+    "parsed",
+]
+
+OwnEvent = (
+    CallStarted | CallRefused | Listening | Routed | Answered | MediaSourceChanged
+    | ListeningForTones | Held | Resumed | CallEnded | CallFinished | CallLost | TrunkChanged
+    | RecordingPaused | RecordingResumed | LineIsDead
+    | KeyPressed | KeysCollected | DigitsSent | DigitsNotSent
+    | TransferStarted | TransferFailed | Transferred | TransferOutcome
+    | AgentStarted | EarOpened | Say | BotSays | BotStarted | ReplyFinished | Interrupted
+    | TurnWaits | TurnFinished | HistoryShortened | LlmLimitReached | EngineFailed
+    | EngineConnected | EngineLost | EngineHears | EngineNoted
+    | ToolCalled | ToolDropped | ToolContinues | ToolFinished
+    | TurnTakingStarted | TurnTakingEnded | TurnInput | Expects
+    | PartialTranscript | FinalTranscript
+)  # fmt: skip
+Event = OwnEvent | TurnEvent
+"""Everything that may happen in a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownEvent:
+    """An event of another version: of a kind that is not known, or with other fields."""
+
+    kind: str
+    data: Mapping[str, Any]
+
+
+CLASSES: Mapping[str, type[Event]] = {one.kind: one for one in get_args(Event)}
+FOR_REPLAY = frozenset(
+    one.kind
+    for one in (Listening, EarOpened, TurnTakingStarted, TurnTakingEnded, TurnInput, Expects)
+)
+"""Kinds that only a replay needs; the API does not show them."""
+_HEAD = frozenset({"at", "audio_s", "kind"})
+FORMER_FIELDS = {TurnEnded.kind: {"patience_ms": "endpoint_delay_ms"}}
+"""Fields of bundles of former versions with their present names; for one release."""
+
+
+def fields_of(event: Event) -> dict[str, Any]:
+    """Return the fields of an event by name; nested values as they are."""
+    return {each.name: getattr(event, each.name) for each in fields(event)}
+
+
+def parsed(line: Mapping[str, Any]) -> Event | UnknownEvent:
+    """Return the event that a line of `events.jsonl` holds.
+
+    Fields that are not known are ignored; what cannot be read as its kind is an `UnknownEvent`.
+    """
+    kind = str(line.get("kind", ""))
+    former = FORMER_FIELDS.get(kind, {})
+    data = {former.get(key, key): value for key, value in line.items() if key not in _HEAD}
+    if kind not in CLASSES:
+        return UnknownEvent(kind, data)
+    try:
+        return _adapter(kind).validate_python(data)
+    except ValidationError:
+        return UnknownEvent(kind, data)
+
+
+@cache
+def _adapter(kind: str) -> TypeAdapter[Event]:
+    return TypeAdapter(CLASSES[kind])

@@ -1,0 +1,187 @@
+"""Events of the conversation: what the bot says, its turns, tools and engines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gateway.records.model import TurnRecord
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStarted:
+    """An agent takes the call."""
+
+    kind: ClassVar[str] = "agent_started"
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class EarOpened:
+    """The caller's audio reaches the agent from here on."""
+
+    kind: ClassVar[str] = "ear_opened"
+    now: int
+    vad: str = "silero"
+    """Which voice detector listens; a later one of these events replaces it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """The dialplan speaks a text."""
+
+    kind: ClassVar[str] = "say"
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BotSays:
+    """The bot begins a piece of speech; a filler only bridges a wait."""
+
+    kind: ClassVar[str] = "bot_says"
+    text: str = ""
+    is_filler: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BotStarted:
+    """The reply's first sound was handed to RTP."""
+
+    kind: ClassVar[str] = "bot_started"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFinished:
+    """A reply was played to its end."""
+
+    kind: ClassVar[str] = "reply_finished"
+    heard: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A reply was cut, by speech or a key; `heard` is what the caller heard of it."""
+
+    kind: ClassVar[str] = "interrupted"
+    cause: str
+    heard: str = ""
+    was_audible: bool = True
+    reopened: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TurnWaits:
+    """What was said is answered after the reply that cannot be interrupted."""
+
+    kind: ClassVar[str] = "turn_waits"
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFinished:
+    """A turn is over; its whole record."""
+
+    kind: ClassVar[str] = "turn_finished"
+    turn: TurnRecord
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryShortened:
+    """The model found the request too long and was asked with half of it."""
+
+    kind: ClassVar[str] = "history_shortened"
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class LlmLimitReached:
+    """A limit of `llm_limits` was reached."""
+
+    kind: ClassVar[str] = "llm_limit"
+    limit: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFailed:
+    """A recognizer, language model or voice failed."""
+
+    kind: ClassVar[str] = "engine_failed"
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConnected:
+    """A speech-to-speech engine has accepted a session of this call."""
+
+    kind: ClassVar[str] = "engine_connected"
+    provider: str
+    turns: str = ""
+    """What decides when the caller's turn is over: `engine`, `gateway`, `none` (full duplex)."""
+    messages: int = 0
+    """Number of messages of the history that the session began with."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLost:
+    """The session with a speech-to-speech engine is over, or could not be opened."""
+
+    kind: ClassVar[str] = "engine_lost"
+    problem: str = ""
+    goes_on: str = ""
+    """`reconnects`, `cascade` (recognizer, language model and voice go on), or empty: the call
+    ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineHears:
+    """A speech-to-speech engine reports that the caller's speech has begun or ended."""
+
+    kind: ClassVar[str] = "engine_hears"
+    what: str
+    """`started` or `ended`."""
+    at_ms: float | None = None
+    """Position in the session's audio, where the engine reports it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineNoted:
+    """A speech-to-speech engine reports something that ends nothing."""
+
+    kind: ClassVar[str] = "engine_notice"
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The model called a function."""
+
+    kind: ClassVar[str] = "tool_called"
+    tool: str
+    arguments: str
+    """JSON, as the model wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDropped:
+    """A function that only reads was dropped with its reply."""
+
+    kind: ClassVar[str] = "tool_dropped"
+    tool: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContinues:
+    """The reply was cut; the function runs to its end."""
+
+    kind: ClassVar[str] = "tool_goes_on"
+    tool: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A function has returned, or failed."""
+
+    kind: ClassVar[str] = "tool_finished"
+    tool: str
+    result: str
+    is_error: bool = False

@@ -1,0 +1,91 @@
+"""Every configuration value, its unit and its default: `gateway.toml` as a whole.  No I/O."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.config.models.agent import (
+    AgentConfig,
+    BargeInConfig,
+    BuiltinTool,
+    Eagerness,
+    FillerConfig,
+    KeysConfig,
+    LlmLimits,
+    SilenceConfig,
+    SpeculationConfig,
+    SpeechTable,
+    TransferConfig,
+    TurnConfig,
+)
+from gateway.config.models.operation import (
+    EdgeConfig,
+    HttpConfig,
+    LogConfig,
+    MediaConfig,
+    RecordsConfig,
+    WorkersConfig,
+)
+from gateway.config.models.sip import (
+    DtmfMethod,
+    OutgoingConfig,
+    SipConfig,
+    TrunkConfig,
+    UntrustedConfig,
+)
+from gateway.config.models.table import (
+    Table,
+)
+
+__all__ = [
+    "AgentConfig",
+    "BargeInConfig",
+    "BuiltinTool",
+    "DialplanConfig",
+    "DtmfMethod",
+    "Eagerness",
+    "EdgeConfig",
+    "FillerConfig",
+    "GatewayConfig",
+    "HttpConfig",
+    "KeysConfig",
+    "LlmLimits",
+    "LogConfig",
+    "MediaConfig",
+    "OutgoingConfig",
+    "RecordsConfig",
+    "SilenceConfig",
+    "SipConfig",
+    "SpeculationConfig",
+    "SpeechTable",
+    "Table",
+    "TransferConfig",
+    "TrunkConfig",
+    "TurnConfig",
+    "UntrustedConfig",
+]
+
+
+class DialplanConfig(Table):
+    """`[dialplan]`."""
+
+    directory: Path | None = None
+    """Folder of *.toml; none = every call goes to the default agent."""
+
+
+class GatewayConfig(Table):
+    """`gateway.toml`."""
+
+    sip: SipConfig = SipConfig()
+    outgoing: OutgoingConfig = OutgoingConfig()
+    http: HttpConfig = HttpConfig()
+    workers: WorkersConfig = WorkersConfig()
+    edge: EdgeConfig = EdgeConfig()
+    records: RecordsConfig = RecordsConfig()
+    media: MediaConfig = MediaConfig()
+    log: LogConfig = LogConfig()
+    trunks: tuple[TrunkConfig, ...] = ()
+    agents: dict[str, AgentConfig] = {"front-desk": AgentConfig()}
+    default_agent: str = ""
+    """Agent of calls that no dialplan rule takes; empty = the only one, or the first."""
+    dialplan: DialplanConfig = DialplanConfig()

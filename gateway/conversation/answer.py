@@ -1,0 +1,80 @@
+"""Answer: what a model returns for one request, from its events to pieces that can be spoken."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from gateway.conversation.asking import without_hint
+from gateway.conversation.model_stream import ModelStream
+from gateway.conversation.reply import Reply
+from gateway.conversation.sentences import SentenceSplitter
+from gateway.providers.contracts import Retracted, TextDelta, ToolCall
+
+
+class Answer:
+    """One answer of the model, as far as it has come.  Satisfies `Unfinished`."""
+
+    def __init__(self, reply: Reply, tells: frozenset[str] = frozenset()) -> None:
+        """Start without a word.
+
+        Args:
+            reply: which it is part of.
+            tells: late results of tools that it is about.
+        """
+        self.calls: list[ToolCall] = []
+        self.tells = tells
+        self.stream: ModelStream | None = None
+        self.goes_on = False
+        """True for the rest of an answer whose reply was cut in error."""
+        self._reply = reply
+        self._before = len(reply.figures.generated)
+        self._text: list[str] = []
+        self._splitter = SentenceSplitter()
+        self._ready: deque[str] = deque()
+
+    @property
+    def text(self) -> str:
+        """All of it so far."""
+        return "".join(self._text)
+
+    def take(self, event: TextDelta | Retracted) -> None:
+        """Accept more of it."""
+        if isinstance(event, Retracted):
+            self._text, self._splitter = [], SentenceSplitter()
+            self._ready.clear()
+            self._reply.take_back(self._before)
+            return
+        self._text.append(event.text)
+        self._keep(self._splitter.push(event.text))
+
+    def complete(self) -> None:
+        """Note that there is no more."""
+        self._keep(self._splitter.flush())
+
+    def pieces(self) -> Iterator[str]:
+        """Yield what can be spoken now, each piece once."""
+        while self._ready:
+            yield self._ready.popleft()
+
+    def rest(self, reply: Reply) -> Answer:
+        """Return what is still to come of it, for the reply that goes on with it."""
+        rest = Answer(reply, self.tells)
+        rest.goes_on, rest._before = True, 0
+        rest.calls, rest.stream = self.calls, self.stream
+        rest._splitter, rest._ready = self._splitter, self._ready
+        rest._text = [" ".join([*self._ready, self._splitter.pending])]
+        return rest
+
+    def close(self) -> None:
+        """Ask the model for no more of it.  Idempotent."""
+        if self.stream is not None:
+            self.stream.close()
+
+    def _keep(self, pieces: list[str]) -> None:
+        """Remove the model's hint about its question, which is not to be heard."""
+        for piece in pieces:
+            said, expect = without_hint(piece)
+            self._reply.outcome.expect = expect or self._reply.outcome.expect
+            if said:
+                self._ready.append(said)

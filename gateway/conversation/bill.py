@@ -1,0 +1,118 @@
+"""Bill: what one request to a model costs, counted wherever it is limited, shown or recorded."""
+
+from __future__ import annotations
+
+import structlog
+
+from gateway.call import events
+from gateway.call.live_call import LiveCall
+from gateway.conversation.reply import Outcome
+from gateway.conversation.spending import Spending, SpendingLimit
+from gateway.conversation.tokens import BYTES_PER_TOKEN, tokens_asked, tokens_of_call
+from gateway.providers.contracts import (
+    AskedAgain,
+    ReplyEvent,
+    ReplyRequest,
+    TextDelta,
+    ToolCall,
+    Usage,
+)
+
+log = structlog.get_logger(__name__)
+
+
+class Bill:
+    """Counts an estimate until the model says it itself, which may be after the reply's end.
+
+    A request that is cancelled never says it, and is paid for all the same.
+    """
+
+    def __init__(
+        self,
+        agent: str,
+        call: LiveCall,
+        spending: Spending,
+        outcome: Outcome,
+        request: ReplyRequest,
+    ) -> None:
+        """Count a request that is made now.
+
+        Args:
+            agent: its name, for the error.
+            call: whose record and metrics are told.
+            spending: the limits.
+            outcome: of the reply that the request belongs to.
+            request: what is sent.
+
+        Raises:
+            SpendingLimit: it is one too many.
+        """
+        self._agent = agent
+        self._call = call
+        self._spending = spending
+        self._outcome = outcome
+        self._asked = tokens_asked(request)
+        self._input, self._output, self._bytes = 0, 0, 0
+        self._paid = (0, 0)
+        """What limits and metrics know of."""
+        self._is_over = False
+        self._ask()
+
+    def see(self, event: ReplyEvent) -> None:
+        """Accept what the model has sent.  Raises SpendingLimit: it must not be asked again."""
+        if isinstance(event, AskedAgain):
+            if event.was_taken:
+                self._pay()
+            else:
+                self._count(-self._input, -self._output)
+            self._input, self._output, self._bytes, self._paid = 0, 0, 0, (0, 0)
+            self._ask()
+        elif isinstance(event, Usage):
+            self.settle(event)
+        elif isinstance(event, TextDelta):
+            before = -(-self._bytes // BYTES_PER_TOKEN)
+            self._bytes += len(event.text.encode("utf-8", "replace"))
+            self._count(0, -(-self._bytes // BYTES_PER_TOKEN) - before)
+        elif isinstance(event, ToolCall):
+            self._count(0, tokens_of_call(event))
+
+    def settle(self, usage: Usage) -> None:
+        """Replace the estimate by what the model says, now or when it is over."""
+        read, written = usage.input_tokens, usage.output_tokens
+        self._count(
+            0 if read is None else read - self._input,
+            0 if written is None else written - self._output,
+        )
+        if self._is_over:
+            self._pay(is_correction=True)
+
+    def close(self) -> None:
+        """The reply is over, however it has ended."""
+        self._is_over = True
+        self._pay()
+
+    def _ask(self) -> None:
+        limit = self._spending.reached()
+        if limit:
+            log.warning("llm_limit", limit=limit)
+            self._call.note(events.LlmLimitReached(limit=limit))
+            self._call.metrics.llm_limits.labels(limit).inc()
+            raise SpendingLimit(self._agent, f"llm_limits.{limit} is reached")
+        self._spending.asks()
+        self._call.metrics.llm_requests.inc()
+        self._count(self._asked, 0)
+
+    def _count(self, read: int, written: int) -> None:
+        self._input += read
+        self._output += written
+        self._outcome.tokens += read + written
+
+    def _pay(self, *, is_correction: bool = False) -> None:
+        """Tell limits and metrics what they do not know yet; a metric never falls."""
+        read, written = self._input - self._paid[0], self._output - self._paid[1]
+        self._paid = (self._input, self._output)
+        cost = self._spending.used(read, written, is_correction=is_correction)
+        metrics = self._call.metrics
+        metrics.llm_tokens.labels("input").inc(max(0, read))
+        metrics.llm_tokens.labels("output").inc(max(0, written))
+        metrics.llm_cost.inc(max(0.0, cost))

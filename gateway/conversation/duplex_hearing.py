@@ -1,0 +1,51 @@
+"""EngineHearing: the caller's audio on its way to an engine that hears by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.call.live_call import LiveCall
+from gateway.config.models import Eagerness
+from gateway.conversation.speech_link import SpeechLink
+from gateway.providers.contracts import Expect
+from gateway.turn.events import TurnEvent
+
+
+class EngineHearing:
+    """Sends every frame, speech or not.  Satisfies `Hearing`; there are no words of ours."""
+
+    def __init__(self, link: SpeechLink, call: LiveCall, is_idle: Callable[[], bool]) -> None:
+        self._link = link
+        self._call = call
+        self._is_idle = is_idle
+
+    def hear(self, pcm: bytes) -> None:
+        """Send one frame."""
+        self._link.push(pcm, self._call.audio.now, is_idle=self._is_idle())
+
+    def follow(self, event: TurnEvent) -> None:
+        """Turn events are the dialogue's, which gets them in their order."""
+
+    def caller_goes_on(self) -> None:
+        """No transcript was asked for."""
+
+    def expect(self, expect: Expect) -> None:
+        """The engine knows what it has asked for."""
+
+    def set_eagerness(self, eagerness: Eagerness) -> None:
+        """Pass it on; what our turn taker learns of the caller is medium to an engine."""
+        self._link.set_eagerness("medium" if eagerness == "auto" else eagerness)
+
+    def reopen(self, onset: int) -> None:
+        """The engine has heard the turn from its beginning."""
+
+    def drop_turn(self) -> None:
+        """What the engine has heard cannot be taken back."""
+
+    def mute(self) -> None:
+        """Note that no audio follows for a while."""
+        self._link.pause()
+
+    def close(self) -> None:
+        """End the session with the engine."""
+        self._link.close()

@@ -1,0 +1,201 @@
+"""EngineReply: what an engine has sent of one reply, until a bot turn takes it.
+
+EngineAnswer: a bot turn that is made of such replies: one, or several with tools between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
+
+from gateway.audio.converter import Converter
+from gateway.audio.format import AudioFormat
+from gateway.conversation.actions import undone_action
+from gateway.conversation.asking import expected_by
+from gateway.conversation.chat_context import ChatContext
+from gateway.conversation.reply import Reply
+from gateway.conversation.reply_tools import ReplyTools
+from gateway.errors import ProviderError
+from gateway.providers.contracts import Message, Spoken, ToolCall, ToolResult
+
+Item = Spoken | ToolCall | ProviderError | None
+"""None = nothing more comes."""
+
+
+class EngineReply:
+    """Buffers one reply; the engine delivers faster than it is heard."""
+
+    def __init__(self, reply_id: str, engine: AudioFormat, line: AudioFormat) -> None:
+        """Start empty.
+
+        Args:
+            reply_id: the engine's.
+            engine: format of its audio.
+            line: format of what is taken, s16.
+        """
+        self.reply_id = reply_id
+        self.length_ms = 0.0
+        """Of the audio so far."""
+        self.is_over = False
+        self._converter = Converter(engine, line)
+        self._has_tail = False
+        self._line = line
+        self._items: asyncio.Queue[Item] = asyncio.Queue()
+
+    def add(self, audio: bytes, text: str = "") -> None:
+        """Accept a part of its sound with the words that begin in it, or words alone."""
+        if self.is_over:
+            return
+        self._has_tail = self._has_tail or bool(audio)
+        self._put(self._converter.process(audio) if audio else b"", text)
+
+    def _put(self, pcm: bytes, text: str) -> None:
+        self.length_ms += self._line.seconds(pcm) * 1000
+        if pcm or text:
+            self._items.put_nowait(Spoken(pcm, text))
+
+    def ask(self, call: ToolCall) -> None:
+        """Accept a tool call behind what was said before it."""
+        if not self.is_over:
+            self._flush()
+            self._items.put_nowait(call)
+
+    def end(self, error: ProviderError | None = None) -> None:
+        """Note that nothing more comes.  Idempotent."""
+        if self.is_over:
+            return
+        self._flush()
+        self.is_over = True
+        self._items.put_nowait(error)
+
+    def _flush(self) -> None:
+        if self._has_tail:
+            self._has_tail = False
+            self._put(self._converter.flush(), "")
+
+    async def next(self) -> Item:
+        """Wait for what comes next."""
+        return await self._items.get()
+
+    def take_calls(self, first: ToolCall) -> list[ToolCall]:
+        """Return a call with those that have come right behind it: they run side by side."""
+        calls = [first]
+        queued: list[Item] = []
+        while not self._items.empty():
+            item = self._items.get_nowait()
+            if isinstance(item, ToolCall) and not queued:
+                calls.append(item)
+            else:
+                queued.append(item)
+        for item in queued:
+            self._items.put_nowait(item)
+        return calls
+
+
+class Engine(Protocol):
+    """What an answer reports to its engine."""
+
+    def tell(self, messages: Sequence[Message], *, answer: bool) -> None:
+        """Add to the engine's history."""
+
+    def cut(self, reply_id: str, heard_ms: int) -> None:
+        """Stop a reply of which this was heard."""
+
+
+class EngineAnswer:
+    """One bot turn; `say` is its source."""
+
+    def __init__(self, engine: Engine, context: ChatContext, tools: ReplyTools) -> None:
+        self._engine = engine
+        self._context = context
+        self._tools = tools
+        self._parts: asyncio.Queue[EngineReply] = asyncio.Queue()
+        self._known: list[EngineReply] = []
+        self._reply: Reply | None = None
+        self._text = ""
+        self._withdrawn: set[str] = set()
+        self._acts: list[ToolResult] = []
+        """What the engine is told of actions once they are done, or are not done."""
+        self.is_owed = True
+        """The engine has still to begin a reply that belongs to it."""
+
+    @property
+    def parts(self) -> Sequence[EngineReply]:
+        """The engine's replies that it is made of, so far."""
+        return self._known
+
+    def has(self, part: EngineReply) -> bool:
+        """Return whether a reply of the engine is part of it."""
+        return part in self._known
+
+    def adopt(self, part: EngineReply) -> None:
+        """Go on with a reply that the engine has begun."""
+        self.is_owed = False
+        self._known.append(part)
+        self._parts.put_nowait(part)
+
+    def withdraw(self, call_ids: Sequence[str]) -> None:
+        """Report no results of these calls: the engine does not want them any more."""
+        self._withdrawn.update(call_ids)
+
+    async def say(self, reply: Reply) -> AsyncGenerator[str | Spoken, None]:
+        """Yield the engine's speech; run its tools where it asks for them.
+
+        Raises:
+            ProviderError: the engine could not finish it.
+        """
+        self._reply = reply
+        text = ""
+        try:
+            while True:
+                part = await self._parts.get()
+                while (item := await part.next()) is not None:
+                    if isinstance(item, ProviderError):
+                        raise item
+                    if isinstance(item, ToolCall):
+                        await self._run(part.take_calls(item), reply)
+                        continue
+                    self.is_owed = False
+                    self._text += item.text
+                    text += item.text
+                    yield item
+                if not self.is_owed and self._parts.empty():
+                    break
+            reply.outcome.is_answer = True
+        finally:
+            self._context.add_assistant(self._text.strip())
+            reply.outcome.expect = reply.outcome.expect or expected_by(text)
+
+    async def _run(self, calls: Sequence[ToolCall], reply: Reply) -> None:
+        """Run tools and report what came of them; what was said is followed by an answer to it."""
+        self._context.add_assistant(self._text.strip(), calls)
+        said, self._text = bool(self._text.strip()), ""
+        acts, hints = len(reply.outcome.actions), reply.outcome.hints
+        results: list[ToolResult] = []
+        is_over = False
+        try:
+            await self._tools.run(calls, reply, results.extend)
+            is_over = True
+        finally:
+            done = len(reply.outcome.actions) - acts + reply.outcome.hints - hints
+            wanted = [r for r in results if r.call_id not in self._withdrawn and not r.is_running]
+            if is_over and said and done == len(calls):  # it needs no last word
+                self._acts += wanted
+            elif wanted:
+                self.is_owed = is_over
+                self._engine.tell(wanted, answer=is_over)
+
+    def over(self, *, is_cut: bool) -> None:
+        """Note that it has given up the floor; the engine learns what was heard of it."""
+        if self._acts:
+            acts = list(map(undone_action, self._acts)) if is_cut else self._acts
+            self._engine.tell(acts, answer=False)
+        if not is_cut:
+            return
+        heard_ms = self._reply.speech_played_ms if self._reply is not None else 0
+        for part in self._known:
+            is_heard = part.is_over and heard_ms >= part.length_ms
+            if part.reply_id and not is_heard:
+                self._engine.cut(part.reply_id, min(heard_ms, round(part.length_ms)))
+            heard_ms = max(0, heard_ms - round(part.length_ms))

@@ -1,0 +1,241 @@
+"""SpeechLink: the session with a speech-to-speech engine during one conversation.
+
+One task owns the session and reads it.  A session that is lost is opened once more with the history
+so far, one that expires is replaced before that.  The caller's audio and what is reported to the
+engine meanwhile waits for the next session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+
+import structlog
+
+from gateway.audio.converter import Converter
+from gateway.audio.format import AudioFormat
+from gateway.call import events
+from gateway.call.live_call import LiveCall
+from gateway.errors import ProviderError, ProviderRejected, ProviderTimeout, ProviderUnavailable
+from gateway.providers.contracts import Message
+from gateway.providers.speech_to_speech import (
+    Eagerness,
+    Opening,
+    SessionExpires,
+    SpeechEvent,
+    SpeechSession,
+    SpeechToSpeech,
+)
+from gateway.turn.events import samples
+
+log = structlog.get_logger(__name__)
+
+_CONNECT_S = 5.0
+"""A caller waits no longer than this for a session."""
+_LASTS_S = 30.0
+"""A session that was lost after this time may be opened again; sooner, only once."""
+_KEPT_FRAMES = 500
+"""10 s of the caller's audio are kept while there is no session."""
+_EXPIRY_MARGIN_S = 3.0
+"""A session is replaced at the latest this long before it expires."""
+
+OnEvent = Callable[[SpeechEvent], None]
+Call = Callable[[SpeechSession], None]
+
+
+class SpeechLink:
+    """Keeps a conversation connected with an engine.  Loop thread only; no method waits."""
+
+    def __init__(
+        self,
+        call: LiveCall,
+        engine: SpeechToSpeech,
+        opening: Callable[[], Opening],
+        on_event: OnEvent,
+        on_lost: Callable[[ProviderError], None],
+    ) -> None:
+        """Begin to connect.
+
+        Args:
+            call: owns the task.
+            engine: what to connect with.
+            opening: returns what a session begins with, as things are then.
+            on_event: called with what the engine reports, in order.
+            on_lost: called once when the engine cannot be reached any more.
+        """
+        self._call = call
+        self._engine = engine
+        self._opening = opening
+        self._on_event = on_event
+        self._on_lost = on_lost
+        self._name = type(engine).__module__.rpartition(".")[2]
+        self._session: SpeechSession | None = None
+        self._waiting: list[Call] = []
+        """For the next session."""
+        self._asks = False
+        """The next session is to answer what it begins with."""
+        self._audio: deque[bytes] = deque(maxlen=_KEPT_FRAMES)
+        self._converter: Converter | None = None
+        self._expires_at: int | None = None
+        """Audio time by which the session must have been replaced."""
+        self._is_connecting = False
+        """The history that the next session begins with is on its way."""
+        self._may_retry = True
+        self._is_closed = False
+        self._task: asyncio.Task[None] = call.group.create_task(self._keep())
+        self._next: asyncio.Task[None] | None = None
+
+    @property
+    def output_format(self) -> AudioFormat:
+        """Return the format of the engine's audio; there must be a session."""
+        assert self._session is not None  # noqa: S101 - asked for by what has come from one
+        return self._session.output_format
+
+    # --- to the engine ---
+
+    def push(self, pcm: bytes, now: int, *, is_idle: bool) -> None:
+        """Send 20 ms of the caller's audio.
+
+        Args:
+            pcm: in the format of the call.
+            now: audio time at its end.
+            is_idle: neither side says anything: a session that expires may be replaced.
+        """
+        if self._session is None or self._converter is None:
+            self._audio.append(pcm)
+            return
+        self._session.push(self._converter.process(pcm))
+        if self._expires_at is not None and (is_idle or now >= self._expires_at):
+            self._expires_at = None
+            self._next = self._call.group.create_task(self._keep())
+
+    def commit(self) -> None:
+        """End the caller's turn."""
+        self._do(lambda session: session.commit())
+
+    def cut(self, reply_id: str, heard_ms: int) -> None:
+        """Stop a reply of which this was heard; a session ignores ids of the one before it."""
+        if self._session is not None:
+            self._session.cut(reply_id, heard_ms)
+
+    def tell(self, messages: Sequence[Message], *, answer: bool) -> None:
+        """Add to the engine's history; the next session begins with all of it anyhow."""
+        if self._session is not None or self._is_connecting:
+            self._do(lambda session: session.tell(messages, answer=answer))
+        else:
+            self._asks = self._asks or answer
+
+    def set_eagerness(self, eagerness: Eagerness) -> None:
+        """Change how soon the engine takes a turn for over."""
+        self._do(lambda session: session.set_eagerness(eagerness))
+
+    def pause(self) -> None:
+        """No audio follows for a while."""
+        if self._session is not None:
+            self._session.pause()
+
+    def close(self) -> None:
+        """End the session.  Idempotent."""
+        self._is_closed = True
+        self._session = None
+        self._task.cancel()
+        if self._next is not None:
+            self._next.cancel()
+
+    def _do(self, act: Call) -> None:
+        if self._session is None:
+            self._waiting.append(act)
+        else:
+            act(self._session)
+
+    # --- from the engine ---
+
+    async def _keep(self) -> None:
+        """Open sessions until one is lost that cannot be opened again."""
+        while True:
+            began_s = asyncio.get_running_loop().time()
+            try:
+                await self._serve()
+            except ProviderError as error:
+                if self._has_given_way():
+                    return
+                self._session, self._is_connecting = None, False
+                lasted_s = asyncio.get_running_loop().time() - began_s
+                if not self._retries(error, lasted_s):
+                    self._is_closed = True
+                    self._on_lost(error)
+                    return
+
+    def _has_given_way(self) -> bool:
+        """Return whether the session of this task does not matter: another one is in its place."""
+        if asyncio.current_task() is self._next:  # the one before goes on until it expires
+            self._next, self._is_connecting = None, False
+            return True
+        return self._is_closed or asyncio.current_task() is not self._task
+
+    def _retries(self, error: ProviderError, lasted_s: float) -> bool:
+        retries = self._may_retry or lasted_s >= _LASTS_S
+        retries = retries and not isinstance(error, ProviderRejected)
+        log.warning("speech_session_lost", problem=str(error), lasted_s=round(lasted_s, 1))
+        if retries:
+            self._may_retry = False
+            self._call.note(events.EngineLost(problem=str(error), goes_on="reconnects"))
+            self._call.metrics.provider_errors.labels(error.provider, error.kind).inc()
+        return retries
+
+    async def _serve(self) -> None:
+        """Open one session and read it to its end.  Raises ProviderError, always at last."""
+        opening = self._opening()
+        self._is_connecting = True
+        lost: ProviderError = ProviderUnavailable(self._name, "has ended the session")
+        async with AsyncExitStack() as stack:
+            session = await self._connected(stack, opening)
+            self._opened(session, opening)
+            try:
+                async for event in session:
+                    if self._session is session:
+                        self._take(event)
+            except ProviderError as error:  # raised behind the block, which may wrap it
+                lost = error
+        raise lost
+
+    async def _connected(self, stack: AsyncExitStack, opening: Opening) -> SpeechSession:
+        limit = asyncio.timeout(_CONNECT_S)
+        try:
+            async with limit:
+                return await stack.enter_async_context(self._engine.connect(opening))
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            problem = f"no session within {_CONNECT_S:g} s"
+            raise ProviderTimeout(self._name, problem) from error
+
+    def _opened(self, session: SpeechSession, opening: Opening) -> None:
+        following = self._next
+        if following is not None and asyncio.current_task() is self._next:
+            self._task.cancel()
+            self._task, self._next = following, None
+        self._session, self._is_connecting = session, False
+        self._converter = Converter(self._call.audio.format, session.input_format)
+        messages = len(opening.messages)
+        self._call.note(
+            events.EngineConnected(provider=self._name, turns=session.turns, messages=messages)
+        )
+        kept, self._audio = self._audio, deque(maxlen=_KEPT_FRAMES)
+        for pcm in kept:
+            session.push(self._converter.process(pcm))
+        waiting, self._waiting = self._waiting, []
+        for act in waiting:
+            act(session)
+        asks, self._asks = self._asks, False
+        if asks:
+            session.tell([], answer=True)
+
+    def _take(self, event: SpeechEvent) -> None:
+        if isinstance(event, SessionExpires):
+            left_s = max(0.0, event.in_s - _EXPIRY_MARGIN_S)
+            self._expires_at = self._call.audio.now + samples(left_s * 1000)
+        else:
+            self._on_event(event)

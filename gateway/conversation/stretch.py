@@ -1,0 +1,91 @@
+"""Stretch: speech that comes with its words, cut into sentences by what is known of both.  Pure.
+
+Engines that speak by themselves deliver sound and words at different paces.  Where they report with
+which sound a word begins, that counts; otherwise the words are spread over the sound as if every
+letter took the same time.
+"""
+
+from __future__ import annotations
+
+import re
+
+from gateway.conversation.heard import Piece, SpokenPieces
+
+_SENTENCE_ENDS = re.compile(r"[.!?\N{HORIZONTAL ELLIPSIS}][\"')\]]*\s*$")
+
+
+class Stretch:
+    """One run of such speech within a reply."""
+
+    def __init__(self, pieces: SpokenPieces, first_frame: int, *, is_resumed: bool = False) -> None:
+        """Begin.
+
+        Args:
+            pieces: of the reply; its sentences are added to them.
+            first_frame: of the reply, with which it begins.
+            is_resumed: it goes on with one that a filler has broken.
+        """
+        self._pieces = pieces
+        self._first = first_frame - pieces.frames_before
+        self._is_resumed = is_resumed
+        self._frames = 0
+        self._is_over = False
+        self._sentences: list[Piece] = []
+
+    def add_words(self, text: str, *, begin_here: bool) -> None:
+        """Accept further words.
+
+        Args:
+            text: to be appended as it is.
+            begin_here: their sound is the next that is added; False = it is not known which.
+        """
+        latest = self._sentences[-1] if self._sentences else None
+        if latest is None or (text[:1].isspace() and _SENTENCE_ENDS.search(latest.text)):
+            continues = latest is not None or self._is_resumed
+            first = self._first_frame + (self._frames if begin_here else 0)
+            latest = self._pieces.add_sentence("", first, continues=continues)
+            self._sentences.append(latest)
+        if begin_here:
+            at = self._first_frame + self._frames - latest.first_frame
+            latest.marks.append((at, len(latest.text)))
+        self._pieces.append_words(latest, text)
+        self._spread()
+
+    def add_frames(self, count: int) -> None:
+        """Accept further sound."""
+        self._frames += count
+        self._spread()
+
+    def end(self) -> None:
+        """Note that nothing more comes of it."""
+        self._is_over = True
+        self._spread()
+        if self._sentences:
+            self._sentences[-1].is_whole, self._sentences[-1].is_open = True, False
+
+    @property
+    def _first_frame(self) -> int:
+        return self._first + self._pieces.frames_before
+
+    def _spread(self) -> None:
+        """Set where each sentence begins and how long it is."""
+        if not self._sentences:
+            return
+        end = self._first_frame + self._frames
+        if not any(sentence.marks for sentence in self._sentences):
+            self._estimate()
+        for sentence, following in zip(self._sentences, self._sentences[1:], strict=False):
+            sentence.frames = max(0, following.first_frame - sentence.first_frame)
+            sentence.is_whole, sentence.is_open = True, False
+        latest = self._sentences[-1]
+        latest.frames = max(0, end - latest.first_frame)
+
+    def _estimate(self) -> None:
+        usual = [sentence.usual_frames for sentence in self._sentences]
+        scale = self._frames / max(sum(usual), 1)
+        if not self._is_over:  # more sound may follow
+            scale = max(scale, 1.0)
+        before = 0.0
+        for sentence, frames in zip(self._sentences, usual, strict=True):
+            sentence.first_frame = self._first_frame + round(before)
+            before += frames * scale

@@ -1,0 +1,108 @@
+"""VoiceSession: sentences at a synthesizer, in a session of the call where it has one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import cast
+
+from gateway.conversation.engine_session import EngineSession
+from gateway.errors import ProviderError, ProviderUnavailable
+from gateway.providers.contracts import Spoken, TextToSpeech, TtsSession
+
+
+class VoiceSession:
+    """One sentence at a time; a session that can say nothing more is replaced.  Loop thread."""
+
+    def __init__(self, synthesizer: TextToSpeech, call_id: str, group: asyncio.TaskGroup) -> None:
+        """Open the session, where the synthesizer has such a thing.
+
+        Args:
+            synthesizer: with `open_session(call_id)` it has sessions, without it only sentences.
+            call_id: the gateway's.
+            group: owns the session.
+        """
+        self._synthesizer = synthesizer
+        self._session: EngineSession[TtsSession] | None = EngineSession.of(
+            synthesizer, call_id, group
+        )
+        self._is_busy = False
+
+    def prepare(self) -> None:
+        """Open another session if the present one can say nothing more: a reply begins."""
+        if self._session is None or self._is_busy:
+            return
+        current = self._session.current
+        if self._session.has_failed or (current is not None and not current.is_usable):
+            self._session.drop()
+        self._session.begin()
+
+    async def speak(self, text: str) -> AsyncGenerator[Spoken, None]:
+        """Yield the speech of one sentence.
+
+        A session that is lost before the first sound of the sentence is replaced once.  While one
+        sentence is spoken another is left to the synthesizer itself.
+
+        Raises:
+            ProviderError: the synthesizer failed.
+        """
+        if self._session is None or self._is_busy:
+            async with aclosing(_pieces(self._synthesizer.speak(text))) as pieces:
+                async for piece in pieces:
+                    yield piece
+            return
+        self._is_busy = True
+        try:
+            async with aclosing(self._in_session(self._session, text)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        finally:
+            self._is_busy = False
+
+    def close(self) -> None:
+        """End the session.  Idempotent."""
+        if self._session is not None:
+            self._session.drop()
+
+    async def _in_session(
+        self, session: EngineSession[TtsSession], text: str
+    ) -> AsyncGenerator[Spoken, None]:
+        was_open = session.current is not None
+        has_begun = False
+        try:
+            async with aclosing(_said(session, text)) as pieces:
+                async for piece in pieces:
+                    has_begun = True
+                    yield piece
+        except ProviderUnavailable:
+            if has_begun or not was_open:
+                raise
+        else:
+            return
+        async with aclosing(_said(session, text)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+
+async def _said(session: EngineSession[TtsSession], text: str) -> AsyncGenerator[Spoken, None]:
+    """Speak in a session; drop it where it can say nothing more afterwards."""
+    try:
+        current = await session.get()
+    except ProviderError:
+        session.drop()
+        raise
+    try:
+        async with aclosing(_pieces(current.speak(text))) as pieces:
+            async for piece in pieces:
+                yield piece
+    except ProviderError:
+        session.drop()
+        raise
+    finally:
+        if not current.is_usable:
+            session.drop()
+
+
+def _pieces(speech: AsyncIterator[Spoken]) -> AsyncGenerator[Spoken, None]:
+    return cast("AsyncGenerator[Spoken, None]", speech)

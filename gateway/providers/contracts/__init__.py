@@ -1,0 +1,68 @@
+"""What an engine must be: the protocols that providers satisfy and the values they exchange.
+
+Nothing here does anything. A provider is one file in `providers/<kind>/` with a `Settings`
+model and `create(settings)`; being cancelled is its only stop.
+"""
+
+from gateway.providers.contracts.expectation import Expect, ExpectKind
+from gateway.providers.contracts.language_model import (
+    AskedAgain,
+    AssistantMessage,
+    LanguageModel,
+    Memo,
+    Message,
+    ReplyEvent,
+    ReplyRequest,
+    Retracted,
+    TextDelta,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    ToolSpec,
+    Typed,
+    Usage,
+    UserMessage,
+)
+from gateway.providers.contracts.module import Helper, HelperProcess, ProviderInfo, ProviderSettings
+from gateway.providers.contracts.speech_to_text import (
+    SpeechToText,
+    SttSession,
+    SttStream,
+    Transcript,
+)
+from gateway.providers.contracts.text_to_speech import Delivery, Spoken, TextToSpeech, TtsSession
+from gateway.providers.contracts.voice_detection import VoiceDetection
+
+__all__ = [
+    "AskedAgain",
+    "AssistantMessage",
+    "Delivery",
+    "Expect",
+    "ExpectKind",
+    "Helper",
+    "HelperProcess",
+    "LanguageModel",
+    "Memo",
+    "Message",
+    "ProviderInfo",
+    "ProviderSettings",
+    "ReplyEvent",
+    "ReplyRequest",
+    "Retracted",
+    "SpeechToText",
+    "Spoken",
+    "SttSession",
+    "SttStream",
+    "TextDelta",
+    "TextToSpeech",
+    "Thinking",
+    "ToolCall",
+    "ToolResult",
+    "ToolSpec",
+    "Transcript",
+    "TtsSession",
+    "Typed",
+    "Usage",
+    "UserMessage",
+    "VoiceDetection",
+]

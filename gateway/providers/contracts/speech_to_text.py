@@ -1,0 +1,80 @@
+"""Recognizers: caller audio in, transcripts out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.audio.format import AudioFormat
+from gateway.providers.contracts.expectation import Expect
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The recognizer's text of one caller turn so far: it replaces every earlier one."""
+
+    text: str
+    audio_end_samples: int
+    """How much of the pushed audio it covers, in samples of the stream's input format."""
+    requested: bool = False
+    """True when it answers `request_transcript`: it covers all audio pushed before that call."""
+    log_prob: float | None = None
+    """Mean log-probability per token, where known (speech: about -0.1, noise below -0.6)."""
+    choice: str | None = None
+    """The expected phrase that forced choice picked, where `Expect.choices` was given."""
+    end_of_turn: float | None = None
+    """Probability that the caller's turn is over where the audio ends, where known."""
+
+
+class SttStream(Protocol):
+    """Recognition of one caller turn.  Iterating it yields transcripts until it is closed."""
+
+    def push(self, pcm: bytes) -> None:
+        """Accept caller audio in the provider's `input_format`, whole samples.  Never blocks."""
+
+    def request_transcript(self, among: Sequence[str] = ()) -> None:
+        """Ask for a transcript of all audio pushed so far; answered by one with `requested`.
+
+        Args:
+            among: phrases that are likely (`a|b` are forms of one); an engine that can compare them
+                reports one in `choice`.  What the dialogue expects has priority.
+        """
+
+    def caller_goes_on(self) -> None:
+        """Note that the caller speaks on and that no requested transcript is awaited.
+
+        It may still be answered; an engine that is busy can skip it.
+        """
+
+    def __aiter__(self) -> AsyncIterator[Transcript]:
+        """Yield transcripts as they come.
+
+        Raises:
+            ProviderError: the engine failed.
+        """
+
+
+class SttSession(Protocol):
+    """What a recognizer keeps for one conversation, such as a connection."""
+
+    def stream(self, expect: Expect) -> AbstractAsyncContextManager[SttStream]:
+        """Open recognition of one caller turn.  Raises ProviderError."""
+
+
+class SpeechToText(Protocol):
+    """A recognizer, shared by all calls of a worker."""
+
+    input_format: AudioFormat
+    # `open_session(call_id) -> AbstractAsyncContextManager[SttSession]`: entered as the
+    # conversation begins, left with it, and opened again after a ProviderError.
+
+    async def warm_up(self) -> None:
+        """Load and run once, so that the first caller waits for nothing.  Raises ProviderError."""
+
+    def stream(self, expect: Expect) -> AbstractAsyncContextManager[SttStream]:
+        """Open recognition of one caller turn."""
+
+    async def close(self) -> None:
+        """Release everything.  Idempotent."""

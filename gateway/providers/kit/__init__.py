@@ -1,0 +1,1 @@
+"""What every provider of a vendor needs: one WebSocket loop and the rules that it follows."""

@@ -1,0 +1,92 @@
+"""From an engine's sound to speech that is fit for a call: rate, silence around it, level.
+
+Every voice passes here once, so no provider trims or levels by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from typing import cast
+
+from gateway.audio.converter import Converter, convert_once
+from gateway.audio.format import AudioFormat
+from gateway.audio.loudness import amplify, level_speech
+from gateway.audio.speech import SpeechTrimmer, pause_after_ms
+from gateway.providers.contracts import Delivery, Spoken, TextToSpeech
+
+
+async def speech(
+    engine: TextToSpeech,
+    text: str,
+    target: AudioFormat,
+    speak: Callable[[str], AsyncIterator[Spoken]] | None = None,
+) -> AsyncGenerator[Spoken, None]:
+    """Yield what an engine says, in the target format, as it comes.
+
+    Args:
+        engine: its `output_format` and `delivery` count.
+        text: one sentence or clause, in words.
+        target: format of the result.
+        speak: `speak` of one of its sessions; None = its own.
+
+    Raises:
+        ProviderError: the engine failed.
+    """
+    delivery = getattr(engine, "delivery", Delivery(trims=False))
+    finish = _Stream(engine.output_format, target, delivery, text)
+    pieces = cast("AsyncGenerator[Spoken, None]", (speak or engine.speak)(text))
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if delivery.has_whole_pieces:
+                pcm = _whole(piece, engine.output_format, target, delivery, piece.text or text)
+            else:
+                pcm = finish.process(piece.pcm)
+            if pcm or piece.text:
+                yield Spoken(pcm, piece.text)
+    if rest := finish.flush():
+        yield Spoken(rest)
+
+
+def _whole(
+    piece: Spoken, source: AudioFormat, target: AudioFormat, delivery: Delivery, text: str
+) -> bytes:
+    pcm = convert_once(piece.pcm, source, target)
+    if delivery.trims:
+        trimmer = SpeechTrimmer(target, tail_ms=pause_after_ms(text))
+        pcm = trimmer.process(pcm) + trimmer.flush()
+    if delivery.level_dbfs is None:
+        return pcm
+    if delivery.own_level_dbfs is not None:
+        return amplify(pcm, delivery.level_dbfs - delivery.own_level_dbfs)
+    return level_speech(pcm, target.sample_rate_hz, delivery.level_dbfs)
+
+
+class _Stream:
+    """One sentence as it comes; what was not said of its level cannot be measured in time."""
+
+    def __init__(
+        self, source: AudioFormat, target: AudioFormat, delivery: Delivery, text: str
+    ) -> None:
+        self._converter = Converter(source, target)
+        tail_ms = pause_after_ms(text)
+        self._trimmer = SpeechTrimmer(target, tail_ms=tail_ms) if delivery.trims else None
+        own, wanted = delivery.own_level_dbfs, delivery.level_dbfs
+        self._sample_bytes, self._partial = source.sample_bytes, b""
+        self._gain_db = 0.0 if own is None or wanted is None else wanted - own
+
+    def process(self, audio: bytes) -> bytes:
+        audio = self._partial + audio
+        whole = len(audio) - len(audio) % self._sample_bytes
+        self._partial = audio[whole:]
+        pcm = self._converter.process(audio[:whole])
+        return self._levelled(self._trimmer.process(pcm) if self._trimmer else pcm)
+
+    def flush(self) -> bytes:
+        pcm = self._converter.flush()
+        if self._trimmer:
+            pcm = self._trimmer.process(pcm) + self._trimmer.flush()
+        return self._levelled(pcm)
+
+    def _levelled(self, pcm: bytes) -> bytes:
+        return amplify(pcm, self._gain_db) if pcm and self._gain_db else pcm

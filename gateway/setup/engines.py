@@ -1,0 +1,102 @@
+"""An agent's engine tables (`stt`, `vad` ...) against the `Settings` of the provider they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+from pydantic import SecretStr, ValidationError
+
+from gateway.config.engine_table import EngineTable
+from gateway.config.faults import faults_of
+from gateway.config.locate import KeyPath
+from gateway.config.models import AgentConfig, GatewayConfig
+from gateway.errors import ProviderUnavailable
+from gateway.providers import registry
+from gateway.providers.contracts import Helper
+
+KINDS = get_args(registry.Kind)
+
+
+def checked_engines(
+    agent: AgentConfig, folder: Path, faults: list[tuple[KeyPath, str]]
+) -> AgentConfig:
+    """Validate an agent's engine tables.
+
+    Args:
+        agent: as read.
+        folder: relative paths in the tables start here.
+        faults: what is wrong is appended, with key paths below the agent.
+
+    Returns:
+        The agent with validated settings, absolute paths and wrapped secrets in its tables.
+    """
+    tables: dict[str, EngineTable] = {}
+    for kind, table in tables_of(agent):
+        try:
+            tables[kind] = _checked(kind, table, folder)
+            if fault := _language_fault(kind, tables[kind], agent.language):
+                faults.append((("language",), fault))
+        except ProviderUnavailable as error:
+            faults.append(((kind, "provider"), error.problem))
+        except _WrongSettingsError as error:
+            faults.extend(((kind, *loc), text) for loc, text in error.faults)
+    if "s2s" in tables and not registry.create("s2s", tables["s2s"]).takes_tools:
+        has_tools = agent.tools or agent.builtin_tools or agent.transfer_targets
+        if has_tools:
+            fault = "cannot call functions: set tools = [] and builtin_tools = []"
+            faults.append((("s2s", "provider"), fault))
+    return agent.model_copy(update=tables)
+
+
+def tables_of(agent: AgentConfig) -> Iterator[tuple[registry.Kind, EngineTable]]:
+    """Yield the kinds and tables of an agent's engines."""
+    yield from (("stt", agent.stt), ("llm", agent.llm), ("tts", agent.tts))
+    if agent.s2s is not None:
+        yield "s2s", agent.s2s
+
+
+def helpers_of(config: GatewayConfig) -> tuple[Helper, ...]:
+    """Return the helper processes that the engines of a checked configuration want."""
+    agents = config.agents.values()
+    return registry.helpers(table for agent in agents for table in tables_of(agent))
+
+
+def _language_fault(kind: registry.Kind, table: EngineTable, language: str) -> str:
+    """Report that an engine does not know the agent's language; empty where it may."""
+    known = getattr(registry.load(kind, table.provider), "languages", None)
+    spoken = known(registry.settings_of(kind, table)) if known else ()
+    if not spoken or language.lower().partition("-")[0] in spoken:
+        return ""
+    return (
+        f'"{language}" is nothing that {kind} = "{table.provider}" knows with these settings'
+        f" (it knows: {', '.join(spoken)}): set language to that, or name another engine or its"
+        " settings"
+    )
+
+
+class _WrongSettingsError(Exception):
+    def __init__(self, faults: list[tuple[KeyPath, str]]) -> None:
+        self.faults = faults
+        super().__init__()
+
+
+def _checked(kind: registry.Kind, table: EngineTable, folder: Path) -> EngineTable:
+    rest, paths = table.rest(), {}
+    if not table.provider:
+        known = ", ".join(info.name for info in registry.available(kind))
+        raise ProviderUnavailable(kind, f"names the provider; known: {known}")
+    try:
+        settings = registry.settings_of(kind, table)
+    except ValidationError as error:
+        model = registry.load(kind, table.provider).Settings
+        raise _WrongSettingsError(list(faults_of(error, model))) from error
+    for name, field in type(settings).model_fields.items():
+        key = field.alias or name
+        value = getattr(settings, name)
+        if key in rest and isinstance(value, Path):
+            rest[key] = paths[name] = folder / value.expanduser()
+        elif key in rest and isinstance(value, SecretStr):
+            rest[key] = value
+    return table.checked(settings.model_copy(update=paths), rest)

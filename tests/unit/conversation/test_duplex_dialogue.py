@@ -1,0 +1,317 @@
+"""What only an engine that hears and speaks by itself does."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.audio.format import AudioFormat
+from gateway.config.models import FillerConfig, LlmLimits
+from gateway.conversation.duplex_caller import UNKNOWN
+from gateway.conversation.silence_budget import filler_texts
+from gateway.errors import ProviderUnavailable
+from gateway.providers.contracts import AssistantMessage, UserMessage
+from gateway.providers.speech_to_speech import (
+    CallerStarted,
+    CallerText,
+    EngineNotice,
+    ReplyAudio,
+    ReplyEnded,
+    SessionExpires,
+    ToolsWithdrawn,
+)
+from tests.support.scene import GREETING, LONG, Scene, call_of
+from tests.support.scripted_engine import ScriptedEngine, sound
+
+ASKED = "How are you?"
+
+
+def scene_of(
+    *answers: Any, turns: Any = "engine", heard: Any = (ASKED,) * 3, **config: Any
+) -> Scene:
+    return Scene(engine=ScriptedEngine(*answers, turns=turns, heard=heard), **config)
+
+
+def says(at_s: float = 3.0, for_s: float = 0.5, until_s: float = 12.0):
+    async def script(scene: Scene) -> None:
+        await scene.says(at_s, for_s)
+        await scene.until(until_s)
+
+    return script
+
+
+def test_the_engine_says_the_greeting():
+    async def script(scene: Scene) -> None:
+        await scene.until(5)
+
+    table = {"provider": "scripted", "greeting": "engine"}
+    scene = scene_of(s2s=table, greeting="Good day to {caller}.").play(script)
+    greeting = f"Good day to {scene.line.facts.caller}."
+    assert scene.engine.session.opening.greeting == greeting
+    assert scene.history == (AssistantMessage(greeting),)
+    assert scene.synthesizer.texts == []
+
+
+def test_without_a_greeting_the_engine_speaks_first():
+    async def script(scene: Scene) -> None:
+        await scene.until(5)
+
+    scene = scene_of(["Hello, what can I do for you?"], greeting="").play(script)
+    assert scene.history == (AssistantMessage("Hello, what can I do for you?"),)
+    assert scene.engine.session.told == [((), True)]
+
+
+def test_the_greeting_of_our_voice_is_reported_to_it():
+    scene = scene_of(["Fine."]).play(says())
+    assert scene.engine.session.told[0] == ((AssistantMessage(GREETING),), False)
+
+
+@pytest.mark.parametrize("turns", ["engine", "gateway"])
+def test_the_verdict_is_the_first_one(turns: str):
+    """An engine that owns turns stops the bot sooner than our own verdict."""
+
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        await scene.says(6, 2.0)
+        await scene.until(9)
+
+    scene = scene_of([LONG], ["Yes?"], turns=turns).play(script)
+    (cut_s,) = scene.times("interrupted")
+    (suspected_s,) = scene.times("barge_in_suspected") or [cut_s]
+    confirmed = scene.times("barge_in_confirmed")
+    if turns == "engine":
+        assert cut_s < 6.1
+        assert not confirmed or confirmed[0] > cut_s
+    else:
+        assert cut_s == pytest.approx(confirmed[0], abs=0.05)
+        assert cut_s - suspected_s > 0.2
+
+
+def test_late_audio_of_a_cut_reply_is_not_heard():
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        await scene.says(6, 1.0)
+        await scene.until(6.6)
+        session = scene.engine.session
+        session.report(session_audio("1-1"))
+        session.report(ReplyEnded("1-1", "interrupted"))
+        await scene.until(6.95)
+        assert not scene.line.audible()[-1][1] > 6.5
+        await scene.until(10)
+
+    scene = scene_of([LONG], []).play(script)
+    assert scene.line.audible()[-1][1] < 6.3
+
+
+def session_audio(reply_id: str) -> Any:
+    return ReplyAudio(reply_id, sound(AudioFormat(24_000), 1000), " late")
+
+
+def test_words_that_were_not_transcribed_have_their_place():
+    scene = scene_of(["Fine."], heard=()).play(says())
+    assert scene.history[1:] == (UserMessage(UNKNOWN), AssistantMessage("Fine."))
+
+
+def test_words_that_come_before_the_answer_count():
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        scene.engine.session.report(CallerText("How", "t1"))
+        scene.engine.session.report(CallerText(ASKED, "t1", is_final=True))
+        await scene.until(8)
+        scene.engine.session.report(CallerText("How is he?", "t1", is_final=True))
+        await scene.until(9)
+
+    scene = scene_of(["Fine."], heard=()).play(script)
+    assert [data["text"] for data in scene.data("partial_transcript")] == ["How"]
+    assert [data["text"] for data in scene.data("final_transcript")] == [ASKED, "How is he?"]
+    assert scene.history[1:] == (UserMessage("How is he?"), AssistantMessage("Fine."))
+
+
+def test_words_without_alignment():
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        await scene.says(6, 1.0)
+        await scene.until(8)
+
+    scene = scene_of([LONG], [])
+    scene.engine.is_aligned = False
+    scene.play(script)
+    cut = scene.history[2]
+    assert LONG.startswith(cut.text)
+    assert 5 < len(cut.text) < len(LONG)
+
+
+def test_a_wait_is_bridged_by_our_voice_and_the_engine_is_not_told():
+    async def script(scene: Scene) -> None:
+        await scene.voice.render_ahead(filler_texts(scene.config.filler))
+        await scene.says(3, 0.5)
+        await scene.until(10)
+
+    filler = FillerConfig(after_ms=1500, first=("Hm.",), later=())
+    scene = scene_of([3.0, "Fine."], filler=filler).play(script)
+    assert [words["text"] for words in scene.data("bot_says")][1:] == ["Hm.", "Fine."]
+    assert scene.notes.turns[1].fillers == ("Hm.",)
+    assert [m.text for told, _ in scene.engine.session.told for m in told] == [GREETING]
+    quiet = {"provider": "scripted", "filler": "engine"}
+    scene = scene_of([3.0, "Fine."], filler=filler, s2s=quiet).play(script)
+    assert [words["text"] for words in scene.data("bot_says")][1:] == ["Fine."]
+
+
+def test_a_filler_while_a_tool_runs():
+    async def slow() -> str:
+        """Look."""
+        await asyncio.sleep(4)
+        return "found"
+
+    async def script(scene: Scene) -> None:
+        await scene.voice.render_ahead(filler_texts(scene.config.filler))
+        await scene.says(3, 0.5)
+        await scene.until(16)
+
+    filler = FillerConfig(after_ms=1500, first=("Hm.",), later=())
+    answer = ["Let me look.", call_of("slow"), "Found it."]
+    scene = scene_of(answer, filler=filler, tools=[slow]).play(script)
+    said = [words["text"] for words in scene.data("bot_says")][1:]
+    assert said == ["Let me look.", "Hm.", "Found it."]
+    assert scene.notes.turns[1].bot_text_heard == "Let me look. Found it."
+
+
+def test_an_answer_that_never_comes_is_apologized_for():
+    filler = FillerConfig(after_ms=0, give_up_s=4)
+    scene = scene_of([60.0, "Late."], filler=filler, fallback="Sorry.").play(says(until_s=12))
+    assert scene.history[-1] == AssistantMessage("Sorry.")
+
+
+def test_a_reply_that_the_engine_cannot_finish_is_apologized_for():
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        await scene.until(4.3)
+        scene.engine.session.report(ReplyEnded("1-1", "failed", "internal error"))
+        await scene.until(9)
+
+    scene = scene_of([0.02, "One", 2.0, "two"], fallback="Sorry.").play(script)
+    assert scene.history[-1] == AssistantMessage("Sorry.")
+    assert "internal error" in str(scene.data("engine_failed"))
+
+
+def test_withdrawn_tools_are_not_answered():
+    async def slow() -> str:
+        """Look."""
+        await asyncio.sleep(2)
+        return "found"
+
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        await scene.until(5)
+        scene.engine.session.report(ToolsWithdrawn(("c1",)))
+        await scene.until(10)
+
+    scene = scene_of([call_of("slow")], tools=[slow]).play(script)
+    assert [m for told, _ in scene.engine.session.told for m in told] == [
+        AssistantMessage(GREETING)
+    ]
+
+
+def test_a_session_is_replaced_before_it_expires():
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        await scene.until(4)
+        scene.engine.session.report(SessionExpires(30))
+        await scene.until(9)
+        await scene.says(9, 0.5)
+        await scene.until(14)
+
+    scene = scene_of(["First."], ["Second."], heard=["One.", "Two."]).play(script)
+    first, second = scene.engine.sessions
+    assert [m.text for m in second.opening.messages] == [GREETING, "One.", "First."]
+    assert scene.data("engine_lost") == []
+    assert scene.history[-1] == AssistantMessage("Second.")
+    assert first.pushed_ms < 9000 < first.pushed_ms + second.pushed_ms
+
+
+def test_nothing_of_what_the_caller_says_is_lost_while_the_session_is_opened_again():
+    async def script(scene: Scene) -> None:
+        await scene.until(4)
+        scene.engine.session.report(ProviderUnavailable("scripted", "connection lost"))
+        scene.line.speak(1.0)
+        await scene.until(10)
+
+    scene = scene_of(["Fine."]).play(script)
+    assert scene.history[-1] == AssistantMessage("Fine.")
+    assert sum(session.pushed_ms for session in scene.engine.sessions) == pytest.approx(
+        10_000, abs=400
+    )
+
+
+def test_usage_is_in_the_record_of_the_call_and_limited():
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        await scene.until(4)
+        scene.engine.session.spends(100, 20)
+        scene.engine.session.spends(150, 60)
+        await scene.until(5)
+        assert (scene.call.spent.requests, scene.call.spent.tokens) == (2, 210)
+        scene.engine.session.spends(900, 60)
+        await scene.until(14)
+
+    limits = LlmLimits(tokens_per_call=500)
+    scene = scene_of(["Fine."], llm_limits=limits, give_up="Goodbye.").play(script)
+    assert scene.ending is not None
+    assert scene.ending.reason == "failed"
+    assert scene.synthesizer.texts[-1] == "Goodbye."
+    assert scene.data("llm_limit") == [{"limit": "tokens_per_call"}]
+
+
+def test_what_the_engine_reports_is_in_the_events():
+    async def script(scene: Scene) -> None:
+        await scene.until(3)
+        scene.engine.session.report(EngineNotice("temperature was ignored"))
+        scene.engine.session.report(CallerStarted(2900.0))
+        await scene.until(4)
+
+    scene = scene_of().play(script)
+    assert scene.data("engine_connected") == [
+        {"provider": "scripted_engine", "turns": "engine", "messages": 0}
+    ]
+    assert scene.data("engine_notice") == [{"text": "temperature was ignored"}]
+    assert scene.data("engine_hears") == [{"what": "started", "at_ms": 2900.0}]
+
+
+# --- full duplex ---
+
+
+def test_an_endless_stream_is_cut_into_replies():
+    async def script(scene: Scene) -> None:
+        await scene.says(4, 0.5)
+        await scene.until(9)
+        await scene.says(9, 0.5)
+        await scene.until(14)
+
+    answers = (["Fine, thank you."], ["Goodbye."])
+    scene = scene_of(*answers, turns="none", greeting="").play(script)
+    turns = [turn.bot_text_heard for turn in scene.notes.turns if turn.bot_text_heard]
+    assert turns == ["Fine, thank you.", "Goodbye."]
+    assert scene.engine.session.cuts == []
+
+
+def test_in_full_duplex_the_caller_does_not_cut_the_engine():
+    async def script(scene: Scene) -> None:
+        await scene.says(4, 0.5)
+        await scene.says(6.0, 1.0)
+        await scene.until(12)
+
+    scene = scene_of([LONG], turns="none", greeting="").play(script)
+    assert scene.notes.turns[-1].bot_text_heard == LONG
+    assert scene.times("barge_in_suspected") == []
+    assert scene.times("interrupted") == []
+
+
+def test_nothing_is_left_when_the_call_ends_amid_everything():
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        await scene.until(4.5)
+
+    scene = scene_of([LONG]).play(script)
+    assert scene.engine.open == 0

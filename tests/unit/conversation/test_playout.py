@@ -1,0 +1,129 @@
+"""A reply may be text for our voice, speech that is there already, or both in turns."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+
+from gateway.call.call_audio import CallAudio
+from gateway.call.live_call import LiveCall
+from gateway.conversation.figures import TurnFigures
+from gateway.conversation.reply import Reply
+from gateway.conversation.voice import Voice
+from gateway.providers.contracts import Spoken
+from gateway.telemetry.metrics import Metrics
+from tests.support.fake_line import FakeLine, LevelDetector, NoteBook, ScriptedVoice
+from tests.support.virtual_time import run
+
+
+def sound(ms: int) -> bytes:
+    return np.full(ms * 8, 5000, "<i2").tobytes()
+
+
+class Play:
+    """One reply on a line of its own, cut at some time or heard to its end."""
+
+    def __init__(self, *said: str | Spoken | float, cut_s: float | None = None) -> None:
+        self._said = said
+        self._cut_s = cut_s
+        self.notes = NoteBook()
+        run(self._run())
+
+    async def _run(self) -> None:
+        self.line = line = FakeLine()
+        audio = CallAudio(line.inlet, self.notes.write_audio, lambda _: None)
+        async with asyncio.TaskGroup() as tools, asyncio.TaskGroup() as group:
+            call = LiveCall(line, audio, self.notes, Metrics(), group, tools)
+            audio.open(LevelDetector)
+            self.figures = TurnFigures.at(call)
+            voice = Voice(ScriptedVoice())
+            self.reply = reply = Reply(call, voice, self._source, self.figures, lambda: None)
+            audio.sink = lambda _pcm, _chunks, now: self._frame(now)
+            clock = [group.create_task(line.run()), group.create_task(audio.run())]
+            reply.release()
+            running = group.create_task(reply.run())
+            await asyncio.wait([running], timeout=self._cut_s)
+            if not running.done():
+                reply.cut()
+                line.outlet.clear()
+                running.cancel()
+                await asyncio.wait([running])
+            self.heard = reply.heard_text()
+            await asyncio.sleep(0.2)
+            for task in clock:
+                task.cancel()
+
+    def _frame(self, now: int) -> None:
+        self.reply.on_frame(now, may_bridge=False)
+
+    async def _source(self, _reply: Reply):
+        for each in self._said:
+            if isinstance(each, float):
+                await asyncio.sleep(each)
+            else:
+                yield each
+
+    @property
+    def announced(self) -> list[str]:
+        return [data["text"] for kind, _, data in self.notes.events if kind == "bot_says"]
+
+
+def test_speech_goes_to_the_line_as_it_is():
+    play = Play(Spoken(sound(330), "Good"), Spoken(sound(270), " day."))
+    (only,) = play.line.audible()
+    assert round(only[1] - only[0], 2) == 0.6
+    assert play.heard == "Good day."
+    assert play.figures.generated == ["Good day."]
+    assert play.announced == ["Good day."]
+    assert play.figures.first_audio_s is not None
+    assert play.reply.outcome.error is None
+
+
+def test_a_cut_keeps_the_words_that_were_over():
+    words = [Spoken(sound(400), word) for word in ("One", " two", " three", " four.")]
+    play = Play(*words, cut_s=1.0)
+    assert play.heard == "One two"
+    ((begins, ends),) = play.line.audible()
+    assert ends - begins <= 1.04  # one ramped frame after the cut at most
+
+
+def test_words_without_alignment_are_spread_over_the_sound():
+    play = Play(
+        Spoken(b"", "We have coffee, tea"), Spoken(sound(1000)), Spoken(b"", " and cake."),
+        Spoken(sound(1000)), cut_s=1.2,
+    )  # fmt: skip
+    assert play.heard.startswith("We have")
+    assert "cake" not in play.heard
+    assert play.figures.generated == ["We have coffee, tea and cake."]
+
+
+def test_our_voice_and_the_engine_take_turns():
+    play = Play(
+        "One moment.", Spoken(sound(500), " Here"), Spoken(sound(500), " it is."), 0.1, "Anything?"
+    )
+    assert play.heard == "One moment. Here it is. Anything?"
+    assert play.figures.generated == ["One moment.", "Here it is.", "Anything?"]
+    assert play.announced == ["One moment.", "Here", "it is.", "Anything?"]
+    assert play.reply.has_asked
+    assert play.reply.asks
+
+
+def test_what_does_not_fill_a_frame_is_not_lost_between_pieces_and_at_the_end():
+    play = Play(Spoken(sound(25), "A"), Spoken(sound(25)), "B.", Spoken(sound(5), "C"))
+    assert play.heard == "A B. C"
+    assert round(play.line.heard_s, 2) == 0.06 + 0.1 + 0.02
+
+
+def test_speech_is_queued_no_further_ahead_than_text():
+    queued = []
+
+    class Watched(Play):
+        def _frame(self, now: int) -> None:
+            super()._frame(now)
+            lane = self.reply._playout._lane
+            queued.append(lane.queued - lane.played)
+
+    play = Watched(Spoken(sound(10_000), "Long."), cut_s=3.0)
+    assert max(queued) <= 26
+    assert play.heard == ""
