@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from gateway import __version__
 from gateway.errors import ConfigError, GatewayError
@@ -40,6 +42,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
+
+
+def run_process() -> NoReturn:
+    """Run `main` and end this process with its code.
+
+    The interpreter is not torn down: threads of obstore may be about to call into it, which
+    aborted one process in four (PyO3/pyo3-async-runtimes, issue 40).  Whatever must happen at the
+    end is done by its owner before `main` returns.
+    """
+    code = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -281,4 +296,4 @@ def _complain(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_process()

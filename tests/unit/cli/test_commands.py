@@ -1,5 +1,7 @@
 """The command line: what it prints and how it ends."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -228,3 +230,20 @@ def test_help_does_not_show_the_internal_command(capsys):
     out = capsys.readouterr().out
     assert "worker" not in out
     assert "route-test" in out
+
+
+def test_a_process_ends_without_tearing_the_interpreter_down() -> None:
+    """A native thread that calls into an interpreter that ends aborts the process."""
+    ends = (
+        "import atexit, os, sys; atexit.register(os.abort); sys.argv = ['gateway', *sys.argv[1:]]; "
+    )
+    code = ends + "from gateway.__main__ import run_process; run_process()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "route-test", "--to", "100", "--from", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "100" in done.stdout
