@@ -84,7 +84,7 @@ class DuplexDialogue:
         self._greeting = greeting
         self._turns = engine.turns
         self._replies = EngineReplies(
-            type(engine).__name__, engine.turns, call.line.media_format,
+            type(engine).__name__, call.line.media_format,
             lambda part: post(Due(partial(self._begin, part))),
             lambda part: post(Due(partial(self._was_interrupted, part))),
         )  # fmt: skip
@@ -97,11 +97,11 @@ class DuplexDialogue:
         self._opening_source: Source | None = None
         self._ended: TurnEnded | None = None
         """The latest turn that no reply has answered yet."""
-        self._is_connected = False
-        """A session was opened, or tried to be."""
         self._caller = CallerTurns(talk)
         self._tools = ReplyTools(call, talk.agent.tools, talk.context, talk.tools)
-        self._link = SpeechLink(call, engine, self._opening, self._on_event, self._lost)
+        self._link = SpeechLink(
+            call, engine, self._opening, self._on_event, self._session_over, self._lost
+        )
         spending = Spending(
             talk.agent.config.llm_limits, call.spent, call.line.facts, DayLedger.of_machine()
         )
@@ -116,20 +116,21 @@ class DuplexDialogue:
     def _opening(self) -> Opening:
         """Return what a session begins with: the first, or one that goes on with the call."""
         talk = self._talk
-        greeting, self._greeting = self._greeting, ""
-        self._replies.end()
-        if self._is_connected and self._owed is not None:
-            self._link.tell([], answer=True)  # what the session before owes
-        self._is_connected = True
         return Opening(
             call_id=talk.call.line.facts.call_id,
             instructions=talk.context.instructions,
             messages=talk.context.messages(),
             tools=talk.agent.tools.specs,
             language=talk.agent.config.language,
-            greeting=greeting,
+            greeting=self._greeting,
             line=_line_format(talk),
         )
+
+    def _session_over(self) -> None:
+        """Let the session that follows answer what the one before owes."""
+        self._replies.end()
+        if self._owed is not None and not self._greeting:
+            self._link.tell([], answer=True)
 
     def _is_idle(self) -> bool:
         return self._talk.floor.is_free and not self._talk.listener.taker.in_turn
@@ -139,9 +140,9 @@ class DuplexDialogue:
     def _on_event(self, event: SpeechEvent) -> None:
         match event:
             case ReplyStarted() | ReplyAudio() | ReplyText() | ReplyEnded():
-                self._replies.hear(event, self._link.output_format)
+                self._replies.hear(event, self._link.session)
             case ToolAsked():
-                self._replies.ask(event)
+                self._replies.ask(event, self._link.session)
             case ToolsWithdrawn(call_ids=call_ids):
                 if self._answer is not None:
                     self._answer.withdraw(call_ids)
@@ -165,6 +166,7 @@ class DuplexDialogue:
 
     async def _begin(self, part: EngineReply) -> None:
         """Let a reply of the engine be heard, unless it is not wanted any more."""
+        self._greeting = ""
         owed = self._owed
         is_asked = owed is not None or self._turns != "gateway"
         if self._talk.ending is not None or self._own_opening is not None or not is_asked:
@@ -188,7 +190,7 @@ class DuplexDialogue:
         self._replies.forget([part])
         part.end()
         if part.reply_id:
-            self._link.cut(part.reply_id, 0)
+            self._link.cut(part.session, part.reply_id, 0)
 
     async def _caller_event(self, event: CallerStarted | CallerEnded) -> None:
         talk = self._talk
@@ -278,10 +280,30 @@ class DuplexDialogue:
             answer.over(is_cut=is_cut)
             if is_cut:
                 self._replies.forget(answer.parts)
+            self._report_to_next(answer, heard, is_cut=is_cut)
         elif heard:
             self._link.tell([AssistantMessage(heard, interrupted=is_cut)], answer=False)
         if turn.source is self._own_opening:
             self._own_opening = None
+
+    def _report_to_next(self, answer: EngineAnswer, heard: str, *, is_cut: bool) -> None:
+        """Tell the session in use of a reply that another one has made; have it go on with it."""
+        if all(map(self._link.has, (part.session for part in answer.parts))):
+            return
+        goes_on = answer.is_broken_off and not is_cut
+        if heard:
+            said = AssistantMessage(heard, interrupted=is_cut or goes_on)
+            self._link.tell([said], answer=False)
+        if goes_on:
+            self._post(Due(self._go_on))
+
+    async def _go_on(self) -> None:
+        """Have the engine say the rest of what the end of its session has cut off."""
+        talk = self._talk
+        if self._turns == "none":
+            self._link.tell([], answer=True)
+        elif talk.floor.is_free and talk.ending is None and not talk.call.control.is_busy:
+            await self.answer()
 
     # --- the caller's turns ---
 

@@ -6,27 +6,25 @@ from collections.abc import Callable, Iterable
 
 from gateway.audio.format import AudioFormat
 from gateway.conversation.engine_reply import EngineReply
-from gateway.conversation.engine_stream import EngineStream
 from gateway.errors import ProviderUnavailable
 from gateway.providers.speech_to_speech import (
     ReplyAudio,
     ReplyEnded,
     ReplyStarted,
     ReplyText,
+    SpeechSession,
     ToolAsked,
-    TurnOwner,
 )
 
 ReplyEvent = ReplyStarted | ReplyAudio | ReplyText | ReplyEnded
 
 
 class EngineReplies:
-    """The replies of one engine that are not over.  Drops what comes for others: they were cut."""
+    """The replies of one session that are not over.  Drops what comes for others: they were cut."""
 
     def __init__(
         self,
         name: str,
-        turns: TurnOwner,
         line: AudioFormat,
         on_begin: Callable[[EngineReply], None],
         on_interrupted: Callable[[EngineReply], None],
@@ -35,7 +33,6 @@ class EngineReplies:
 
         Args:
             name: of the engine, for errors.
-            turns: `none` = its audio is a stream, which is cut into replies by its silence.
             line: format of what is played, s16.
             on_begin: called with each reply as it begins.
             on_interrupted: called with a reply that the engine has stopped itself.
@@ -44,16 +41,12 @@ class EngineReplies:
         self._line = line
         self._on_begin = on_begin
         self._on_interrupted = on_interrupted
-        self._stream = EngineStream(line, on_begin) if turns == "none" else None
         self._open: dict[str, EngineReply] = {}
 
-    def hear(self, event: ReplyEvent, engine: AudioFormat) -> None:
-        """Accept what the engine sends, in its format."""
-        if self._stream is not None:
-            self._stream.hear(event, engine)
-        elif isinstance(event, ReplyStarted):
-            part = EngineReply(event.reply_id, engine, self._line)
-            self._open[event.reply_id] = part
+    def hear(self, event: ReplyEvent, session: SpeechSession) -> None:
+        """Accept what a session sends."""
+        if isinstance(event, ReplyStarted):
+            self._open[event.reply_id] = part = EngineReply(event.reply_id, session, self._line)
             self._on_begin(part)
         elif event.reply_id in self._open:
             self._goes_on(self._open[event.reply_id], event)
@@ -70,16 +63,13 @@ class EngineReplies:
             if event.end == "interrupted":
                 self._on_interrupted(part)
 
-    def ask(self, event: ToolAsked) -> None:
+    def ask(self, event: ToolAsked, session: SpeechSession) -> None:
         """Accept a tool call, behind what was said before it; it may be a reply of its own."""
-        if self._stream is not None:
-            part = self._stream.current
-        else:
-            part = self._open.get(event.reply_id) or next(reversed(self._open.values()), None)
+        part = self._open.get(event.reply_id) or next(reversed(self._open.values()), None)
         if part is not None:
             part.ask(event.call)
             return
-        part = EngineReply(event.reply_id, self._line, self._line)
+        part = EngineReply(event.reply_id, session, self._line)
         self._on_begin(part)
         part.ask(event.call)
         part.end()
@@ -87,10 +77,11 @@ class EngineReplies:
     def forget(self, parts: Iterable[EngineReply]) -> None:
         """Drop what still comes of these."""
         for part in parts:
-            self._open.pop(part.reply_id, None)
+            if self._open.get(part.reply_id) is part:
+                del self._open[part.reply_id]
 
     def end(self) -> None:
         """Nothing more comes of any: the session is over."""
         for part in self._open.values():
-            part.end()
+            part.break_off()
         self._open.clear()

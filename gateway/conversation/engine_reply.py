@@ -18,6 +18,7 @@ from gateway.conversation.reply import Reply
 from gateway.conversation.reply_tools import ReplyTools
 from gateway.errors import ProviderError
 from gateway.providers.contracts import Message, Spoken, ToolCall, ToolResult
+from gateway.providers.speech_to_speech import SpeechSession
 
 Item = Spoken | ToolCall | ProviderError | None
 """None = nothing more comes."""
@@ -26,19 +27,22 @@ Item = Spoken | ToolCall | ProviderError | None
 class EngineReply:
     """Buffers one reply; the engine delivers faster than it is heard."""
 
-    def __init__(self, reply_id: str, engine: AudioFormat, line: AudioFormat) -> None:
+    def __init__(self, reply_id: str, session: SpeechSession, line: AudioFormat) -> None:
         """Start empty.
 
         Args:
-            reply_id: the engine's.
-            engine: format of its audio.
+            reply_id: the session's.
+            session: that makes it.
             line: format of what is taken, s16.
         """
         self.reply_id = reply_id
+        self.session = session
         self.length_ms = 0.0
         """Of the audio so far."""
         self.is_over = False
-        self._converter = Converter(engine, line)
+        self.is_broken_off = False
+        """Its session was over before it was."""
+        self._converter = Converter(session.output_format, line)
         self._has_tail = False
         self._line = line
         self._items: asyncio.Queue[Item] = asyncio.Queue()
@@ -68,6 +72,11 @@ class EngineReply:
         self._flush()
         self.is_over = True
         self._items.put_nowait(error)
+
+    def break_off(self) -> None:
+        """Note that its session is over: what has come is all that there is."""
+        self.is_broken_off = not self.is_over
+        self.end()
 
     def _flush(self) -> None:
         if self._has_tail:
@@ -99,7 +108,7 @@ class Engine(Protocol):
     def tell(self, messages: Sequence[Message], *, answer: bool) -> None:
         """Add to the engine's history."""
 
-    def cut(self, reply_id: str, heard_ms: int) -> None:
+    def cut(self, session: SpeechSession, reply_id: str, heard_ms: int) -> None:
         """Stop a reply of which this was heard."""
 
 
@@ -124,6 +133,11 @@ class EngineAnswer:
     def parts(self) -> Sequence[EngineReply]:
         """The engine's replies that it is made of, so far."""
         return self._known
+
+    @property
+    def is_broken_off(self) -> bool:
+        """True when its latest reply ended with its session."""
+        return bool(self._known) and self._known[-1].is_broken_off
 
     def has(self, part: EngineReply) -> bool:
         """Return whether a reply of the engine is part of it."""
@@ -197,5 +211,6 @@ class EngineAnswer:
         for part in self._known:
             is_heard = part.is_over and heard_ms >= part.length_ms
             if part.reply_id and not is_heard:
-                self._engine.cut(part.reply_id, min(heard_ms, round(part.length_ms)))
+                position_ms = min(heard_ms, round(part.length_ms))
+                self._engine.cut(part.session, part.reply_id, position_ms)
             heard_ms = max(0, heard_ms - round(part.length_ms))

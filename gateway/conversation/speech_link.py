@@ -1,8 +1,8 @@
 """SpeechLink: the session with a speech-to-speech engine during one conversation.
 
 One task owns the session and reads it.  A session that is lost is opened once more with the history
-so far, one that expires is replaced before that.  The caller's audio and what is reported to the
-engine meanwhile waits for the next session.
+so far; the caller's audio and what is reported to the engine meanwhile waits for the next session.
+One that expires is replaced before that: it is heard until the next one is open.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from contextlib import AsyncExitStack
 import structlog
 
 from gateway.audio.converter import Converter
-from gateway.audio.format import AudioFormat
 from gateway.call import events
 from gateway.call.live_call import LiveCall
 from gateway.errors import ProviderError, ProviderRejected, ProviderTimeout, ProviderUnavailable
-from gateway.providers.contracts import Message
+from gateway.providers.contracts import Message, ToolResult, UserMessage
 from gateway.providers.speech_to_speech import (
     Eagerness,
     Opening,
@@ -27,6 +26,7 @@ from gateway.providers.speech_to_speech import (
     SpeechEvent,
     SpeechSession,
     SpeechToSpeech,
+    ToolAsked,
 )
 from gateway.turn.events import samples
 
@@ -40,6 +40,8 @@ _KEPT_FRAMES = 500
 """10 s of the caller's audio are kept while there is no session."""
 _EXPIRY_MARGIN_S = 3.0
 """A session is replaced at the latest this long before it expires."""
+_EXPIRES_SOON_S = 60.0
+"""From this long before that on, it is replaced as soon as neither side speaks."""
 
 OnEvent = Callable[[SpeechEvent], None]
 Call = Callable[[SpeechSession], None]
@@ -54,6 +56,7 @@ class SpeechLink:
         engine: SpeechToSpeech,
         opening: Callable[[], Opening],
         on_event: OnEvent,
+        on_over: Callable[[], None],
         on_lost: Callable[[ProviderError], None],
     ) -> None:
         """Begin to connect.
@@ -63,15 +66,19 @@ class SpeechLink:
             engine: what to connect with.
             opening: returns what a session begins with, as things are then.
             on_event: called with what the engine reports, in order.
+            on_over: called when nothing more comes of a session, and another one follows.
             on_lost: called once when the engine cannot be reached any more.
         """
         self._call = call
         self._engine = engine
         self._opening = opening
         self._on_event = on_event
+        self._on_over = on_over
         self._on_lost = on_lost
         self._name = type(engine).__module__.rpartition(".")[2]
         self._session: SpeechSession | None = None
+        self._known_calls: set[str] = set()
+        """Ids of tool calls that the session has made, or that it began with."""
         self._waiting: list[Call] = []
         """For the next session."""
         self._asks = False
@@ -79,7 +86,7 @@ class SpeechLink:
         self._audio: deque[bytes] = deque(maxlen=_KEPT_FRAMES)
         self._converter: Converter | None = None
         self._expires_at: int | None = None
-        """Audio time by which the session must have been replaced."""
+        """Audio time by which the session must have been replaced; None = it is not known."""
         self._is_connecting = False
         """The history that the next session begins with is on its way."""
         self._may_retry = True
@@ -88,10 +95,14 @@ class SpeechLink:
         self._next: asyncio.Task[None] | None = None
 
     @property
-    def output_format(self) -> AudioFormat:
-        """Return the format of the engine's audio; there must be a session."""
+    def session(self) -> SpeechSession:
+        """Return the session; there must be one."""
         assert self._session is not None  # noqa: S101 - asked for by what has come from one
-        return self._session.output_format
+        return self._session
+
+    def has(self, session: SpeechSession) -> bool:
+        """Return whether this is the session in use, which knows what it has said."""
+        return session is self._session
 
     # --- to the engine ---
 
@@ -107,7 +118,9 @@ class SpeechLink:
             self._audio.append(pcm)
             return
         self._session.push(self._converter.process(pcm))
-        if self._expires_at is not None and (is_idle or now >= self._expires_at):
+        if self._expires_at is None:
+            return
+        if now >= self._expires_at - (samples(_EXPIRES_SOON_S * 1000) if is_idle else 0):
             self._expires_at = None
             self._next = self._call.group.create_task(self._keep())
 
@@ -115,17 +128,28 @@ class SpeechLink:
         """End the caller's turn."""
         self._do(lambda session: session.commit())
 
-    def cut(self, reply_id: str, heard_ms: int) -> None:
-        """Stop a reply of which this was heard; a session ignores ids of the one before it."""
-        if self._session is not None:
-            self._session.cut(reply_id, heard_ms)
+    def cut(self, session: SpeechSession, reply_id: str, heard_ms: int) -> None:
+        """Stop a reply of which this was heard, if its session is still there."""
+        if self.has(session):
+            session.cut(reply_id, heard_ms)
 
     def tell(self, messages: Sequence[Message], *, answer: bool) -> None:
-        """Add to the engine's history; the next session begins with all of it anyhow."""
+        """Add to the engine's history; the next session begins with all of it anyhow.
+
+        The result of a call that another session has made is told in words.
+        """
         if self._session is not None or self._is_connecting:
-            self._do(lambda session: session.tell(messages, answer=answer))
+            self._do(lambda session: session.tell(self._known(messages), answer=answer))
         else:
             self._asks = self._asks or answer
+
+    def _known(self, messages: Sequence[Message]) -> list[Message]:
+        return [
+            UserMessage(f"({message.name} has returned: {message.content})")
+            if isinstance(message, ToolResult) and message.call_id not in self._known_calls
+            else message
+            for message in messages
+        ]
 
     def set_eagerness(self, eagerness: Eagerness) -> None:
         """Change how soon the engine takes a turn for over."""
@@ -167,6 +191,7 @@ class SpeechLink:
                     self._is_closed = True
                     self._on_lost(error)
                     return
+                self._on_over()
 
     def _has_given_way(self) -> bool:
         """Return whether the session of this task does not matter: another one is in its place."""
@@ -214,10 +239,12 @@ class SpeechLink:
 
     def _opened(self, session: SpeechSession, opening: Opening) -> None:
         following = self._next
-        if following is not None and asyncio.current_task() is self._next:
+        replaces = following is not None and asyncio.current_task() is following
+        if following is not None and replaces:
             self._task.cancel()
             self._task, self._next = following, None
         self._session, self._is_connecting = session, False
+        self._known_calls = {m.call_id for m in opening.messages if isinstance(m, ToolResult)}
         self._converter = Converter(self._call.audio.format, session.input_format)
         messages = len(opening.messages)
         self._call.note(
@@ -232,10 +259,14 @@ class SpeechLink:
         asks, self._asks = self._asks, False
         if asks:
             session.tell([], answer=True)
+        if replaces:
+            self._on_over()
 
     def _take(self, event: SpeechEvent) -> None:
         if isinstance(event, SessionExpires):
             left_s = max(0.0, event.in_s - _EXPIRY_MARGIN_S)
             self._expires_at = self._call.audio.now + samples(left_s * 1000)
-        else:
-            self._on_event(event)
+            return
+        if isinstance(event, ToolAsked):
+            self._known_calls.add(event.call.id)
+        self._on_event(event)

@@ -76,9 +76,15 @@ class CallerText:
 
 @dataclass(frozen=True, slots=True)
 class ReplyStarted:
-    """The engine begins a reply; its audio and words carry the same id."""
+    """The engine begins a reply; its audio and words carry the same id, and come after this.
+
+    An engine that sends sound all the time (`turns` is `none`) reports replies, too: where its
+    sound begins and where it ends.  Words that come before the sound belong to the reply that
+    begins with it.
+    """
 
     reply_id: str
+    """Unique within the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +165,8 @@ class EngineUsage:
 class SessionExpires:
     """The engine will end the session: the gateway opens the next one before that.
 
-    It may come at the very beginning, with an hour; a later one replaces it.
+    It may come at the very beginning, with an hour; a later one replaces it.  What still comes of
+    the session until the next one is open is played.
     """
 
     in_s: float

@@ -111,6 +111,28 @@ def test_late_words_belong_to_the_reply_whose_sound_they_are():
     ENGINE.call(use)
 
 
+def test_words_before_the_first_sound_belong_to_the_reply_that_begins():
+    async def use(call: Call) -> None:
+        cut = await call.says("r1", text="One two")
+        await call.next(ReplyEnded)
+        await call.peer.sound("", call.peer.tone(0.2))
+        cut = (await call.next(ReplyStarted)).reply_id
+        call.session.cut(cut, 100)
+        await call.peer.words("", " three")  # of the reply that was cut
+        await call.peer.sound("", call.peer.tone(0.2))
+        await call.peer.finish("")
+        await call.peer.words("", "Next.")
+        await call.peer.sound("", call.peer.tone(0.2))
+        following = (await call.next(ReplyStarted)).reply_id
+        await call.peer.words("", " And on.")
+        await call.peer.finish("")
+        await call.next(ReplyEnded)
+        assert call.text(following) == "Next. And on."
+        assert call.text(cut) == ""
+
+    ENGINE.call(use)
+
+
 def test_a_caller_who_says_something_later_begins_another_turn():
     async def use(call: Call) -> None:
         await call.peer.caller_says("Hello", is_final=False)

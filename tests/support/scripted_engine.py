@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from gateway.audio.format import AudioFormat
 from gateway.errors import ProviderError
 from gateway.providers.contracts import Message, ToolCall, ToolResult, UserMessage
+from gateway.providers.kit.spurts import Spurts
 from gateway.providers.speech_to_speech import (
     CallerEnded,
     CallerStarted,
@@ -126,6 +128,7 @@ class ScriptedSession:
         self._silent_ms = 0.0
         self._stream: asyncio.Task[None] | None = None
         self._to_stream: asyncio.Queue[tuple[bytes, str]] = asyncio.Queue()
+        self._spurts = Spurts(engine.output_format)
         if opening.greeting:
             self._reply([opening.greeting])
         if self.turns == "none":
@@ -160,6 +163,7 @@ class ScriptedSession:
         self.engine.log(f"cut {reply_id} {heard_ms}")
         if reply_id == self._reply_id:
             self._stop_reply("interrupted")
+        self._spurts.cut(reply_id)
 
     def tell(self, messages: Sequence[Message], *, answer: bool) -> None:
         self.told.append((tuple(messages), answer))
@@ -284,12 +288,16 @@ class ScriptedSession:
                 self._to_stream.put_nowait((piece.ljust(size, b"\0"), "" if at else f" {word}"))
 
     async def _flow(self) -> None:
-        """Send 80 ms every 80 ms, speech or not."""
-        self.report(ReplyStarted("stream"))
+        """Make 80 ms every 80 ms, speech or not; report the replies in it."""
         while True:
             silence = sound(self.output_format, _CHUNK_MS, 0)
             audio, text = (silence, "") if self._to_stream.empty() else self._to_stream.get_nowait()
-            self.report(ReplyAudio("stream", audio, text))
+            for event in self._spurts.push(audio):
+                if isinstance(event, ReplyAudio):
+                    self.report(replace(event, text=text))
+                    text = ""
+                else:
+                    self.report(event)
             await asyncio.sleep(_CHUNK_MS / 1000)
 
 

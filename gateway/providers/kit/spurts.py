@@ -36,7 +36,8 @@ class Spurts:
         self._before = b""
         self._silent_ms = 0.0
         self._count = 0
-        self._is_cut = False
+        self.is_cut = False
+        """What still comes of the current reply is dropped."""
         self.current = ""
         """Id of the reply that is heard now; empty = silence."""
         self.latest = ""
@@ -64,7 +65,7 @@ class Spurts:
                 self._silent_ms += len(part) * self._byte_ms
             if self.current:
                 passed += part
-                if self._silent_ms >= (CUT_GAP_MS if self._is_cut else GAP_MS):
+                if self._silent_ms >= (CUT_GAP_MS if self.is_cut else GAP_MS):
                     events += [*self._passed(passed), self._end()]
                     passed = bytearray()
             else:
@@ -75,7 +76,7 @@ class Spurts:
 
     def cut(self, reply_id: str) -> None:
         """Drop what still comes of a reply."""
-        self._is_cut |= bool(reply_id) and reply_id == self.current
+        self.is_cut |= bool(reply_id) and reply_id == self.current
 
     def _begin(self) -> ReplyStarted:
         self._count += 1
@@ -83,13 +84,13 @@ class Spurts:
         return ReplyStarted(self.current)
 
     def _end(self) -> ReplyEnded:
-        ended = ReplyEnded(self.current, "interrupted" if self._is_cut else "complete")
+        ended = ReplyEnded(self.current, "interrupted" if self.is_cut else "complete")
         self.ended_at_ms = self.position_ms - self._silent_ms
-        self.current, self._is_cut, self._before = "", False, b""
+        self.current, self.is_cut, self._before = "", False, b""
         return ended
 
     def _passed(self, audio: bytearray) -> list[SpurtEvent]:
-        if not audio or self._is_cut:
+        if not audio or self.is_cut:
             return []
         return [ReplyAudio(self.current, bytes(audio))]
 

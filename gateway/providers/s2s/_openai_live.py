@@ -53,8 +53,8 @@ class LiveReader:
         """Ids of what was delegated to the gateway and is not answered."""
         self._failure = failure
         self._asked: set[str] = set()
-        self._early = ""
-        """Words whose sound has not begun."""
+        self._early: list[tuple[float, str]] = []
+        """Words whose sound has not begun, with their position (ms)."""
         self._turn = 0
         self._text = ""
         self._text_end_ms = 0.0
@@ -103,21 +103,27 @@ class LiveReader:
             if isinstance(told, ReplyStarted):
                 yield from self._caller_is_done()
             yield told
-            if isinstance(told, ReplyStarted) and self._early:
-                words, self._early = self._early, ""
-                yield ReplyText(told.reply_id, words)
+            if isinstance(told, ReplyStarted):
+                yield from self._early_words(told.reply_id)
+
+    def _early_words(self, reply_id: str) -> Iterator[SpeechEvent]:
+        """Yield the words that came before the sound of a reply, without those of a cut one."""
+        words = [text for at_ms, text in self._early if at_ms >= self.spurts.ended_at_ms]
+        self._early.clear()
+        if words:
+            yield ReplyText(reply_id, "".join(words))
 
     def _words(self, event: Event) -> Iterator[SpeechEvent]:
         words, start_ms = text_of(event, "delta"), number_of(event, "start_ms") or 0.0
         if not words:
             return
         self._add_line("You", words)
-        if self.spurts.current:
+        if self.spurts.current and not self.spurts.is_cut:
             yield ReplyText(self.spurts.current, words)
         elif self.spurts.latest and start_ms < self.spurts.ended_at_ms:
             yield ReplyText(self.spurts.latest, words)
         else:
-            self._early += words
+            self._early.append((start_ms, words))
 
     def _caller(self, event: Event) -> Iterator[SpeechEvent]:
         added, start_ms = text_of(event, "delta"), number_of(event, "start_ms") or 0.0

@@ -37,7 +37,6 @@ from gateway.providers.speech_to_speech import (
     EngineNotice,
     Opening,
     ReplyAudio,
-    ReplyStarted,
     SpeechEvent,
     SpeechSession,
     SpeechToSpeech,
@@ -125,7 +124,6 @@ class MoshiSession:
         self._spurts = Spurts(FORMAT)
         self._words = ""
         """Those whose sound has not come."""
-        self._is_cut = False
         self._link = link
         self._endpoint = endpoint
         self._notices = list(_left_out(opening))
@@ -145,10 +143,9 @@ class MoshiSession:
     def cut(self, reply_id: str, heard_ms: int) -> None:
         """Drop the rest of a reply; the model does not hear of it."""
         del heard_ms
-        if reply_id and reply_id == self._spurts.current:
-            self._is_cut = True
-            self._words = ""
         self._spurts.cut(reply_id)
+        if self._spurts.is_cut:
+            self._words = ""
 
     def tell(self, messages: Sequence[Message], *, answer: bool) -> None:
         """Report that the model takes no texts."""
@@ -189,8 +186,6 @@ class MoshiSession:
 
     def _sound(self, pcm: bytes) -> Iterator[SpeechEvent]:
         for event in self._spurts.push(pcm):
-            if isinstance(event, ReplyStarted):
-                self._is_cut = False
             if isinstance(event, ReplyAudio) and self._words:
                 yield ReplyAudio(event.reply_id, event.audio, self._words)
                 self._words = ""
@@ -199,7 +194,7 @@ class MoshiSession:
 
     def _say(self, text: str) -> None:
         """Keep words for the sound that comes next: the model makes both in one step."""
-        if not self._is_cut or not self._spurts.current:
+        if not self._spurts.is_cut:
             self._words = (self._words + text)[-_MOST_WORDS:]
 
     def _decoded(self, pages: bytes) -> bytes:

@@ -231,6 +231,82 @@ def test_a_session_is_replaced_before_it_expires():
     assert first.pushed_ms < 9000 < first.pushed_ms + second.pushed_ms
 
 
+def test_a_session_that_lasts_an_hour_is_not_replaced_in_the_first_silence():
+    async def script(scene: Scene) -> None:
+        await scene.until(1)
+        scene.engine.session.report(SessionExpires(70))
+        await scene.says(3, 0.5)
+        await scene.until(7)
+        assert len(scene.engine.sessions) == 1
+        await scene.until(10)
+
+    scene = scene_of(["Fine."]).play(script)
+    assert len(scene.engine.sessions) == 2
+
+
+@pytest.mark.parametrize("way", ["expires", "is lost"])
+def test_what_has_come_of_a_reply_is_heard_and_the_next_session_goes_on_with_it(way: str):
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        await scene.until(5.2)
+        if way == "expires":
+            scene.engine.session.report(SessionExpires(3.2))
+        else:
+            scene.engine.session.report(ProviderUnavailable("scripted", "connection lost"))
+        await scene.until(14)
+
+    rest = "We are open from Monday"
+    scene = scene_of([rest, 9.0, "to Friday."], ["to Friday, I was saying."]).play(script)
+    assert [m.text for m in scene.history[2:]] == [rest, "to Friday, I was saying."]
+    first, second = scene.engine.sessions
+    assert second.opening.messages == (AssistantMessage(GREETING), UserMessage(ASKED))
+    assert second.told == [
+        ((AssistantMessage(rest, interrupted=True),), False), ((), True),
+    ]  # fmt: skip
+    assert first.cuts == second.cuts == []
+    assert [turn.bot_text_heard for turn in scene.notes.turns[1:]] == [
+        rest, "to Friday, I was saying.",
+    ]  # fmt: skip
+
+
+def test_a_reply_that_is_complete_is_told_to_the_next_session():
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        await scene.until(5)
+        scene.engine.session.report(ProviderUnavailable("scripted", "connection lost"))
+        await scene.says(7, 1.0)
+        await scene.until(12)
+
+    scene = scene_of([LONG], ["Yes?"]).play(script)
+    _, second = scene.engine.sessions
+    ((told,), answer), *_ = second.told
+    assert not answer
+    assert told == scene.history[2]
+    assert told.interrupted
+    assert LONG.startswith(told.text)
+    assert second.cuts == []  # the reply is of another session: it may know the same id
+    assert scene.history[-1] == AssistantMessage("Yes?")
+
+
+def test_the_result_of_a_tool_is_told_in_words_when_another_session_has_asked_for_it():
+    async def slow() -> str:
+        """Look."""
+        await asyncio.sleep(3)
+        return "found"
+
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        await scene.until(5)
+        scene.engine.session.report(ProviderUnavailable("scripted", "connection lost"))
+        await scene.until(12)
+
+    answers = (["Let me look.", call_of("slow")], ["Found it."])
+    scene = scene_of(*answers, tools=[slow]).play(script)
+    told = UserMessage('(slow has returned: "found")')
+    assert ((told,), True) in scene.engine.session.told
+    assert scene.history[-1] == AssistantMessage("Found it.")
+
+
 def test_nothing_of_what_the_caller_says_is_lost_while_the_session_is_opened_again():
     async def script(scene: Scene) -> None:
         await scene.until(4)
@@ -306,6 +382,23 @@ def test_in_full_duplex_the_caller_does_not_cut_the_engine():
     assert scene.notes.turns[-1].bot_text_heard == LONG
     assert scene.times("barge_in_suspected") == []
     assert scene.times("interrupted") == []
+
+
+def test_a_key_cuts_full_duplex_and_the_engine_hears_of_it():
+    async def script(scene: Scene) -> None:
+        await scene.until(2.5)
+        scene.press("1")
+        await scene.until(8)
+
+    scene = scene_of([LONG], turns="none", greeting="").play(script)
+    ((reply_id, heard_ms),) = scene.engine.session.cuts
+    assert reply_id == "reply-1"
+    heard = scene.line.audible()
+    assert heard[-1][1] < 2.6
+    assert heard_ms == pytest.approx((heard[-1][1] - heard[0][0]) * 1000, abs=150)
+    cut = scene.history[0]
+    assert cut.interrupted
+    assert LONG.startswith(cut.text)
 
 
 def test_nothing_is_left_when_the_call_ends_amid_everything():
