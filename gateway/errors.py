@@ -6,8 +6,8 @@ GatewayError
     RegistrationFailed  CallRejected  CallNotFound  NoCallSlot  TransferFailed  OutgoingRefused
   MediaError   NoMedia  UnsupportedFormat
   ProviderError(provider, problem)            vendor exceptions are translated by the provider
-    ProviderUnavailable  ProviderTimeout  ProviderProtocolError
-    ProviderRejected  ContextExceeded
+    ProviderUnavailable  RateLimited  ProviderTimeout  ProviderProtocolError
+    ProviderRejected  ContextExceeded  QuotaExceeded
   BadReference(reference, problem)            a function of the user's that cannot be loaded
   ToolError(tool)                             told to the model, never to the caller
   CommandError(status, reason)                the gateway cannot do what it was told; HTTP status
@@ -117,6 +117,8 @@ class ProviderError(GatewayError):
         """Snake-case word for logs and metric labels."""
         return {
             ProviderUnavailable: "unavailable",
+            RateLimited: "rate_limited",
+            QuotaExceeded: "quota_exceeded",
             ProviderTimeout: "timeout",
             ProviderRejected: "rejected",
             ContextExceeded: "rejected",
@@ -128,6 +130,10 @@ class ProviderUnavailable(ProviderError):
     """Not reachable, overloaded (429, 5xx), or gone in mid-answer: worth another try."""
 
     retryable = True
+
+
+class RateLimited(ProviderUnavailable):
+    """It has too many requests or sessions of this account: worth another try, but later."""
 
 
 class ProviderTimeout(ProviderError):
@@ -142,6 +148,10 @@ class ProviderRejected(ProviderError):
 
 class ContextExceeded(ProviderRejected):
     """The conversation is too long for the model: asking with less of it may help."""
+
+
+class QuotaExceeded(ProviderRejected):
+    """The account has used up what it may use or has paid for: trying again is useless."""
 
 
 class ProviderProtocolError(ProviderError):

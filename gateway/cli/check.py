@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from gateway.config.checks import Fault, cautions
@@ -18,6 +19,7 @@ from gateway.providers import registry
 from gateway.records.redaction import load_redactor
 from gateway.setup.engines import tables_of
 from gateway.setup.loader import load_config, load_dialplan
+from gateway.setup.speech_checks import advice, speech_cautions
 
 BUILT_IN = "built-in configuration"
 
@@ -56,8 +58,16 @@ def run(config_path: Path | None) -> int:
 
 def _cautions(config: GatewayConfig, path: Path | None) -> Iterator[Problem]:
     file = accept_old_names(read_toml(path, str(path), os.environ)) if path else None
-    for loc, text in (*(old_names(file) if file else ()), *cautions(config)):
+    found = (*cautions(config), *_engine_cautions(config))
+    for loc, text in (*(old_names(file) if file else ()), *found):
         yield file.problem(loc, text) if file else Problem(BUILT_IN, 0, dotted(loc), text)
+
+
+def _engine_cautions(config: GatewayConfig) -> Iterator[Fault]:
+    for name, agent in config.agents.items():
+        told = [advice(kind, table, "cautions") for kind, table in tables_of(agent)]
+        for loc, text in (*chain.from_iterable(told), *speech_cautions(agent)):
+            yield ("agents", name, *loc), text
 
 
 def agent_problems(config: GatewayConfig, path: Path | None) -> Iterator[Problem]:

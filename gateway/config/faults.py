@@ -22,15 +22,18 @@ _SHAPES = {
 }
 
 
-def faults_of(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[KeyPath, str]]:
+def faults_of(
+    error: ValidationError, model: type[BaseModel], more: Sequence[str] = ()
+) -> Iterator[tuple[KeyPath, str]]:
     """Turn a validation error into key paths and plain sentences.
 
     Args:
         error: what `model` raised.
         model: it is asked for the keys it knows and which of them are secret.
+        more: keys of the table that the model does not know, because they are read elsewhere.
     """
     for details in error.errors(include_url=False):
-        yield details["loc"], _sentence(details, model)
+        yield details["loc"], _sentence(details, model, more)
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
@@ -41,12 +44,13 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     return f"; known: {', '.join(known) or 'none'}"
 
 
-def _sentence(details: ErrorDetails, model: type[BaseModel]) -> str:
+def _sentence(details: ErrorDetails, model: type[BaseModel], more: Sequence[str]) -> str:
     loc, kind = details["loc"], details["type"]
     if kind in _SHAPES:
         return _SHAPES[kind]
     if kind == "extra_forbidden":
-        return f"unknown key{did_you_mean(str(loc[-1]), _known_keys(model, loc[:-1]))}"
+        known = [*(more if len(loc) == 1 else ()), *_known_keys(model, loc[:-1])]
+        return f"unknown key{did_you_mean(str(loc[-1]), known)}"
     if kind == "value_error":
         return str(details["ctx"]["error"])
     return details["msg"] + _shown(details["input"], _annotations(model, loc))

@@ -203,10 +203,17 @@ class SpeechLink:
     def _retries(self, error: ProviderError, lasted_s: float) -> bool:
         retries = self._may_retry or lasted_s >= _LASTS_S
         retries = retries and not isinstance(error, ProviderRejected)
-        log.warning("speech_session_lost", problem=str(error), lasted_s=round(lasted_s, 1))
+        log.warning(
+            "speech_session_lost",
+            problem=str(error),
+            cause=error.kind,
+            lasted_s=round(lasted_s, 1),
+        )
         if retries:
             self._may_retry = False
-            self._call.note(events.EngineLost(problem=str(error), goes_on="reconnects"))
+            self._call.note(
+                events.EngineLost(problem=str(error), cause=error.kind, goes_on="reconnects")
+            )
             self._call.metrics.provider_errors.labels(error.provider, error.kind).inc()
         return retries
 

@@ -48,7 +48,7 @@ class Takeover:
         goes_on = settings is not None and settings.on_failure == "cascade"
         goes_on = goes_on and not isinstance(error, SpendingLimit)
         what = "cascade" if goes_on else ""
-        talk.call.note(events.EngineLost(problem=str(error), goes_on=what))
+        talk.call.note(events.EngineLost(problem=str(error), cause=error.kind, goes_on=what))
         self._trouble.count(error)
         if goes_on:
             talk.use(CascadeDialogue(talk, self._post))

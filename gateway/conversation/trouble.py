@@ -66,8 +66,8 @@ class Trouble:
     def count(self, error: ProviderError) -> None:
         """Record a failure of an engine."""
         call = self._talk.call
-        log.warning("engine_failed", problem=str(error), failures=self._failures)
-        call.note(events.EngineFailed(problem=str(error)))
+        log.warning("engine_failed", problem=str(error), cause=error.kind, failures=self._failures)
+        call.note(events.EngineFailed(problem=str(error), cause=error.kind))
         call.metrics.provider_errors.labels(error.provider, error.kind).inc()
 
     async def line_is_dead(self, finding: Finding) -> None:

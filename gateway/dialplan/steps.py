@@ -253,8 +253,8 @@ def _recording(path: Path) -> list[bytes]:
 
 
 def _count_failure(call: LiveCall, error: ProviderError) -> None:
-    log.warning("engine_failed", problem=str(error))
-    call.note(events.EngineFailed(problem=str(error)))
+    log.warning("engine_failed", problem=str(error), cause=error.kind)
+    call.note(events.EngineFailed(problem=str(error), cause=error.kind))
     call.metrics.provider_errors.labels(error.provider, error.kind).inc()
 
 

@@ -18,12 +18,14 @@ from gateway.config.engine_table import EngineTable
 from gateway.config.models import GatewayConfig
 from gateway.doctor.deployment import Deployment
 from gateway.doctor.finding import Finding, fail, ok, skip, warn
+from gateway.doctor.speech import fix_of, try_session
 from gateway.errors import (
     ProviderError,
     ProviderProtocolError,
     ProviderRejected,
     ProviderTimeout,
     ProviderUnavailable,
+    QuotaExceeded,
 )
 from gateway.probe import voices
 from gateway.providers import registry
@@ -41,11 +43,16 @@ from gateway.providers.kit.speech import speech
 LIMIT_S = 30.0
 """For one engine, loading included."""
 SPOKEN = "What time do you open tomorrow morning?"
-Kind = Literal["stt", "llm", "tts"]
+Kind = Literal["stt", "llm", "tts", "s2s"]
 """What may be slow; voice detectors are tried with the models."""
-TITLES = {"stt": "recognizer", "llm": "language model", "tts": "voice"}
-SLOW_MS = {"stt": 600.0, "llm": 1000.0, "tts": 400.0}
-"""Beyond that a caller notices: to the transcript, the first token, the first audio."""
+TITLES = {
+    "stt": "recognizer",
+    "llm": "language model",
+    "tts": "voice",
+    "s2s": "speech-to-speech engine",
+}
+SLOW_MS = {"stt": 600.0, "llm": 1000.0, "tts": 400.0, "s2s": 1500.0}
+"""Beyond that a caller notices: to the transcript, the first token, the first audio, a session."""
 _SILENT_PEAK = 300
 
 
@@ -69,7 +76,8 @@ class Trial:
     """What an engine did."""
 
     ms: float
-    """To the transcript, the first token or the first audio; loading and connecting not counted."""
+    """To the transcript, the first token or the first audio, loading and connecting not counted; or
+    to a session."""
     text: str = ""
     """What it gave, in words."""
     is_empty: bool = False
@@ -101,6 +109,8 @@ def distinct_engines(config: GatewayConfig) -> Iterator[Engine]:
         seen: list[tuple[EngineTable, str, list[str]]] = []
         for name, agent in config.agents.items():
             table = getattr(agent, kind)
+            if table is None:
+                continue
             known = next((entry for entry in seen if entry[0] == table), None)
             if known:
                 known[2].append(name)
@@ -112,7 +122,7 @@ def distinct_engines(config: GatewayConfig) -> Iterator[Engine]:
 
 def judge_trial(engine: Engine, trial: Trial) -> Finding:
     """Decide over an engine that answered."""
-    what = {"stt": "transcript", "llm": "first token", "tts": "first audio"}[engine.kind]
+    what = _WHAT[engine.kind]
     text = f"{what} after {trial.ms:.0f} ms{trial.text}"
     if trial.is_empty:
         return warn(engine.name, f"it answered with nothing{trial.text}", _EMPTY[engine.kind])
@@ -123,9 +133,16 @@ def judge_trial(engine: Engine, trial: Trial) -> Finding:
 
 def judge_error(engine: Engine, error: ProviderError) -> Finding:
     """Explain why an engine failed."""
-    return fail(engine.name, error.problem, _fix(engine.kind, error))
+    fix = fix_of(error) if engine.kind == "s2s" else _fix(engine.kind, error)
+    return fail(engine.name, error.problem, fix)
 
 
+_WHAT = {
+    "stt": "transcript",
+    "llm": "first token",
+    "tts": "first audio",
+    "s2s": "session accepted",
+}
 _EMPTY = {
     "stt": "is it made for this agent's language? Other audio than English was not tried",
     "llm": "try the model with its own tools; does it need other settings (extra_body)?",
@@ -135,12 +152,14 @@ _SLOW = {
     "stt": "look at the load of this machine: recognition wants a core to itself while it runs",
     "llm": "use a smaller or nearer model, or keep it loaded on its server",
     "tts": "use a faster voice, or one on this machine",
+    "s2s": "is there a region of the vendor's that is nearer (base_url)? How busy is this machine?",
 }
 
 
 _KEY = "check api_key: is the variable behind ${...} set for the gateway's own process?"
 _HTTP_FIXES = {
     401: _KEY,
+    402: "the account has nothing left: pay, or raise its quota at the server",
     403: _KEY,
     404: "check model (does the server have it?) and base_url (it mostly ends in /v1)",
     429: "the server limits you: raise the quota there, or use another server",
@@ -149,6 +168,8 @@ _HTTP_FIXES = {
 
 def _fix(kind: Kind, error: ProviderError) -> str:
     status = getattr(error.__cause__, "status_code", None)
+    if isinstance(error, QuotaExceeded):
+        status = 402
     if status in _HTTP_FIXES:
         return _HTTP_FIXES[status]
     match error:
@@ -174,6 +195,8 @@ async def _try(engine: Engine) -> Trial:
             return await _try_model(registry.create("llm", engine.table))
         case "tts":
             return await _try_voice(registry.create("tts", engine.table))
+        case "s2s":
+            return Trial(*await try_session(engine.table, engine.language))
 
 
 async def _try_recognizer(recognizer: SpeechToText, language: str) -> Trial:

@@ -61,10 +61,11 @@ def judge_missing(name: str, hint: str, *, is_needed: bool) -> Finding:
 
 
 def _engines(config: GatewayConfig) -> Iterator[tuple[registry.Kind, str]]:
-    kinds: tuple[registry.Kind, ...] = ("stt", "tts")  # language models install nothing
+    kinds: tuple[registry.Kind, ...] = ("stt", "tts", "s2s")  # language models install nothing
     for kind in kinds:
         tables = [getattr(agent, kind) for agent in config.agents.values()]
-        for provider in dict.fromkeys(table.provider for table in tables):
+        named = (table.provider for table in tables if table is not None)
+        for provider in dict.fromkeys(named):
             yield kind, provider
 
 

@@ -10,6 +10,8 @@ from gateway.errors import (
     ProviderProtocolError,
     ProviderRejected,
     ProviderUnavailable,
+    QuotaExceeded,
+    RateLimited,
 )
 
 FINAL_CODES = frozenset({
@@ -23,6 +25,7 @@ FINAL_CODES = frozenset({
     "content_filter",
 })  # fmt: skip
 """Error codes and types that another try does not change, whatever their status."""
+_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _CONTEXT = re.compile(
     r"context (?:length|window|size)|maximum (?:context|prompt|input)|(?:prompt|input) is too long"
@@ -45,8 +48,12 @@ def kind_of(status: int, code: object, type_: object, message: str) -> type[Prov
     names = {str(code), str(type_)}
     if names & _CONTEXT_CODES or (status in {0, 400, 413, 422, 500} and _CONTEXT.search(message)):
         return ContextExceeded
+    if names & _QUOTA_CODES:
+        return QuotaExceeded
     if names & FINAL_CODES:
         return ProviderRejected
+    if status == 429 or "rate_limit_exceeded" in names:
+        return RateLimited
     if status in _TEMPORARY or status >= 500 or status == 0:
         return ProviderUnavailable
     return ProviderRejected

@@ -264,6 +264,7 @@ class SpeechToSpeech(Protocol):
     """Of its sessions, by its settings."""
     takes_tools: bool
     """False: the engine cannot call functions, and `gateway check` refuses an agent with tools."""
+    # `takes_greeting = False`: it cannot say given words first (default: it can).
 
     async def warm_up(self) -> None:
         """Check what can be checked without cost.  Raises ProviderError."""

@@ -15,8 +15,11 @@ from gateway.config.models import AgentConfig, GatewayConfig
 from gateway.errors import ProviderUnavailable
 from gateway.providers import registry
 from gateway.providers.contracts import Helper
+from gateway.setup.speech_checks import speech_faults
 
 KINDS = get_args(registry.Kind)
+_STAND_INS = ("stt", "llm")
+"""Used by an agent with a speech-to-speech engine when that is lost."""
 
 
 def checked_engines(
@@ -36,17 +39,15 @@ def checked_engines(
     for kind, table in tables_of(agent):
         try:
             tables[kind] = _checked(kind, table, folder)
-            if fault := _language_fault(kind, tables[kind], agent.language):
-                faults.append((("language",), fault))
+            fault = _language_fault(kind, tables[kind], agent.language)
+            if fault and not _is_unused(kind, agent):
+                faults.append((("language",), fault + _stand_in(kind, agent)))
         except ProviderUnavailable as error:
             faults.append(((kind, "provider"), error.problem))
         except _WrongSettingsError as error:
             faults.extend(((kind, *loc), text) for loc, text in error.faults)
-    if "s2s" in tables and not registry.create("s2s", tables["s2s"]).takes_tools:
-        has_tools = agent.tools or agent.builtin_tools or agent.transfer_targets
-        if has_tools:
-            fault = "cannot call functions: set tools = [] and builtin_tools = []"
-            faults.append((("s2s", "provider"), fault))
+    if "s2s" in tables:
+        faults.extend(speech_faults(agent, tables["s2s"]))
     return agent.model_copy(update=tables)
 
 
@@ -76,6 +77,18 @@ def _language_fault(kind: registry.Kind, table: EngineTable, language: str) -> s
     )
 
 
+def _is_unused(kind: registry.Kind, agent: AgentConfig) -> bool:
+    """Return whether an agent never uses an engine: its engine hears and speaks by itself."""
+    return kind in _STAND_INS and agent.s2s is not None and agent.s2s.on_failure == "apologize"
+
+
+def _stand_in(kind: registry.Kind, agent: AgentConfig) -> str:
+    """Return what else can be done about an engine that only stands in."""
+    if kind not in _STAND_INS or agent.s2s is None:
+        return ""
+    return '; or do without a stand-in: on_failure = "apologize" in s2s'
+
+
 class _WrongSettingsError(Exception):
     def __init__(self, faults: list[tuple[KeyPath, str]]) -> None:
         self.faults = faults
@@ -91,7 +104,8 @@ def _checked(kind: registry.Kind, table: EngineTable, folder: Path) -> EngineTab
         settings = registry.settings_of(kind, table)
     except ValidationError as error:
         model = registry.load(kind, table.provider).Settings
-        raise _WrongSettingsError(list(faults_of(error, model))) from error
+        own = tuple(name for name in type(table).model_fields if name != "provider")
+        raise _WrongSettingsError(list(faults_of(error, model, own))) from error
     for name, field in type(settings).model_fields.items():
         key = field.alias or name
         value = getattr(settings, name)

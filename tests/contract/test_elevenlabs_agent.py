@@ -11,7 +11,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from gateway.audio.format import AudioFormat
-from gateway.errors import ProviderProtocolError, ProviderRejected, ProviderUnavailable
+from gateway.errors import (
+    ProviderProtocolError,
+    ProviderRejected,
+    ProviderUnavailable,
+    QuotaExceeded,
+)
 from gateway.providers.contracts import AssistantMessage, ToolResult, UserMessage
 from gateway.providers.s2s import elevenlabs_agent
 from gateway.providers.s2s._elevenlabs_settings import FORMATS, Settings, opening_message
@@ -406,7 +411,7 @@ def test_an_agent_that_hangs_up_ends_the_session_without_an_error():
     [
         ({"code": 1008, "error_type": "override_error"}, ProviderRejected, "override_error"),
         ({"code": 1011, "error_type": "llm_error"}, ProviderUnavailable, "llm_error"),
-        ({"code": 1008, "reason": "quota exceeded"}, ProviderRejected, "quota exceeded"),
+        ({"code": 1008, "reason": "quota exceeded"}, QuotaExceeded, "quota exceeded"),
     ],
 )
 def test_errors_are_named(fields: dict[str, Any], kind: type[Exception], words: str):

@@ -15,6 +15,7 @@ from gateway.errors import (
     ProviderRejected,
     ProviderTimeout,
     ProviderUnavailable,
+    QuotaExceeded,
 )
 from gateway.providers.contracts import AssistantMessage, ToolResult, UserMessage
 from gateway.providers.s2s.hume_evi import pcm_of
@@ -258,7 +259,7 @@ def test_an_engine_that_hangs_up_ends_the_session_without_an_error():
     ("code", "slug", "kind"),
     [
         ("E0101", "invalid_request", ProviderRejected),
-        ("E0300", "out_of_credits", ProviderRejected),
+        ("E0300", "out_of_credits", QuotaExceeded),
         ("I0118", "transcription_disconnected", ProviderUnavailable),
         ("E0700", "inactivity_timeout", ProviderTimeout),
     ],

@@ -21,6 +21,8 @@ from gateway.errors import (
     ProviderRejected,
     ProviderTimeout,
     ProviderUnavailable,
+    QuotaExceeded,
+    RateLimited,
 )
 from gateway.providers.contracts import (
     AskedAgain,
@@ -271,7 +273,7 @@ def test_what_cannot_help_is_not_tried_again(status: int):
 
 def test_an_empty_account_is_not_tried_again():
     error = {"message": "pay first", "code": "insufficient_quota"}
-    fails(ProviderRejected, "pay first", 1, Answer(status=429, error=error), OK)
+    fails(QuotaExceeded, "pay first", 1, Answer(status=429, error=error), OK)
 
 
 def test_tries_are_counted():
@@ -291,7 +293,7 @@ def test_retry_after_is_kept():
 
 def test_nobody_waits_for_a_long_retry_after():
     slow = Answer(status=429, headers=(("Retry-After", "60"),))
-    fails(ProviderUnavailable, "scripted 429", 1, slow, OK)
+    fails(RateLimited, "scripted 429", 1, slow, OK)
 
 
 def test_a_key_in_an_error_is_not_repeated():

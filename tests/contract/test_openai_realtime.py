@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.audio.format import AudioFormat
-from gateway.errors import ProviderProtocolError, ProviderRejected
+from gateway.errors import ProviderProtocolError, ProviderRejected, QuotaExceeded
 from gateway.providers.contracts import ToolResult, UserMessage
 from gateway.providers.s2s._openai_events import Reader
 from gateway.providers.s2s.openai_realtime import DIALECT
@@ -229,7 +229,7 @@ def test_a_reply_that_fails_for_its_quota_ends_the_session():
         await call.peer.send_event({**call.peer.ids("response.done"), "response": response})
         assert (await call.next(ReplyEnded)).problem == "insufficient_quota: none left"
         error = await call.fails()
-        assert type(error) is ProviderRejected
+        assert type(error) is QuotaExceeded
 
     ENGINE.call(use)
 

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from gateway.errors import ProviderRejected, ProviderUnavailable
+from gateway.errors import ProviderRejected, ProviderUnavailable, QuotaExceeded
 from gateway.providers.s2s._elevenlabs_settings import FORMATS
 from tests.support.engine_double import KEY, Abilities, EngineDouble, Peer, unwrapped, wrapped
 from tests.support.vendor_types import Frame, assert_one_of, assert_only_known, old_websockets
@@ -223,7 +223,7 @@ class ElevenLabsDouble(EngineDouble):
         takes_eagerness=False,
         has_usage=False,
         has_ends=False,
-        errors={"quota": ProviderRejected, "key": ProviderRejected, "model": ProviderRejected},
+        errors={"quota": QuotaExceeded, "key": ProviderRejected, "model": ProviderRejected},
         limit=ProviderUnavailable,
     )
 

@@ -28,7 +28,7 @@ from websockets.typing import Subprotocol
 
 from gateway.audio.format import AudioFormat
 from gateway.audio.g711 import encode_alaw, encode_ulaw
-from gateway.errors import ProviderError, ProviderRejected, ProviderUnavailable
+from gateway.errors import ProviderError, ProviderRejected, ProviderUnavailable, QuotaExceeded
 
 KEY = "sk-secret+key/1"
 HUGE_BYTES = 16_000_000
@@ -115,7 +115,7 @@ class Abilities:
     gateway_turns: Mapping[str, Any] | None = None
     """Settings with which the gateway owns turns; None = it cannot."""
     errors: Mapping[str, type[ProviderError]] = field(
-        default_factory=lambda: {"quota": ProviderRejected, "key": ProviderRejected}
+        default_factory=lambda: {"quota": QuotaExceeded, "key": ProviderRejected}
     )
     """Errors in mid-session that end it, by what `Peer.error` calls them."""
     has_minor_errors: bool = True

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from websockets.http11 import Request
 
 from gateway.audio.format import AudioFormat
-from gateway.errors import ProviderRejected, ProviderUnavailable
+from gateway.errors import ProviderRejected, QuotaExceeded
 from tests.support.engine_double import KEY, Abilities, EngineDouble, Peer, unwrapped, wrapped
 
 MODEL = "gemini-2.5-flash-native-audio-latest"
@@ -274,7 +274,7 @@ class GeminiDouble(EngineDouble):
         withdraws=True,
         gateway_turns={"turns": "gateway"},
         errors={
-            "quota": ProviderUnavailable,
+            "quota": QuotaExceeded,
             "key": ProviderRejected,
             "model": ProviderRejected,
         },

@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
 from gateway.audio.format import AudioFormat
-from gateway.errors import ProviderRejected, ProviderTimeout
+from gateway.errors import ProviderRejected, ProviderTimeout, QuotaExceeded
 from tests.support.engine_double import KEY, Abilities, EngineDouble, Peer, unwrapped, wrapped
 from tests.support.vendor_types import Frame, assert_one_of, assert_only_known
 
@@ -168,7 +168,7 @@ class HumeDouble(EngineDouble):
         takes_eagerness=False,
         has_usage=False,
         has_ends=False,
-        errors={"quota": ProviderRejected, "model": ProviderRejected},
+        errors={"quota": QuotaExceeded, "model": ProviderRejected},
         limit=ProviderTimeout,
     )
 

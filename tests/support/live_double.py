@@ -10,7 +10,7 @@ from openai.types.live import ClientEvent, ServerEvent
 from websockets.http11 import Request
 
 from gateway.audio.format import AudioFormat
-from gateway.errors import ProviderRejected
+from gateway.errors import ProviderRejected, QuotaExceeded
 from tests.support.engine_double import (
     Abilities,
     EngineDouble,
@@ -215,7 +215,7 @@ class LiveDouble(EngineDouble):
         takes_eagerness=False,
         has_ends=False,
         has_welcome=False,
-        errors=dict.fromkeys(("quota", "key", "model"), ProviderRejected),
+        errors={"quota": QuotaExceeded, **dict.fromkeys(("key", "model"), ProviderRejected)},
     )
 
     def knows(self, request: Request) -> bool:

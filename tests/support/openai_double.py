@@ -11,7 +11,7 @@ from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from gateway.audio.format import AudioFormat
-from gateway.errors import ProviderRejected, ProviderUnavailable
+from gateway.errors import ProviderRejected, QuotaExceeded, RateLimited
 from tests.support.engine_double import (
     Abilities,
     EngineDouble,
@@ -393,8 +393,8 @@ class OpenAiDouble(EngineDouble):
     ABILITIES = Abilities(
         gateway_turns={"turn_detection": "none"},
         errors={
-            "quota": ProviderRejected, "key": ProviderRejected, "model": ProviderRejected,
-            "limits": ProviderUnavailable,
+            "quota": QuotaExceeded, "key": ProviderRejected, "model": ProviderRejected,
+            "limits": RateLimited,
         },
     )  # fmt: skip
 

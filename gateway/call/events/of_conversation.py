@@ -107,6 +107,9 @@ class EngineFailed:
 
     kind: ClassVar[str] = "engine_failed"
     problem: str
+    cause: str = ""
+    """`unavailable`, `timeout`, `rejected`, `protocol`, or a limit of the account: `rate_limited`,
+    `quota_exceeded`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,8 @@ class EngineLost:
 
     kind: ClassVar[str] = "engine_lost"
     problem: str = ""
+    cause: str = ""
+    """As in `engine_failed`."""
     goes_on: str = ""
     """`reconnects`, `cascade` (recognizer, language model and voice go on), or empty: the call
     ends."""

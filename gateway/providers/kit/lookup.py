@@ -51,7 +51,7 @@ class Lookup:
             problem = f"no connection: {str(error) or type(error).__name__}"
             raise endpoint.error(ProviderUnavailable, problem) from None
         if response.status_code != 200:
-            kind = rules.kind_of_status(response.status_code)
+            kind = rules.kind_of_status(response.status_code, response.text)
             shown = response.text[:_SHOWN_CHARACTERS]
             raise endpoint.error(kind, rules.words_of_status(response.status_code, shown))
         try:

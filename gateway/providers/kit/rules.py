@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote, quote_plus
 
@@ -12,6 +13,8 @@ from gateway.errors import (
     ProviderRejected,
     ProviderTimeout,
     ProviderUnavailable,
+    QuotaExceeded,
+    RateLimited,
 )
 
 FIRST_WAIT_S = 0.2
@@ -53,17 +56,43 @@ _NAMES = {
     3008: "timeout",
 }
 _TEMPORARY_STATUS = frozenset({408, 409, 425, 429})
+_LIMITING_STATUS = frozenset({403, 429, 503})
+_RATE = re.compile(
+    r"rate.?limit|per.?(?:second|minute)|too.?many.?(?:\w+.)?(?:requests|sessions|connections)"
+    r"|concurren\w+|max.?active|resource.?exhausted|system.?busy",
+    re.IGNORECASE,
+)
+_QUOTA = re.compile(
+    r"quota|billing|payment.?required|out.?of.?credits?|balance"
+    r"|insufficient.?(?:credits?|funds)|credits?.?(?:are|is)?.?(?:exhausted|used)",
+    re.IGNORECASE,
+)
+
+
+def kind_of_limit(words: str) -> type[ProviderError] | None:
+    """Return which limit of the account a vendor's code or message names; None = it names none.
+
+    A rate is looked for first: vendors call that a quota, too ("quota of requests per minute").
+    """
+    if _RATE.search(words):
+        return RateLimited
+    return QuotaExceeded if _QUOTA.search(words) else None
 
 
 def kind_of_close(
-    code: int, vendor_codes: Mapping[int, type[ProviderError]] | None = None
+    code: int,
+    vendor_codes: Mapping[int, type[ProviderError]] | None = None,
+    reason: str = "",
 ) -> type[ProviderError]:
     """Return the error that a close code stands for.
 
     Args:
         code: the one received; 1005 without a code, 1006 when the connection broke.
         vendor_codes: meanings of a vendor's own codes (4000 to 4999); they win.
+        reason: as received; where it names a limit of the account, that is the error.
     """
+    if limit := kind_of_limit(reason):
+        return limit
     return {**CLOSE_CODES, **(vendor_codes or {})}.get(code, ProviderUnavailable)
 
 
@@ -73,10 +102,21 @@ def words_of_close(code: int, reason: str) -> str:
     return f"the connection was closed ({code}{name})" + (f": {reason}" if reason else "")
 
 
-def kind_of_status(status: int) -> type[ProviderError]:
-    """Return the error that the HTTP status of a refused connection stands for."""
+def kind_of_status(status: int, body: str = "") -> type[ProviderError]:
+    """Return the error that the HTTP status of a refused connection stands for.
+
+    Args:
+        status: at least 100.
+        body: of the response: with 403 and 429 its words tell an empty account from a rate.
+    """
     if status < 400:
         return ProviderProtocolError
+    if status == 402:
+        return QuotaExceeded
+    if status in _LIMITING_STATUS and (limit := kind_of_limit(body)):
+        return limit
+    if status == 429:
+        return RateLimited
     if status in _TEMPORARY_STATUS or status >= 500:
         return ProviderUnavailable
     return ProviderRejected

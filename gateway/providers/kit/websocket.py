@@ -274,7 +274,7 @@ class Socket:
                 most = self._endpoint.most_message_bytes
                 problem = f"the server has sent a message of more than {most} bytes"
                 return self._endpoint.error(ProviderProtocolError, problem)
-        kind = rules.kind_of_close(code, self._endpoint.close_codes)
+        kind = rules.kind_of_close(code, self._endpoint.close_codes, reason)
         return self._endpoint.error(kind, rules.words_of_close(code, reason))
 
     def _cause(self, error: Exception) -> Exception | None:
@@ -345,7 +345,7 @@ async def _attempt(endpoint: Endpoint) -> ClientConnection:
         response = error.response
         body = endpoint.hidden(bytes(response.body or b"").decode(errors="replace"))
         problem = rules.words_of_status(response.status_code, body)
-        found = endpoint.error(rules.kind_of_status(response.status_code), problem)
+        found = endpoint.error(rules.kind_of_status(response.status_code, body), problem)
         again_s = rules.retry_after_s(response.headers.get("Retry-After"))
         raise _RefusedError(found, None, again_s) from None
     except InvalidURI:

@@ -40,6 +40,7 @@ from gateway.providers.contracts import (
     Thinking,
 )
 from gateway.providers.failures import kind_of, kind_of_body, strange_body, words_of
+from gateway.providers.kit.advice import Advice, missing_key
 from gateway.providers.stream_ends import StreamEnds
 
 SUMMARY = "Any OpenAI-compatible chat completions endpoint (base_url), streamed."
@@ -348,6 +349,11 @@ class _Patience:
 def create(settings: Settings) -> LanguageModel:
     """Make the provider; connects to nothing yet."""
     return OpenAi(settings)
+
+
+def cautions(settings: Settings) -> Iterator[Advice]:
+    """Yield what may not be meant."""
+    yield from missing_key(settings)
 
 
 def probe() -> str:

@@ -367,7 +367,8 @@ def check(message: Json) -> None:
         return
     error = _fields(message["error"])
     code, text = error.get("code"), str(error.get("message") or error.get("status") or "no reason")
-    kind = rules.kind_of_status(code) if isinstance(code, int) else ProviderProtocolError
+    kind = rules.kind_of_limit(text) or ProviderProtocolError
+    kind = rules.kind_of_status(code, text) if isinstance(code, int) else kind
     raise SessionError(f"the server reports an error: {text}", kind)
 
 

@@ -28,6 +28,16 @@ CUT = "…"
 _OPENS_TURN = "(The call goes on.)"
 """The last turn of a history must be the user's."""
 
+VOICES = (
+    "Achernar", "Achird", "Algenib", "Algieba", "Alnilam", "Aoede", "Autonoe", "Callirrhoe",
+    "Charon", "Despina", "Enceladus", "Erinome", "Fenrir", "Gacrux", "Iapetus", "Kore",
+    "Laomedeia", "Leda", "Orus", "Puck", "Pulcherrima", "Rasalgethi", "Sadachbia", "Sadaltager",
+    "Schedar", "Sulafat", "Umbriel", "Vindemiatrix", "Zephyr", "Zubenelgenubi",
+)  # fmt: skip
+"""Prebuilt voices in the documentation of the Gemini API."""
+DETECTION = ("start_sensitivity", "end_sensitivity", "prefix_padding_ms", "silence_ms")
+"""Settings of the engine's own turn detection."""
+
 Json = dict[str, object]
 
 

@@ -21,6 +21,7 @@ from gateway.providers.contracts import (
     ToolSpec,
     UserMessage,
 )
+from gateway.providers.kit.advice import Advice, without_effect
 from gateway.providers.speech_to_speech import Eagerness, Opening, TurnOwner
 
 Path = tuple[str, ...]
@@ -178,6 +179,24 @@ class WholeSettings(RealtimeSettings):
             "create_response": self.create_response,
             "interrupt_response": self.interrupt_response,
         }
+
+
+_ONLY_SILENCE = ("vad_threshold", "prefix_padding_ms", "silence_duration_ms", "idle_timeout_ms")
+
+
+def turn_cautions(settings: RealtimeSettings) -> Iterator[Advice]:
+    """Yield settings of turn detection that its kind does not know."""
+    kind = settings.turn_detection
+    why = f'with turn_detection = "{kind}"'
+    if kind != "server_vad":
+        yield from without_effect(settings, _ONLY_SILENCE, why)
+    if kind != "semantic_vad":
+        yield from without_effect(settings, ("eagerness",), why)
+    if kind == "none":
+        yield from without_effect(settings, ("create_response", "interrupt_response"), why)
+    if not settings.transcription_model:
+        keys = ("language", "transcription_keywords")
+        yield from without_effect(settings, keys, "without transcription_model")
 
 
 SILENCE_MS: Mapping[Eagerness, int] = {"low": 900, "medium": 500, "high": 250}

@@ -8,19 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.errors import ProviderError, ProviderRejected, ProviderUnavailable
+from gateway.errors import (
+    ProviderError,
+    ProviderRejected,
+    ProviderUnavailable,
+    QuotaExceeded,
+    RateLimited,
+)
 
 _ENDING: Mapping[str, type[ProviderError]] = {
     "invalid_api_key": ProviderRejected,
     "authentication_error": ProviderRejected,
     "permission_error": ProviderRejected,
-    "insufficient_quota": ProviderRejected,
-    "billing_hard_limit_reached": ProviderRejected,
+    "insufficient_quota": QuotaExceeded,
+    "billing_hard_limit_reached": QuotaExceeded,
     "model_not_found": ProviderRejected,
     "invalid_model": ProviderRejected,
     "beta_api_shape_disabled": ProviderRejected,
     "session_expired": ProviderUnavailable,
-    "rate_limit_exceeded": ProviderUnavailable,
+    "rate_limit_exceeded": RateLimited,
 }
 """By `code` or `type`."""
 

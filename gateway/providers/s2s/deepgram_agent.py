@@ -21,7 +21,9 @@ from gateway.errors import (
     ProviderUnavailable,
 )
 from gateway.providers.contracts import ToolCall, ToolResult
+from gateway.providers.kit.advice import Advice, missing_key, odd_voice, without_effect
 from gateway.providers.kit.fields import Fields
+from gateway.providers.kit.rules import kind_of_limit
 from gateway.providers.kit.socket_session import Handler, SocketSession, agreed, nothing
 from gateway.providers.kit.websocket import Endpoint, KeepAlive, Socket, connected
 from gateway.providers.s2s._deepgram_settings import (
@@ -53,6 +55,7 @@ SESSION_S = 7200.0
 """The vendor ends a session after two hours (its documentation)."""
 KEEP_ALIVE_S = 8.0
 """How often the vendor wants to hear something while no audio is sent (its documentation)."""
+VOICE = r"(?:aura(?:-2)?|flux)-[a-z]+(?:-[a-z]{2})?"
 _REFUSED = frozenset({
     "INVALID_SETTINGS",
     "NON_SETTINGS_MESSAGE_BEFORE_SETTINGS",
@@ -126,7 +129,8 @@ def error_of(endpoint: Endpoint, event: Fields) -> ProviderError:
         kind = ProviderRejected
     elif code in _LATE:
         kind = ProviderTimeout
-    return endpoint.error(kind, f"error {code}: {event.optional_text('description')[:300]}")
+    words = event.optional_text("description")[:300]
+    return endpoint.error(kind_of_limit(f"{code} {words}") or kind, f"error {code}: {words}")
 
 
 class _Session(SocketSession):
@@ -270,6 +274,18 @@ class _Session(SocketSession):
 def create(settings: Settings) -> SpeechToSpeech:
     """Make the engine; connects to nothing yet."""
     return DeepgramAgent(settings)
+
+
+def faults(settings: Settings) -> Iterator[Advice]:
+    """Yield what cannot work."""
+    yield from missing_key(settings)
+
+
+def cautions(settings: Settings) -> Iterator[Advice]:
+    """Yield what may not be meant."""
+    yield from odd_voice(settings.voice, VOICE, "aura-2-thalia-en")
+    if settings.model_url is None:
+        yield from without_effect(settings, ("model_key",), "without model_url")
 
 
 def probe() -> str:

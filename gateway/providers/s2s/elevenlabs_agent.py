@@ -27,10 +27,12 @@ from gateway.errors import (
     ProviderUnavailable,
 )
 from gateway.providers.contracts import ToolCall, ToolResult
+from gateway.providers.kit.advice import Advice, without_effect
 from gateway.providers.kit.alignment import parts, words_of
 from gateway.providers.kit.engine_history import transcript
 from gateway.providers.kit.fields import Fields
 from gateway.providers.kit.lookup import Lookup
+from gateway.providers.kit.rules import kind_of_limit
 from gateway.providers.kit.socket_session import Handler, SocketSession, agreed, nothing
 from gateway.providers.kit.websocket import Endpoint, Socket, connected
 from gateway.providers.s2s._elevenlabs_settings import FORMATS, Settings, opening_message
@@ -83,6 +85,7 @@ class ElevenLabsAgent:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.takes_greeting = "greeting" in settings.overrides
         key = settings.api_key
         query = {"agent_id": settings.agent_id, "environment": settings.environment}
         self._query = {name: value for name, value in query.items() if value}
@@ -192,6 +195,7 @@ def error_of(endpoint: Endpoint, event: Fields) -> ProviderError:
     elif name in _LATE:
         kind = ProviderTimeout
     words = told.optional_text("message") or told.optional_text("reason")
+    kind = kind_of_limit(f"{name} {words}") or kind
     return endpoint.error(kind, f"error {name}: {words[:300]}")
 
 
@@ -371,6 +375,12 @@ class _Session(SocketSession):
 def create(settings: Settings) -> SpeechToSpeech:
     """Make the engine; connects to nothing yet."""
     return ElevenLabsAgent(settings)
+
+
+def cautions(settings: Settings) -> Iterator[Advice]:
+    """Yield what may not be meant."""
+    if "voice" not in settings.overrides:
+        yield from without_effect(settings, ("voice",), 'without "voice" in overrides')
 
 
 def probe() -> str:

@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from gateway.audio.format import AudioFormat
 from gateway.errors import ProviderError, ProviderRejected, ProviderTimeout
 from gateway.providers.contracts import Message, ToolResult
+from gateway.providers.kit.advice import Advice, missing_key, unknown_voice, without_effect
 from gateway.providers.kit.websocket import Endpoint, Socket, connected
 from gateway.providers.s2s import _gemini_messages as messages_of
 from gateway.providers.s2s._gemini_events import OUTPUT, Json, Reader, SessionError, check
@@ -314,6 +315,24 @@ class GeminiLive:
 def create(settings: Settings) -> SpeechToSpeech:
     """Make the engine; nothing is connected to."""
     return GeminiLive(settings)
+
+
+def faults(settings: Settings) -> Iterator[Advice]:
+    """Yield what cannot work."""
+    yield from missing_key(settings)
+
+
+def cautions(settings: Settings) -> Iterator[Advice]:
+    """Yield what may not be meant."""
+    yield from unknown_voice(settings.voice, messages_of.VOICES)
+    if settings.turns == "gateway":
+        yield from without_effect(settings, messages_of.DETECTION, 'with turns = "gateway"')
+
+
+def languages(settings: Settings) -> tuple[str, ...]:
+    """Return the language that it is told to speak; empty = the instructions decide."""
+    code = settings.language_code.partition("-")[0].lower()
+    return (code,) if code else ()
 
 
 def probe() -> str:

@@ -13,11 +13,7 @@ import struct
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
-from typing import Annotated
 from urllib.parse import urlsplit
-
-from pydantic import Field, SecretStr
 
 from gateway.audio.format import AudioFormat
 from gateway.errors import (
@@ -27,12 +23,14 @@ from gateway.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from gateway.providers.contracts import ProviderSettings, ToolCall, ToolResult
-from gateway.providers.kit.engine_history import transcript
+from gateway.providers.contracts import ToolCall, ToolResult
+from gateway.providers.kit.advice import Advice, missing_key
 from gateway.providers.kit.fields import Fields
 from gateway.providers.kit.lookup import Lookup
+from gateway.providers.kit.rules import kind_of_limit
 from gateway.providers.kit.socket_session import Handler, SocketSession, agreed, nothing
 from gateway.providers.kit.websocket import Endpoint, Socket, connected
+from gateway.providers.s2s._hume_settings import Settings, settings_message
 from gateway.providers.speech_to_speech import (
     CallerEnded,
     CallerStarted,
@@ -59,30 +57,6 @@ _REFUSED_PREFIXES = ("E01", "E02", "E03")
 _WITHOUT_MEANING = (
     "assistant_prosody", "chat_metadata", "session_settings", "tool_error", "tool_response",
 )  # fmt: skip
-
-
-class Settings(ProviderSettings):
-    """`s2s = { provider = "hume_evi", ... }`."""
-
-    api_key: SecretStr
-    base_url: Annotated[str, Field(pattern=r"^wss?://[^\s/]+")] = "wss://api.hume.ai/v0"
-    config_id: str = ""
-    """A configuration at the vendor: voice, language model, turn detection, timeouts."""
-    config_version: Annotated[int, Field(ge=0)] | None = None
-    voice: str = ""
-    """A voice id; replaces that of the configuration."""
-    language_model_key: SecretStr = SecretStr("")
-    """Of the language model's vendor, instead of Hume's own account."""
-    variables: dict[str, str | float | bool] = Field(default_factory=dict)
-    """For `{{names}}` in the prompt."""
-    interim_transcripts: bool = True
-    """Report the caller's words while they are said; the earliest sign of an interruption."""
-    max_duration_s: Annotated[float, Field(ge=30, le=1800)] = 1800.0
-    """The longest chat, as the configuration has it: the next one is opened before it."""
-    connect_timeout_s: Annotated[float, Field(gt=0)] = 4.0
-    """To connect, and again until the chat is accepted."""
-    tls_ca_file: Path | None = None
-    """PEM file with the only authorities to trust; none = the system's."""
 
 
 class HumeEvi:
@@ -156,35 +130,6 @@ class HumeEvi:
                 self._groups.popitem(last=False)
 
 
-def settings_message(settings: Settings, opening: Opening, taken: AudioFormat) -> dict[str, object]:
-    """Put the first message of a session together."""
-    audio = {"encoding": "linear16", "sample_rate": taken.sample_rate_hz, "channels": 1}
-    prompt = "\n\n".join(filter(None, (opening.instructions, transcript(opening.messages))))
-    message: dict[str, object] = {
-        "type": "session_settings",
-        "audio": audio,
-        "system_prompt": prompt,
-        "custom_session_id": opening.call_id,
-    }
-    if opening.tools:
-        message["tools"] = [
-            {
-                "type": "function",
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": json.dumps(tool.parameters),
-            }
-            for tool in opening.tools
-        ]
-    if settings.voice:
-        message["voice_id"] = settings.voice
-    if settings.variables:
-        message["variables"] = dict(settings.variables)
-    if key := settings.language_model_key.get_secret_value():
-        message["language_model_api_key"] = key
-    return message
-
-
 class _Agreement:
     """What the vendor says of the chat that it has accepted."""
 
@@ -207,12 +152,12 @@ def error_of(endpoint: Endpoint, event: Fields) -> ProviderError:
     """Return what an `error` of the vendor means."""
     code = event.optional_text("code") or "without a code"
     slug = event.optional_text("slug")
-    kind: type[ProviderError] = ProviderUnavailable
-    if code.startswith(_REFUSED_PREFIXES):
+    words = event.optional_text("message")[:300]
+    kind = kind_of_limit(f"{slug} {words}") or ProviderUnavailable
+    if code.startswith(_REFUSED_PREFIXES) and kind is ProviderUnavailable:
         kind = ProviderRejected
     elif "timeout" in slug:
         kind = ProviderTimeout
-    words = event.optional_text("message")[:300]
     return endpoint.error(kind, f"error {code} {slug}: {words}")
 
 
@@ -393,6 +338,11 @@ def pcm_of(piece: bytes) -> bytes:
 def create(settings: Settings) -> SpeechToSpeech:
     """Make the engine; connects to nothing yet."""
     return HumeEvi(settings)
+
+
+def faults(settings: Settings) -> Iterator[Advice]:
+    """Yield what cannot work."""
+    yield from missing_key(settings)
 
 
 def probe() -> str:

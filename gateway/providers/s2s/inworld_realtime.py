@@ -5,11 +5,18 @@ Source: docs.inworld.ai (WebSocket, realtime models, provider data).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from gateway.providers.s2s._openai_dialect import PLACES, Dialect, WholeSettings
+from gateway.providers.kit.advice import Advice, missing_key
+from gateway.providers.s2s._openai_dialect import (
+    PLACES,
+    Dialect,
+    WholeSettings,
+    turn_cautions,
+)
 from gateway.providers.s2s._openai_session import RealtimeEngine
 from gateway.providers.speech_to_speech import SpeechToSpeech
 
@@ -70,6 +77,16 @@ class Settings(WholeSettings):
 def create(settings: Settings) -> SpeechToSpeech:
     """Make the engine; nothing is connected yet."""
     return RealtimeEngine(DIALECT, settings)
+
+
+def faults(settings: Settings) -> Iterator[Advice]:
+    """Yield what cannot work."""
+    yield from missing_key(settings)
+
+
+def cautions(settings: Settings) -> Iterator[Advice]:
+    """Yield what may not be meant; voices are the account's own."""
+    yield from turn_cautions(settings)
 
 
 def probe() -> str:

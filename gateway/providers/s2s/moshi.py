@@ -211,6 +211,7 @@ class Moshi:
 
     turns: TurnOwner = "none"
     takes_tools = False
+    takes_greeting = False
 
     def __init__(self, settings: Settings) -> None:
         self._wanted_s = settings.connect_timeout_s

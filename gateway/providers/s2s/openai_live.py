@@ -23,6 +23,7 @@ from gateway.providers.contracts import (
     ToolResult,
     UserMessage,
 )
+from gateway.providers.kit.advice import Advice, missing_key, without_effect
 from gateway.providers.kit.spurts import Spurts
 from gateway.providers.kit.websocket import Endpoint, Socket, connected
 from gateway.providers.s2s._openai_dialect import Event, tool_objects
@@ -260,6 +261,18 @@ def _said(role: str, kind: str, text: str) -> Event:
 def create(settings: Settings) -> SpeechToSpeech:
     """Make the engine; nothing is connected yet."""
     return OpenAiLive(settings)
+
+
+def faults(settings: Settings) -> Iterator[Advice]:
+    """Yield what cannot work."""
+    yield from missing_key(settings)
+
+
+def cautions(settings: Settings) -> Iterator[Advice]:
+    """Yield what may not be meant."""
+    if settings.delegation == "client":
+        keys = ("delegation_model", "delegation_instructions")
+        yield from without_effect(settings, keys, 'with delegation = "client"')
 
 
 def probe() -> str:

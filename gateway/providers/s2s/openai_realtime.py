@@ -5,15 +5,26 @@ Source: OpenAI's realtime reference and the types of its Python SDK (`openai.typ
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.providers.s2s._openai_dialect import PLACES, Dialect, WholeSettings
+from gateway.providers.kit.advice import Advice, missing_key, unknown_voice
+from gateway.providers.s2s._openai_dialect import (
+    PLACES,
+    Dialect,
+    WholeSettings,
+    turn_cautions,
+)
 from gateway.providers.s2s._openai_session import RealtimeEngine
 from gateway.providers.speech_to_speech import SpeechToSpeech
 
 SUMMARY = "OpenAI Realtime, or a server that speaks its dialect (base_url)."
+VOICES = (
+    "alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse",
+)  # fmt: skip
+"""In OpenAI's realtime reference; `voice` may also be the id of one of your own."""
 DIALECT = Dialect(
     "openai_realtime",
     call_header="X-Client-Request-Id",
@@ -57,6 +68,17 @@ class Settings(WholeSettings):
 def create(settings: Settings) -> SpeechToSpeech:
     """Make the engine; nothing is connected yet."""
     return RealtimeEngine(DIALECT, settings)
+
+
+def faults(settings: Settings) -> Iterator[Advice]:
+    """Yield what cannot work."""
+    yield from missing_key(settings)
+
+
+def cautions(settings: Settings) -> Iterator[Advice]:
+    """Yield what may not be meant."""
+    yield from unknown_voice(settings.voice, VOICES)
+    yield from turn_cautions(settings)
 
 
 def probe() -> str:

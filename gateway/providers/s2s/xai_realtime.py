@@ -5,15 +5,24 @@ Source: docs.x.ai (Voice Agent API), read through third-party clients.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.providers.s2s._openai_dialect import PLACES, Dialect, RealtimeSettings
+from gateway.providers.kit.advice import Advice, missing_key, unknown_voice
+from gateway.providers.s2s._openai_dialect import (
+    PLACES,
+    Dialect,
+    RealtimeSettings,
+    turn_cautions,
+)
 from gateway.providers.s2s._openai_session import RealtimeEngine
 from gateway.providers.speech_to_speech import SpeechToSpeech
 
 SUMMARY = "xAI's Grok Voice: OpenAI's realtime dialect with a session object of its own."
+VOICES = ("Ara", "Eve", "Leo", "Rex", "Sal")
+"""In the vendor's documentation of its Voice Agent API."""
 _SAME = ("instructions", "tools", "input_format", "output_format", "transcription", "speed")
 DIALECT = Dialect(
     "xai_realtime",
@@ -62,6 +71,17 @@ class Settings(RealtimeSettings):
 def create(settings: Settings) -> SpeechToSpeech:
     """Make the engine; nothing is connected yet."""
     return RealtimeEngine(DIALECT, settings)
+
+
+def faults(settings: Settings) -> Iterator[Advice]:
+    """Yield what cannot work."""
+    yield from missing_key(settings)
+
+
+def cautions(settings: Settings) -> Iterator[Advice]:
+    """Yield what may not be meant."""
+    yield from unknown_voice(settings.voice, VOICES)
+    yield from turn_cautions(settings)
 
 
 def probe() -> str:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import resource
 import socket
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,46 +12,17 @@ from typing import Any
 from gateway.probe import sdp
 from gateway.probe.sip_messages import Message, respond
 from gateway.probe.transactions import SipSocket, open_sip_socket
+from tests.support.doctor import doctor, found
 from tests.support.gateway_process import GatewayUnderTest, free_port, to_toml
 from tests.support.llm_server import Answer, LlmServer
 
-DEADLINE_S = 90
 SECRET = "very-secret-key-of-the-model"
 PASSWORD = "very-secret-password-of-the-trunk"
-
-
-async def doctor(
-    folder: Path, *arguments: str, files: int = 0
-) -> tuple[int, list[dict[str, str]], str]:
-    """Run it with `folder/gateway.toml`; give exit code, findings, and all that it printed."""
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "doctor", "--json", *arguments),
-        cwd=folder,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        preexec_fn=limit if files else None,
-        env={**os.environ, "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": SECRET},
-    )
-    async with asyncio.timeout(DEADLINE_S):
-        out, errors = await process.communicate()
-    assert process.returncode is not None
-    assert out, errors.decode()
-    return process.returncode, json.loads(out)["findings"], (out + errors).decode()
 
 
 def config(folder: Path, settings: Mapping[str, Any], trunks: list[dict[str, Any]]) -> None:
     tables = "\n".join(f"[[trunks]]\n{to_toml(trunk)}" for trunk in trunks)
     (folder / "gateway.toml").write_text(f"{to_toml(settings)}{tables}")
-
-
-def found(findings: list[dict[str, str]], name: str, level: str, words: str) -> bool:
-    return any(
-        f["name"].startswith(name) and f["level"] == level and words in f["cause"] for f in findings
-    )
 
 
 @asynccontextmanager
@@ -132,7 +99,7 @@ async def examine_all_broken(tmp_path: Path) -> tuple[int, list[dict[str, str]],
                 {"name": "closed", "server": f"127.0.0.1:{free_port()}", "transport": "tcp"},
             ]  # fmt: skip
             config(tmp_path, settings, trunks)
-            return await doctor(tmp_path, files=110)
+            return await doctor(tmp_path, files=110, store_key=SECRET)
 
 
 def test_every_fault_of_a_broken_deployment_is_found(tmp_path: Path) -> None:

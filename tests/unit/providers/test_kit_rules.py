@@ -11,6 +11,8 @@ from gateway.errors import (
     ProviderRejected,
     ProviderTimeout,
     ProviderUnavailable,
+    QuotaExceeded,
+    RateLimited,
 )
 from gateway.providers.kit import rules
 
@@ -50,10 +52,10 @@ def test_a_vendors_own_close_codes_win():
         (302, ProviderProtocolError),
         (400, ProviderRejected),
         (401, ProviderRejected),
-        (402, ProviderRejected),
+        (402, QuotaExceeded),
         (404, ProviderRejected),
         (408, ProviderUnavailable),
-        (429, ProviderUnavailable),
+        (429, RateLimited),
         (500, ProviderUnavailable),
         (503, ProviderUnavailable),
     ],
@@ -61,6 +63,30 @@ def test_a_vendors_own_close_codes_win():
 def test_statuses(status, kind):
     assert rules.kind_of_status(status) is kind
     assert f"HTTP {status}" in rules.words_of_status(status, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("insufficient_quota", QuotaExceeded),
+        ("You exceeded your current quota, please check your plan and billing details.",
+         QuotaExceeded),
+        ("Quota exceeded for quota metric 'Requests per minute'", RateLimited),
+        ("out_of_credits", QuotaExceeded),
+        ("rate_limit_exceeded", RateLimited),
+        ("Too many concurrent sessions", RateLimited),
+        ("max_active_conversations", RateLimited),
+        ("RESOURCE_EXHAUSTED", RateLimited),
+        ("invalid frame", None),
+        ("conversation_already_has_active_response", None),
+    ],
+)  # fmt: skip
+def test_limits_of_an_account_are_told_by_their_words(words, kind):
+    assert rules.kind_of_limit(words) is kind
+    assert rules.kind_of_close(1011, reason=words) is (kind or ProviderUnavailable)
+    assert rules.kind_of_close(1008, reason=words) is (kind or ProviderRejected)
+    assert rules.kind_of_status(429, words) is (kind or RateLimited)
+    assert rules.kind_of_status(401, words) is ProviderRejected
 
 
 @given(st.integers(1, 1000), st.floats(0, 1), st.floats(0, 100))

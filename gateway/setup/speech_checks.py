@@ -1,0 +1,97 @@
+"""An agent's speech-to-speech engine against the rest of the agent: what cannot work together."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel
+
+from gateway.config.checks import Fault
+from gateway.config.engine_table import EngineTable
+from gateway.config.models import AgentConfig
+from gateway.providers import registry
+from gateway.providers.kit import rules
+from gateway.providers.kit.advice import Advice
+from gateway.providers.speech_to_speech import SpeechToSpeech
+
+_BY_WORDS = (
+    "eager_ms", "sure_end_ms", "whole_ms", "expected_ms", "unfinished_ms", "dictation_ms",
+    "reopen_ms",
+)  # fmt: skip
+"""Settings of `turn` that judge what was said: an engine that hears by itself gives us no words."""
+_BY_SILENCE = ("doubtful_ms", "eagerness")
+"""Settings of `turn` that end a turn by its silence."""
+
+
+def speech_faults(agent: AgentConfig, table: EngineTable) -> Iterator[Fault]:
+    """Yield what makes a checked `s2s` table impossible; key paths are below the agent."""
+    engine = registry.create("s2s", table)
+    if not engine.takes_tools and (agent.tools or agent.builtin_tools or agent.transfer_targets):
+        text = "cannot call functions: set tools = [] and builtin_tools = []"
+        yield ("s2s", "provider"), text
+    wants_greeting = agent.s2s is not None and agent.s2s.greeting == "engine" and agent.greeting
+    if wants_greeting and not getattr(engine, "takes_greeting", True):
+        text = f'{table.provider} cannot say given words with these settings: write "voice"'
+        yield ("s2s", "greeting"), text
+    settings = registry.settings_of("s2s", table)
+    if fault := _address_fault(getattr(settings, "base_url", "")):
+        yield ("s2s", "base_url"), fault
+    yield from advice("s2s", table, "faults")
+
+
+def _address_fault(url: str) -> str:
+    """Report audio and keys that would travel unprotected; names are looked up by doctor only."""
+    parts = urlsplit(url)
+    if parts.scheme != "ws" or not parts.hostname:
+        return ""
+    try:
+        address = str(ipaddress.ip_address(parts.hostname))
+    except ValueError:
+        return ""
+    if rules.is_near(address):
+        return ""
+    return f"ws:// to {address} would send keys and audio unprotected: write wss://"
+
+
+def advice(kind: registry.Kind, table: EngineTable, hook: str) -> Iterator[Fault]:
+    """Yield what a provider's `faults` or `cautions` tells of its settings."""
+    module = registry.load(kind, table.provider)
+    find: Callable[[BaseModel], Iterator[Advice]] | None = getattr(module, hook, None)
+    for key, text in find(registry.settings_of(kind, table)) if find else ():
+        yield (kind, key), text
+
+
+def speech_cautions(agent: AgentConfig) -> Iterator[Fault]:
+    """Yield what of an agent with a speech-to-speech engine may not be meant."""
+    table = agent.s2s
+    if table is None:
+        return
+    yield from _turn_cautions(agent, registry.create("s2s", table))
+    default: EngineTable = AgentConfig.model_fields["llm"].default
+    is_example = agent.llm.provider == default.provider and not agent.llm.rest()
+    if table.on_failure == "cascade" and is_example:
+        text = (
+            "is not set: the example of a front desk would stand in for the engine; name a"
+            ' language model, or write on_failure = "apologize" in s2s'
+        )
+        yield ("llm",), text
+
+
+def _turn_cautions(agent: AgentConfig, engine: SpeechToSpeech) -> Iterator[Fault]:
+    keys = _BY_WORDS if engine.turns == "gateway" else (*_BY_WORDS, *_BY_SILENCE)
+    why = {
+        "engine": "the engine ends turns",
+        "gateway": "the engine's words come too late for it",
+        "none": "the engine has no turns",
+    }[engine.turns]
+    stand_in = ": only the stand-in heeds it"
+    is_set = agent.turn.model_fields_set
+    for key in keys:
+        if key in is_set:
+            yield ("turn", key), f"has no effect, because {why}{stand_in}"
+    if engine.turns == "none":
+        for key in sorted(agent.turn.barge_in.model_fields_set):
+            text = f"has no effect, because both sides speak at once{stand_in}"
+            yield ("turn", "barge_in", key), text
