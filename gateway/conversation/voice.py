@@ -10,19 +10,14 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from copy import copy
 
-import structlog
-
 from gateway.audio.format import NARROWBAND, AudioFormat
 from gateway.audio.framer import Framer
 from gateway.audio.speech_cache import SpeechCache
 from gateway.conversation.sentences import SentenceSplitter
 from gateway.conversation.voice_session import VoiceSession
-from gateway.errors import ProviderError
 from gateway.providers.contracts import Delivery, TextToSpeech
 from gateway.providers.kit.speech import speech
 from gateway.spoken import speakable
-
-log = structlog.get_logger(__name__)
 
 
 class Voice:
@@ -142,13 +137,3 @@ def pieces_of(text: str) -> Sequence[str]:
     """Cut a whole text the way a streamed reply is cut."""
     splitter = SentenceSplitter()
     return [*splitter.push(text), *splitter.flush()]
-
-
-async def render_what_can_be(voice: Voice, texts: Iterable[str]) -> None:
-    """Render ahead; a text that fails is logged and will be tried again when it is needed."""
-    for text in texts:
-        try:
-            await voice.render_ahead([text])
-        except ProviderError as error:
-            log.warning("render_ahead_failed", problem=str(error))
-            return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -21,8 +21,8 @@ from gateway.conversation.day_ledger import DayLedger
 from gateway.conversation.silence_budget import filler_texts
 from gateway.conversation.tool_loops import ToolLoops
 from gateway.conversation.tools import ToolBox, load_tool
-from gateway.conversation.voice import Voice, render_what_can_be
-from gateway.errors import ProviderTimeout, ProviderUnavailable
+from gateway.conversation.voice import Voice
+from gateway.errors import ProviderError, ProviderTimeout, ProviderUnavailable
 from gateway.providers import registry
 from gateway.providers.contracts import (
     LanguageModel,
@@ -113,7 +113,7 @@ class Agents:
             raise
 
     async def warm_up(self) -> None:
-        """Load every model and render what will surely be said.
+        """Load every model and render what the configuration says.
 
         A language model that does not answer yet is only logged: it may come up later, and the
         caller hears the fallback until then.
@@ -124,10 +124,10 @@ class Agents:
         DayLedger.of_machine()  # its thread starts now, not in a call
         for detection in self._detections.values():
             await detection.warm_up()
-        for recognizer in self._recognizers.values():
-            await recognizer.warm_up()
         for synthesizer in self._synthesizers.values():
             await synthesizer.warm_up()
+        for recognizer in self._recognizers.values():  # a process that starts beside this one
+            await recognizer.warm_up()
         remote: list[LanguageModel | SpeechToSpeech] = [*self._models.values()]
         for engine in [*remote, *self._speech.values()]:
             try:
@@ -136,7 +136,22 @@ class Agents:
                 log.warning("language_model_not_reachable", problem=str(error))
         for agent in self.by_name.values():
             await agent.voice.render_ahead(_fixed_texts(agent.config))
-            await render_what_can_be(agent.voice, agent.llm.known_texts)
+
+    async def render_known_texts(self, quiet: Callable[[], Awaitable[None]]) -> None:
+        """Render what the language models say of themselves that they may say.
+
+        Calls need not wait for it: a text that is not rendered yet is spoken as any other is.
+
+        Args:
+            quiet: awaited before each text; returns once there is time for it.
+        """
+        for agent in self.by_name.values():
+            try:
+                for text in agent.llm.known_texts:
+                    await quiet()
+                    await agent.voice.render_ahead([text])
+            except ProviderError as error:  # each is tried again when it is needed
+                log.warning("render_ahead_failed", problem=str(error))
 
     async def close(self) -> None:
         """Release every engine."""

@@ -29,7 +29,6 @@ from gateway.process.deployment import Deployment, Helpers, worker_count
 from gateway.process.edge_link import open_edge
 from gateway.process.fleet import Fleet, WorkerStartError
 from gateway.process.remote import RemoteGateway
-from gateway.process.worker_process import first_of
 from gateway.providers.contracts import HelperProcess
 from gateway.records.archive import open_archive
 from gateway.records.repair import repair
@@ -73,11 +72,10 @@ async def serve(setup: Setup) -> None:
         feed.describe_calls_by(fleet.calls.in_progress)
         fleet.calls.publish_to(feed.publish)
         app = create_app(gateway, config.http, feed)
-        can_recognize = asyncio.Event()
         group = await stack.enter_async_context(asyncio.TaskGroup())
         _listen_to_signals(deployment, group)
         helpers = [
-            group.create_task(_run_helpers([*chain(*shared.values())], can_recognize)),
+            group.create_task(_run_helpers([*chain(*shared.values())])),
             group.create_task(archive.run(config.records)),
             group.create_task(serve_http(app, config.http, listener)),
             group.create_task(_announce(fleet, edge, config)),
@@ -85,7 +83,6 @@ async def serve(setup: Setup) -> None:
         if edge:
             helpers.append(group.create_task(edge.keep()))
             helpers.append(group.create_task(_leave_trunks(fleet, edge)))
-        await first_of(can_recognize, fleet.is_draining)
         await fleet.run()
         log.info("stopping")
         feed.close()
@@ -146,24 +143,17 @@ def _helpers(config: GatewayConfig, folder: Path) -> Helpers:
     }
 
 
-async def _run_helpers(processes: Sequence[HelperProcess], are_ready: asyncio.Event) -> None:
-    """Start them side by side and keep them until cancelled.
+async def _run_helpers(processes: Sequence[HelperProcess]) -> None:
+    """Start them side by side, beside the workers, and keep them until cancelled.
 
     Raises:
         ProviderUnavailable: one did not start.
     """
-    starting = len(processes)
 
     async def run(process: HelperProcess) -> None:
-        nonlocal starting
         async with process:
-            starting -= 1
-            if not starting:
-                are_ready.set()
             await asyncio.Event().wait()  # until cancelled
 
-    if not processes:
-        are_ready.set()
     async with asyncio.TaskGroup() as group:
         for process in processes:
             group.create_task(run(process))

@@ -49,6 +49,7 @@ class Worker:
         """Last state of each trunk: the same again is no news."""
         self.endpoint: SipEndpoint | None = None
         self._draining = asyncio.Event()
+        self._rendering: asyncio.Task[None] | None = None
         self._log_limiter = LogLimiter()
 
     # --- what the endpoint says (CallSink) ---
@@ -146,13 +147,26 @@ class Worker:
             except BaseException:
                 await fresh.agents.close()
                 raise
+            await self._stop_rendering()
             old, self._service = self._service, fresh
+            self.render_known_texts()
             self._endpoint.change_outgoing(fresh.config.outgoing)
             self._group.create_task(old.close_when_idle())
             log.info("configuration_changed", agents=list(fresh.agents.by_name))
 
+    def render_known_texts(self) -> None:
+        """Begin to render, while there is no call, what the language models are known to say."""
+        rendering = self._service.agents.render_known_texts(self._calls.wait_idle)
+        self._rendering = self._group.create_task(rendering)
+
+    async def _stop_rendering(self) -> None:
+        if self._rendering is not None:
+            self._rendering.cancel()
+            await asyncio.wait([self._rendering])
+
     async def close(self) -> None:
         """Return the engines back; there are no calls any more."""
+        await self._stop_rendering()
         await self._service.agents.close()
 
     async def stop_when_drained(self, stop: asyncio.Event) -> None:

@@ -145,6 +145,7 @@ async def _serve_calls(
             m.WorkerReady(pid=os.getpid(), slots=sip.max_calls, sip_port=sip.port)
         )
         log.info("worker_ready", sip=f"{sip.bind}:{sip.port}", slots=sip.max_calls)
+        worker.render_known_texts()
         await stop.wait()
         endpoint.draining = True
         await worker.end_calls()

@@ -132,6 +132,17 @@ def test_hibari_says_the_letter_a_and_the_article():
     using("hibari", use)
 
 
+def test_hibari_uses_what_is_installed_with_the_gateway():
+    """SciPy comes with the tests only; what runs here is what operators run."""
+
+    async def use(tts: TextToSpeech) -> None:
+        await speech(tts, "Ready.")
+        assert hibari._ENGINE.loaded()._signal.FFT_BACKEND == "numpy"
+        assert importlib.import_module("scipy.fft")
+
+    using("hibari", use)
+
+
 @given(st.text(max_size=1500))
 def test_hibari_takes_texts_in_parts_of_bounded_length(text: str):
     parts = hibari.parts_of(text)

@@ -137,7 +137,7 @@ class LanguageModel(Protocol):
     """A language model or a script, shared by all calls of a worker."""
 
     known_texts: Sequence[str]
-    """Sentences it is sure to speak (greeting, prompts): rendered ahead of the first call."""
+    """Sentences it is sure to speak (greeting, prompts): rendered while there is no call."""
     counts_tokens: bool
     """Its requests cost something: replies that are prepared and may not be heard are limited."""
     waits_for_tools: bool

@@ -55,6 +55,9 @@ _GRAMMARS: dict[ExpectKind, GrammarName] = {
     "spelling": "letters",
 }
 """What is dictated in answer to a question."""
+_STARTS_WITHIN_S = 90.0
+"""Time limit for the shared recognizer, which starts beside the workers; when it does not start at
+all, the supervisor says so before."""
 
 
 class Settings(ProviderSettings):
@@ -145,15 +148,17 @@ class Moonshine:
         await self._owned.aclose()
 
     async def _reach(self) -> RecognizerClient:
-        given = self._settings.socket or os.environ.get(SOCKET_VARIABLE, "")
-        if given:
-            socket = Path(given)
+        limit_s = self._settings.connect_timeout_s
+        if self._settings.socket:
+            socket = Path(self._settings.socket)
+        elif shared := os.environ.get(SOCKET_VARIABLE, ""):
+            socket, limit_s = Path(shared), _STARTS_WITHIN_S
         else:
             model_folder()
             process = await self._owned.enter_async_context(RecognizerProcess())
             socket = process.socket
         client = RecognizerClient(socket)
-        (await client.open_stream(self._settings.connect_timeout_s)).close()
+        (await client.open_stream(limit_s)).close()
         return client
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -152,9 +153,10 @@ class _Model:
 
     def __init__(self) -> None:
         assets = _checked_files()
+        signal = _signal_processing()  # first: `hibari` itself imports it
         front_end = importlib.import_module("hibari.g2p")
         unknown_words = importlib.import_module("hibari.g2p.oov")
-        self._signal: Any = importlib.import_module("hibari.dsp")
+        self._signal: Any = signal
         self.rate_hz: int = self._signal.SR
         self._network = session("hibari", assets / "hibari.onnx")
         self._ids: dict[str, int] = load_table(assets / "vocab.json")
@@ -178,6 +180,22 @@ class _Model:
             {"ids": np.array([[0, *ids, 0]], np.int64), "speed": np.array([rate], np.float32)},
         )
         return self._signal.synth(*(output[0] for output in outputs), noise)
+
+
+def _signal_processing() -> Any:  # noqa: ANN401 - it has no types
+    """Import hibari's signal processing with numpy's Fourier transform.
+
+    SciPy's, which it prefers, is no package of the gateway.  Where it happens to be installed, its
+    import takes 0.2 s of CPU in each worker, and saves 3 ms of a sentence (2026-11-29).
+    """
+    loaded = sys.modules.pop("scipy.fft", None)
+    sys.modules["scipy.fft"] = None  # type: ignore[assignment]  # its import fails
+    try:
+        return importlib.import_module("hibari.dsp")
+    finally:
+        del sys.modules["scipy.fft"]
+        if loaded is not None:
+            sys.modules["scipy.fft"] = loaded
 
 
 def _front_end(module: Any, assets: Path, oov: Any) -> Callable[[str], str]:  # noqa: ANN401

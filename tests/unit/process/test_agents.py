@@ -17,6 +17,7 @@ from tests.support.fake_line import (
     ScriptedRecognizer,
     ScriptedVoice,
 )
+from tests.support.virtual_time import run
 
 
 def agents_with(monkeypatch, **failing):
@@ -55,3 +56,37 @@ def test_nothing_is_served_without_the_others_or_with_a_wrong_key(monkeypatch, f
     agents = agents_with(monkeypatch, **failing)
     with pytest.raises(type(*failing.values())):
         asyncio.run(agents.warm_up())
+
+
+KNOWN = ("One.", "Two.", "Three.")
+
+
+def test_known_texts_are_rendered_one_by_one_while_it_is_quiet(monkeypatch):
+    """A worker accepts calls before; they come first."""
+
+    async def scenario():
+        agents = agents_with(monkeypatch)
+        agents.by_name["desk"].llm.known_texts = KNOWN
+        voice = agents.by_name["desk"].voice
+        quiet = asyncio.Semaphore(0)
+        rendering = asyncio.ensure_future(agents.render_known_texts(quiet.acquire))
+        for count in range(len(KNOWN) + 1):
+            await asyncio.sleep(10)
+            assert [text for text in KNOWN if voice.rendered(text)] == [*KNOWN[:count]]
+            quiet.release()
+        await rendering
+
+    run(scenario())
+
+
+def test_a_known_text_that_cannot_be_rendered_ends_nothing(monkeypatch):
+    async def scenario():
+        agents = agents_with(monkeypatch)
+        desk = agents.by_name["desk"]
+        desk.llm.known_texts = KNOWN
+        failing = ProviderUnavailable("acme", "gone")
+        desk.voice._synthesizer.fails = lambda text: failing if text == "Two." else None
+        await agents.render_known_texts(lambda: asyncio.sleep(0))
+        assert [bool(desk.voice.rendered(text)) for text in KNOWN] == [True, False, False]
+
+    run(scenario())
