@@ -91,7 +91,7 @@ class Conversation:
 
     def __init__(self, call: LiveCall, agent: Agent) -> None:
         agent = replace(agent, voice=agent.voice.of_call(call.line.facts.call_id, call.group))
-        agent = replace(agent, config=_adapted(agent))
+        own, agent = agent, replace(agent, config=_adapted(agent))
         config = agent.config
         self._call = call
         self._agent = agent
@@ -109,7 +109,9 @@ class Conversation:
         self._control = ControlFollower(talk, self._agenda, self._actions)
         self._keys = Keys(talk, self._first_words, self._agenda, self._watchdog.caller_is_there)
         self._trouble = Trouble(talk)
-        self._takeover = Takeover(talk, self._first_words, self._trouble, self._events.put_nowait)
+        self._takeover = Takeover(
+            talk, own.config, self._first_words, self._trouble, self._events.put_nowait
+        )
 
     def _make_talk(self) -> Talk:
         call, agent, post = self._call, self._agent, self._events.put_nowait
@@ -293,7 +295,8 @@ class Conversation:
         self._talk.caller_is_there()
         cut: Cut | None = None
         is_late = self._floor.began_after(event.now)  # it began before this event was handled
-        if event.is_barge_in or (is_late and self._agent.config.turn.barge_in.interruptible):
+        interruptible = self._talk.agent.config.turn.barge_in.interruptible
+        if event.is_barge_in or (is_late and interruptible):
             cut = await self._floor.interrupt("speech", event)
         if cut is not None and cut.is_reopened and cut.asked is not None:
             self._talk.expect(cut.asked.expected)

@@ -32,7 +32,7 @@ class Cover:
     ) -> None:
         self._call = call
         self._voice = voice
-        self._config = config
+        self.config = config
         self._fillers = fillers
         self._said: _Filler | None = None
 
@@ -79,7 +79,7 @@ class Cover:
         return True
 
     def _is_due(self, since: int, now: int) -> bool:
-        after_ms = self._config.after_ms
+        after_ms = self.config.after_ms
         if after_ms == 0 or (self._said is not None and self._said.since == since):
             return False
         return now - since >= samples(after_ms) and bool(self._fillers)

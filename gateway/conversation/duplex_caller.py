@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.call import events
 from gateway.conversation.exchange import Asked
 from gateway.conversation.figures import TurnFigures
 from gateway.conversation.talk import Talk
+from gateway.providers.contracts import Message, UserMessage
 from gateway.providers.speech_to_speech import CallerText
 
 UNKNOWN = "(not transcribed)"
 """Stands in the history for a turn until the engine reports its words, if it ever does."""
+
+
+def is_answerable(messages: Sequence[Message]) -> bool:
+    """Return whether a history ends with words of the caller that are known, or asks for none."""
+    latest = messages[-1] if messages else None
+    return not (isinstance(latest, UserMessage) and UNKNOWN in latest.text)
 
 
 class CallerTurns:

@@ -7,22 +7,21 @@ silence (`"gateway"`), or not at all (`"none"`, full duplex: the taker only obse
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 
 import structlog
 
-from gateway.audio.format import AudioFormat
 from gateway.call import events
 from gateway.conversation.asking import expected_by
 from gateway.conversation.day_ledger import DayLedger
 from gateway.conversation.dialogue import Due, Hearing
-from gateway.conversation.duplex_caller import CallerTurns
-from gateway.conversation.duplex_hearing import EngineHearing
+from gateway.conversation.duplex_caller import CallerTurns, is_answerable
+from gateway.conversation.duplex_hearing import EngineHearing, coding_of
 from gateway.conversation.engine_replies import EngineReplies
-from gateway.conversation.engine_reply import EngineAnswer, EngineReply
+from gateway.conversation.engine_reply import EngineReply
+from gateway.conversation.engine_turns import EngineTurns
+from gateway.conversation.engine_watch import EngineWatch
 from gateway.conversation.exchange import Asked, Cut
 from gateway.conversation.figures import TurnFigures
 from gateway.conversation.preparation import BotTurn
@@ -31,8 +30,8 @@ from gateway.conversation.reply_tools import ReplyTools
 from gateway.conversation.speech_link import SpeechLink
 from gateway.conversation.speech_usage import SpeechUsage
 from gateway.conversation.spending import Spending
-from gateway.conversation.talk import Talk
-from gateway.errors import ProviderError
+from gateway.conversation.talk import Ending, Talk
+from gateway.errors import ProviderError, ProviderTimeout
 from gateway.providers.contracts import AssistantMessage, Expect, ToolResult, Typed, UserMessage
 from gateway.providers.speech_to_speech import (
     CallerEnded,
@@ -45,13 +44,14 @@ from gateway.providers.speech_to_speech import (
     ReplyEnded,
     ReplyStarted,
     ReplyText,
+    SessionExpires,
     SpeechEvent,
     SpeechToSpeech,
     ToolAsked,
     ToolsWithdrawn,
 )
 from gateway.turn.digits import Entry
-from gateway.turn.events import EagerEnd, TurnEnded, milliseconds
+from gateway.turn.events import EagerEnd, TurnEnded
 
 log = structlog.get_logger(__name__)
 
@@ -82,38 +82,57 @@ class DuplexDialogue:
         self._post = post
         self._on_lost = on_lost
         self._greeting = greeting
-        self._turns = engine.turns
+        self._owner = engine.turns
+        self._name = type(engine).__name__
         self._replies = EngineReplies(
-            type(engine).__name__, call.line.media_format,
+            self._name, call.line.media_format,
             lambda part: post(Due(partial(self._begin, part))),
             lambda part: post(Due(partial(self._was_interrupted, part))),
         )  # fmt: skip
-        self._answer: EngineAnswer | None = None
-        """On the floor."""
-        self._pending: deque[tuple[EngineAnswer, Asked | None, TurnEnded | None]] = deque()
-        """For when the floor is free."""
         self._own_opening: Source | None = None
         """First words of ours in answer to the caller: the engine's answer is not wanted then."""
         self._opening_source: Source | None = None
         self._ended: TurnEnded | None = None
         """The latest turn that no reply has answered yet."""
+        self._has_hung_up = False
         self._caller = CallerTurns(talk)
-        self._tools = ReplyTools(call, talk.agent.tools, talk.context, talk.tools)
-        self._link = SpeechLink(
-            call, engine, self._opening, self._on_event, self._session_over, self._lost
+        self._watch = EngineWatch(talk.agent.config.llm_timeout_s)
+        self._link = SpeechLink(call, engine, self)
+        tools = ReplyTools(call, talk.agent.tools, talk.context, talk.tools)
+        self._turns = EngineTurns(
+            talk, self._link, self._replies, self._caller, tools, engine.turns
         )
         spending = Spending(
             talk.agent.config.llm_limits, call.spent, call.line.facts, DayLedger.of_machine()
         )
         self._usage = SpeechUsage(talk.agent.name, call, spending)
-        self.hearing: Hearing = EngineHearing(self._link, call, self._is_idle)
-        self.engine_names: tuple[str, ...] = (type(engine).__name__,)
+        self.hearing: Hearing = EngineHearing(self._link, call, self._on_frame)
+        self.engine_names: tuple[str, ...] = (self._name,)
         self.greets = bool(greeting)
         self.answers_anything = True
         self.answers_meanwhile = True
         talk.listener.taker.know_words(known=False)
 
-    def _opening(self) -> Opening:
+    def _on_frame(self) -> bool:
+        """Let 20 ms pass; return whether neither side says anything."""
+        is_idle = self._talk.floor.is_free and not self._talk.listener.taker.in_turn
+        finding = self._watch.advance(is_free=is_idle, is_owed=self._turns.is_silent)
+        if finding == "owes":
+            self._post(Due(self._await_answer))
+        elif finding == "silent":
+            limit_s = self._talk.agent.config.llm_timeout_s
+            problem = f"the engine is connected, but does not answer (within {limit_s:g} s)"
+            self._link.fail(ProviderTimeout(self._name, problem))
+        return is_idle
+
+    async def _await_answer(self) -> None:
+        """Take the floor for what the engine will say: fillers and time limits count from now."""
+        if self._ended is not None and self._talk.floor.is_free:
+            await self._turns.start(self._turns.new(), self._caller.take(), self._take_ended())
+
+    # --- the session (satisfies `SessionUser`) ---
+
+    def opening(self) -> Opening:
         """Return what a session begins with: the first, or one that goes on with the call."""
         talk = self._talk
         return Opening(
@@ -123,37 +142,69 @@ class DuplexDialogue:
             tools=talk.agent.tools.specs,
             language=talk.agent.config.language,
             greeting=self._greeting,
-            line=_line_format(talk),
+            line=coding_of(talk.call.line),
         )
 
-    def _session_over(self) -> None:
+    def session_over(self) -> None:
         """Let the session that follows answer what the one before owes."""
+        self._watch.restart()
         self._replies.end()
-        if self._owed is not None and not self._greeting:
+        if self._turns.owed is None or self._greeting:
+            return
+        if is_answerable(self._talk.context.messages()):
             self._link.tell([], answer=True)
+        else:
+            self._post(Due(self._ask_again))
 
-    def _is_idle(self) -> bool:
-        return self._talk.floor.is_free and not self._talk.listener.taker.in_turn
+    def hung_up(self) -> None:
+        """End the call once all that the engine has said was played."""
+        self._talk.call.note(events.EngineHungUp())
+        self._has_hung_up = True
+        self._replies.end()
+        self._link.close()
+        if self._turns.owed is not None:
+            self._turns.owed.give_up()
+        self._post(Due(self._hang_up))
 
-    # --- what the engine reports ---
+    def lost(self, error: ProviderError) -> None:
+        """Let the agent's other engines take over, or end the call."""
+        is_awaited = self._turns.owed is not None
+        self._replies.end()
+        self._post(self._on_lost(error, is_awaited))
 
-    def _on_event(self, event: SpeechEvent) -> None:
+    def take(self, event: SpeechEvent) -> None:
+        """Sort what the engine reports: into a reply, into the order of events, or into the log."""
         match event:
             case ReplyStarted() | ReplyAudio() | ReplyText() | ReplyEnded():
                 self._replies.hear(event, self._link.session)
             case ToolAsked():
                 self._replies.ask(event, self._link.session)
             case ToolsWithdrawn(call_ids=call_ids):
-                if self._answer is not None:
-                    self._answer.withdraw(call_ids)
+                if self._turns.current is not None:
+                    self._turns.current.withdraw(call_ids)
             case CallerStarted() | CallerEnded():
+                self._watch.sign(self._talk.call.audio.now)
                 self._post(Due(partial(self._caller_event, event)))
             case CallerText():
+                self._watch.sign(self._talk.call.audio.now)
                 self._caller.text(event)
             case EngineUsage() | EngineNotice():
                 self._noted(event)
-            case _:
-                pass  # corrections: the history has what was played; expiry is the link's
+            case SessionExpires():
+                pass  # the link's
+
+    async def _ask_again(self) -> None:
+        """The session that knew the caller's words is gone: ask for them."""
+        await self._talk.floor.interrupt("engine")
+        if self._talk.ending is None:
+            await self._talk.say(self._talk.agent.config.fallback)
+
+    async def _hang_up(self) -> None:
+        """End the talk behind the replies that wait."""
+        if self._turns.are_waiting:
+            await self._turns.start_next()
+        elif self._talk.ending is None:
+            self._talk.ending = Ending("bot_hung_up", "the engine has ended the conversation")
 
     def _noted(self, event: EngineUsage | EngineNotice) -> None:
         if isinstance(event, EngineNotice):
@@ -162,58 +213,50 @@ class DuplexDialogue:
             return
         limit = self._usage.used(event)
         if limit is not None:
-            self._lost(limit)
+            self.lost(limit)
+
+    # --- what the engine reports, in the order of events ---
 
     async def _begin(self, part: EngineReply) -> None:
         """Let a reply of the engine be heard, unless it is not wanted any more."""
         self._greeting = ""
-        owed = self._owed
-        is_asked = owed is not None or self._turns != "gateway"
+        self._watch.answers()
+        owed = self._turns.owed
+        is_asked = owed is not None or self._owner != "gateway"
         if self._talk.ending is not None or self._own_opening is not None or not is_asked:
-            self._refuse(part)
+            self._turns.refuse(part)
             return
         if owed is not None:
             owed.adopt(part)
             return
         self._end_turn()
-        answer = self._new_answer()
+        answer = self._turns.new()
         answer.adopt(part)
-        await self._start(answer, self._caller.take(), self._take_ended())
-
-    @property
-    def _owed(self) -> EngineAnswer | None:
-        """The bot turn that the engine has still to speak in."""
-        waiting = (self._answer, *(answer for answer, _, _ in self._pending))
-        return next((each for each in waiting if each is not None and each.is_owed), None)
-
-    def _refuse(self, part: EngineReply) -> None:
-        self._replies.forget([part])
-        part.end()
-        if part.reply_id:
-            self._link.cut(part.session, part.reply_id, 0)
+        await self._turns.start(answer, self._caller.take(), self._take_ended())
 
     async def _caller_event(self, event: CallerStarted | CallerEnded) -> None:
         talk = self._talk
         what = "started" if isinstance(event, CallerStarted) else "ended"
         talk.call.note(events.EngineHears(what=what, at_ms=event.at_ms))
-        if self._turns == "none":
+        if self._owner == "none":
             self._caller.speaks()
         elif what == "started":
             self._caller.speaks()
             await self._taken_by_caller()
-        elif self._turns == "engine":
+        elif self._owner == "engine":
             self._end_turn()
-            if self._owed is None and self._own_opening is None:
-                await self._start(self._new_answer(), self._caller.take(), self._take_ended())
+            if self._turns.owed is None and self._own_opening is None:
+                await self._turns.start(self._turns.new(), self._caller.take(), self._take_ended())
 
     def _end_turn(self) -> None:
         """The engine has taken the caller's turn for over: so does our turn taker."""
         taker = self._talk.listener.taker
-        if self._turns == "engine" and taker.in_turn and not taker.in_doubt:
+        if self._owner == "engine" and taker.in_turn and not taker.in_doubt:
             taker.end_turn()
 
     async def _was_interrupted(self, part: EngineReply) -> None:
-        if self._answer is not None and self._answer.has(part):
+        current = self._turns.current
+        if current is not None and current.has(part):
             await self._taken_by_caller()
 
     async def _taken_by_caller(self) -> None:
@@ -222,85 +265,32 @@ class DuplexDialogue:
         if not talk.agent.config.turn.barge_in.interruptible:
             return
         talk.caller_is_there()
-        self._drop_pending()
-        if self._answer is not None:
+        self._turns.drop_waiting()
+        if self._turns.current is not None:
             await talk.floor.interrupt("speech")
             talk.floor.caller_begins()
 
-    def _lost(self, error: ProviderError) -> None:
-        is_awaited = self._owed is not None
-        self._replies.end()
-        self._post(self._on_lost(error, is_awaited))
-
-    # --- bot turns ---
-
-    def _new_answer(self) -> EngineAnswer:
-        return EngineAnswer(self._link, self._talk.context, self._tools)
-
-    async def _start(
-        self, answer: EngineAnswer, asked: Asked | None = None, turn: TurnEnded | None = None
-    ) -> None:
-        talk = self._talk
-        if talk.ending is not None:
-            return
-        if talk.floor.is_bots or talk.call.control.is_busy:
-            self._pending.append((answer, asked, turn))
-            return
-        figures = TurnFigures.at(talk.call, turn)
-        figures.caller_text = asked.text if asked else None
-        if turn is not None:
-            figures.asked_s = self._engine_began_s(turn)
-        self._answer = answer
-        await talk.floor.start(answer.say, figures, asked)
-        if asked is not None:
-            self._caller.is_answered_by(figures)
-
-    def _engine_began_s(self, turn: TurnEnded) -> float:
-        """Return the loop time from which on the engine could answer: its own share begins."""
-        since = turn.now if self._turns == "gateway" else turn.speech_end
-        ago_s = milliseconds(self._talk.call.audio.now - since) / 1000
-        return asyncio.get_running_loop().time() - ago_s
-
     def _take_ended(self) -> TurnEnded | None:
+        self._watch.answers()
         ended, self._ended = self._ended, None
         return ended
 
-    def _drop_pending(self) -> None:
-        """What the engine has begun meanwhile answers something else than is said now."""
-        pending, self._pending = self._pending, deque()
-        for answer, _, _ in pending:
-            answer.over(is_cut=True)
-            self._replies.forget(answer.parts)
-
     def bot_turn_over(self, turn: BotTurn, heard: str, *, is_cut: bool) -> None:
-        """Report to the engine what was heard of it."""
-        answer = self._answer
-        if answer is not None and turn.source == answer.say:
-            self._answer = None
-            answer.over(is_cut=is_cut)
-            if is_cut:
-                self._replies.forget(answer.parts)
-            self._report_to_next(answer, heard, is_cut=is_cut)
-        elif heard:
+        """Let the engine know what the caller has heard; see `Dialogue.bot_turn_over`."""
+        answer = self._turns.over(turn, heard, is_cut=is_cut)
+        if answer is None and heard:
             self._link.tell([AssistantMessage(heard, interrupted=is_cut)], answer=False)
         if turn.source is self._own_opening:
             self._own_opening = None
-
-    def _report_to_next(self, answer: EngineAnswer, heard: str, *, is_cut: bool) -> None:
-        """Tell the session in use of a reply that another one has made; have it go on with it."""
-        if all(map(self._link.has, (part.session for part in answer.parts))):
-            return
-        goes_on = answer.is_broken_off and not is_cut
-        if heard:
-            said = AssistantMessage(heard, interrupted=is_cut or goes_on)
-            self._link.tell([said], answer=False)
-        if goes_on:
+        if self._has_hung_up:
+            self._post(Due(self._hang_up))
+        elif answer is not None and answer.is_broken_off and not is_cut:
             self._post(Due(self._go_on))
 
     async def _go_on(self) -> None:
         """Have the engine say the rest of what the end of its session has cut off."""
         talk = self._talk
-        if self._turns == "none":
+        if self._owner == "none":
             self._link.tell([], answer=True)
         elif talk.floor.is_free and talk.ending is None and not talk.call.control.is_busy:
             await self.answer()
@@ -310,8 +300,8 @@ class DuplexDialogue:
     async def turn_started(self, cut: Cut | None) -> None:
         """The caller took the floor, from the bot if there is a `cut`."""
         self._caller.speaks()
-        if self._turns != "none":
-            self._drop_pending()
+        if self._owner != "none":
+            self._turns.drop_waiting()
 
     async def may_be_over(self, event: EagerEnd) -> None:
         """Nothing is prepared: the engine answers when it is its turn."""
@@ -329,13 +319,14 @@ class DuplexDialogue:
             asked = self._caller.take(event.onset) if is_told else None
             self._own_opening = source if source != self._opening_source else None
             await talk.floor.start(source, TurnFigures.at(talk.call, event), asked)
-        elif self._turns == "gateway":
+        elif self._owner == "gateway":
             self._link.commit()
-            await self._start(self._new_answer(), self._caller.take(event.onset), event)
-        elif self._answer is not None:
-            talk.floor.answers(event, self._engine_began_s(event))
+            await self._turns.start(self._turns.new(), self._caller.take(event.onset), event)
+        elif self._turns.current is not None:
+            talk.floor.answers(event, self._turns.engine_began_s(event))
         else:
             self._ended = event
+            self._watch.turn_ended(event)
 
     async def turn_discarded(self) -> None:
         """It was no turn."""
@@ -351,15 +342,15 @@ class DuplexDialogue:
         if is_speaking:
             self._caller.types(entry.digits)
             self._talk.call.note(events.TurnWaits(text=entry.digits))
-        elif self._turns != "none":
+        elif self._owner != "none":
             asked = Asked(entry.digits, None, self._talk.expected, typed=typed, may_go_on=False)
-            await self._start(self._new_answer(), asked)
+            await self._turns.start(self._turns.new(), asked)
 
     # --- the bot's ---
 
     def opening_line(self) -> Source:
         """Return the first words, which the engine makes up unless it was given a greeting."""
-        answer = self._answer = self._new_answer()
+        answer = self._turns.current = self._turns.new()
         if not self.greets:
             self._link.tell([], answer=True)
         self._opening_source = answer.say
@@ -372,12 +363,11 @@ class DuplexDialogue:
     async def answer(self) -> None:
         """Answer what the history ends with, on the free floor."""
         self._link.tell([], answer=True)
-        await self._start(self._new_answer())
+        await self._turns.start(self._turns.new())
 
     async def answer_waiting(self) -> None:
         """Let the engine's next reply be heard."""
-        if self._pending and not self._talk.floor.is_bots:
-            await self._start(*self._pending.popleft())
+        await self._turns.start_next()
 
     async def tell_results(self) -> None:
         """Report what came of tools whose reply was cut, unless the floor is taken."""
@@ -393,20 +383,9 @@ class DuplexDialogue:
         talk.context.told(late)
         if results:
             self._link.tell(results, answer=True)
-            await self._start(self._new_answer())
+            await self._turns.start(self._turns.new())
 
     def close(self) -> None:
         """End the session."""
-        self._drop_pending()
+        self._turns.drop_waiting()
         self._link.close()
-
-
-def _line_format(talk: Talk) -> AudioFormat:
-    """Return how the line codes its audio: an engine that takes it needs no conversion."""
-    line = talk.call.line
-    codec = line.statistics().codec.upper()
-    if codec.startswith("PCMU"):
-        return AudioFormat(8000, encoding="pcmu")
-    if codec.startswith("PCMA"):
-        return AudioFormat(8000, encoding="pcma")
-    return line.media_format

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.audio.format import AudioFormat
+from gateway.call.line import Line
 from gateway.call.live_call import LiveCall
 from gateway.config.models import Eagerness
 from gateway.conversation.speech_link import SpeechLink
@@ -14,14 +16,21 @@ from gateway.turn.events import TurnEvent
 class EngineHearing:
     """Sends every frame, speech or not.  Satisfies `Hearing`; there are no words of ours."""
 
-    def __init__(self, link: SpeechLink, call: LiveCall, is_idle: Callable[[], bool]) -> None:
+    def __init__(self, link: SpeechLink, call: LiveCall, on_frame: Callable[[], bool]) -> None:
+        """Prepare.
+
+        Args:
+            link: to the engine.
+            call: whose audio time counts.
+            on_frame: called with each frame; returns whether neither side says anything.
+        """
         self._link = link
         self._call = call
-        self._is_idle = is_idle
+        self._on_frame = on_frame
 
     def hear(self, pcm: bytes) -> None:
         """Send one frame."""
-        self._link.push(pcm, self._call.audio.now, is_idle=self._is_idle())
+        self._link.push(pcm, self._call.audio.now, is_idle=self._on_frame())
 
     def follow(self, event: TurnEvent) -> None:
         """Turn events are the dialogue's, which gets them in their order."""
@@ -49,3 +58,13 @@ class EngineHearing:
     def close(self) -> None:
         """End the session with the engine."""
         self._link.close()
+
+
+def coding_of(line: Line) -> AudioFormat:
+    """Return how a line codes its audio: an engine that takes it needs no conversion."""
+    codec = line.statistics().codec.upper()
+    if codec.startswith("PCMU"):
+        return AudioFormat(8000, encoding="pcmu")
+    if codec.startswith("PCMA"):
+        return AudioFormat(8000, encoding="pcma")
+    return line.media_format

@@ -39,6 +39,8 @@ class EngineReply:
         self.session = session
         self.length_ms = 0.0
         """Of the audio so far."""
+        self.has_begun = False
+        """Something of it has come, if only its end."""
         self.is_over = False
         self.is_broken_off = False
         """Its session was over before it was."""
@@ -52,6 +54,7 @@ class EngineReply:
         if self.is_over:
             return
         self._has_tail = self._has_tail or bool(audio)
+        self.has_begun = self.has_begun or bool(audio or text)
         self._put(self._converter.process(audio) if audio else b"", text)
 
     def _put(self, pcm: bytes, text: str) -> None:
@@ -63,6 +66,7 @@ class EngineReply:
         """Accept a tool call behind what was said before it."""
         if not self.is_over:
             self._flush()
+            self.has_begun = True
             self._items.put_nowait(call)
 
     def end(self, error: ProviderError | None = None) -> None:
@@ -70,7 +74,7 @@ class EngineReply:
         if self.is_over:
             return
         self._flush()
-        self.is_over = True
+        self.has_begun = self.is_over = True
         self._items.put_nowait(error)
 
     def break_off(self) -> None:
@@ -119,7 +123,7 @@ class EngineAnswer:
         self._engine = engine
         self._context = context
         self._tools = tools
-        self._parts: asyncio.Queue[EngineReply] = asyncio.Queue()
+        self._parts: asyncio.Queue[EngineReply | None] = asyncio.Queue()
         self._known: list[EngineReply] = []
         self._reply: Reply | None = None
         self._text = ""
@@ -139,6 +143,11 @@ class EngineAnswer:
         """True when its latest reply ended with its session."""
         return bool(self._known) and self._known[-1].is_broken_off
 
+    @property
+    def is_silent(self) -> bool:
+        """True while the engine is to speak and nothing has come of that."""
+        return self.is_owed or not self._known[-1].has_begun
+
     def has(self, part: EngineReply) -> bool:
         """Return whether a reply of the engine is part of it."""
         return part in self._known
@@ -148,6 +157,11 @@ class EngineAnswer:
         self.is_owed = False
         self._known.append(part)
         self._parts.put_nowait(part)
+
+    def give_up(self) -> None:
+        """End with what has come: nothing more will."""
+        self.is_owed = False
+        self._parts.put_nowait(None)
 
     def withdraw(self, call_ids: Sequence[str]) -> None:
         """Report no results of these calls: the engine does not want them any more."""
@@ -164,7 +178,7 @@ class EngineAnswer:
         try:
             while True:
                 part = await self._parts.get()
-                while (item := await part.next()) is not None:
+                while part is not None and (item := await part.next()) is not None:
                     if isinstance(item, ProviderError):
                         raise item
                     if isinstance(item, ToolCall):

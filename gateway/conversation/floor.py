@@ -96,6 +96,11 @@ class Floor:
         """The bot has the floor and was heard."""
         self._is_callers = False
 
+    def follow(self, config: AgentConfig) -> None:
+        """Go by these settings from the next bot turn on."""
+        self._config = config
+        self._cover.config = config.filler
+
     @property
     def state(self) -> FloorState:
         """Return which side has the floor and, for the bot, whether it was heard already."""

@@ -11,13 +11,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from typing import Protocol
 
 import structlog
 
 from gateway.audio.converter import Converter
 from gateway.call import events
 from gateway.call.live_call import LiveCall
-from gateway.errors import ProviderError, ProviderRejected, ProviderTimeout, ProviderUnavailable
+from gateway.errors import ProviderError, ProviderRejected, ProviderTimeout
 from gateway.providers.contracts import Message, ToolResult, UserMessage
 from gateway.providers.speech_to_speech import (
     Eagerness,
@@ -43,38 +44,42 @@ _EXPIRY_MARGIN_S = 3.0
 _EXPIRES_SOON_S = 60.0
 """From this long before that on, it is replaced as soon as neither side speaks."""
 
-OnEvent = Callable[[SpeechEvent], None]
 Call = Callable[[SpeechSession], None]
+
+
+class SessionUser(Protocol):
+    """What is done with the sessions of a call."""
+
+    def opening(self) -> Opening:
+        """Return what a session begins with, as things are now."""
+
+    def take(self, event: SpeechEvent) -> None:
+        """Accept what the engine reports, in order."""
+
+    def session_over(self) -> None:
+        """Note that nothing more comes of a session, and that another one follows."""
+
+    def hung_up(self) -> None:
+        """Note that the engine has ended the conversation on purpose."""
+
+    def lost(self, error: ProviderError) -> None:
+        """Note that the engine cannot be reached any more.  Called once."""
 
 
 class SpeechLink:
     """Keeps a conversation connected with an engine.  Loop thread only; no method waits."""
 
-    def __init__(
-        self,
-        call: LiveCall,
-        engine: SpeechToSpeech,
-        opening: Callable[[], Opening],
-        on_event: OnEvent,
-        on_over: Callable[[], None],
-        on_lost: Callable[[ProviderError], None],
-    ) -> None:
+    def __init__(self, call: LiveCall, engine: SpeechToSpeech, user: SessionUser) -> None:
         """Begin to connect.
 
         Args:
             call: owns the task.
             engine: what to connect with.
-            opening: returns what a session begins with, as things are then.
-            on_event: called with what the engine reports, in order.
-            on_over: called when nothing more comes of a session, and another one follows.
-            on_lost: called once when the engine cannot be reached any more.
+            user: of the sessions.
         """
         self._call = call
         self._engine = engine
-        self._opening = opening
-        self._on_event = on_event
-        self._on_over = on_over
-        self._on_lost = on_lost
+        self._user = user
         self._name = type(engine).__module__.rpartition(".")[2]
         self._session: SpeechSession | None = None
         self._known_calls: set[str] = set()
@@ -89,6 +94,9 @@ class SpeechLink:
         """Audio time by which the session must have been replaced; None = it is not known."""
         self._is_connecting = False
         """The history that the next session begins with is on its way."""
+        self._limit: asyncio.Timeout | None = None
+        """Of the session; `fail` sets it to now."""
+        self._failure: ProviderError | None = None
         self._may_retry = True
         self._is_closed = False
         self._task: asyncio.Task[None] = call.group.create_task(self._keep())
@@ -155,6 +163,12 @@ class SpeechLink:
         """Change how soon the engine takes a turn for over."""
         self._do(lambda session: session.set_eagerness(eagerness))
 
+    def fail(self, error: ProviderError) -> None:
+        """Give up the session, which is of no use: as if it had been lost."""
+        if self._limit is not None and not self._limit.expired():
+            self._failure = error
+            self._limit.reschedule(asyncio.get_running_loop().time())
+
     def pause(self) -> None:
         """No audio follows for a while."""
         if self._session is not None:
@@ -177,7 +191,7 @@ class SpeechLink:
     # --- from the engine ---
 
     async def _keep(self) -> None:
-        """Open sessions until one is lost that cannot be opened again."""
+        """Open sessions until the engine hangs up, or one is lost that cannot be opened again."""
         while True:
             began_s = asyncio.get_running_loop().time()
             try:
@@ -189,9 +203,14 @@ class SpeechLink:
                 lasted_s = asyncio.get_running_loop().time() - began_s
                 if not self._retries(error, lasted_s):
                     self._is_closed = True
-                    self._on_lost(error)
+                    self._user.lost(error)
                     return
-                self._on_over()
+                self._user.session_over()
+            else:
+                if not self._has_given_way():
+                    self._session, self._is_closed = None, True
+                    self._user.hung_up()
+                return
 
     def _has_given_way(self) -> bool:
         """Return whether the session of this task does not matter: another one is in its place."""
@@ -201,7 +220,8 @@ class SpeechLink:
         return self._is_closed or asyncio.current_task() is not self._task
 
     def _retries(self, error: ProviderError, lasted_s: float) -> bool:
-        retries = self._may_retry or lasted_s >= _LASTS_S
+        is_silent = error is self._failure
+        retries = self._may_retry or (lasted_s >= _LASTS_S and not is_silent)
         retries = retries and not isinstance(error, ProviderRejected)
         log.warning(
             "speech_session_lost",
@@ -218,20 +238,31 @@ class SpeechLink:
         return retries
 
     async def _serve(self) -> None:
-        """Open one session and read it to its end.  Raises ProviderError, always at last."""
-        opening = self._opening()
+        """Open one session and read it until the engine hangs up.
+
+        Raises:
+            ProviderError: it could not be opened, was lost, or has failed.
+        """
+        opening = self._user.opening()
         self._is_connecting = True
-        lost: ProviderError = ProviderUnavailable(self._name, "has ended the session")
+        lost: ProviderError | None = None
         async with AsyncExitStack() as stack:
             session = await self._connected(stack, opening)
-            self._opened(session, opening)
+            limit = asyncio.timeout(None)
             try:
-                async for event in session:
-                    if self._session is session:
-                        self._take(event)
+                async with limit:
+                    self._opened(session, opening, limit)
+                    async for event in session:
+                        if self._session is session:
+                            self._take(event)
             except ProviderError as error:  # raised behind the block, which may wrap it
                 lost = error
-        raise lost
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                lost = self._failure
+        if lost is not None:
+            raise lost
 
     async def _connected(self, stack: AsyncExitStack, opening: Opening) -> SpeechSession:
         limit = asyncio.timeout(_CONNECT_S)
@@ -244,7 +275,8 @@ class SpeechLink:
             problem = f"no session within {_CONNECT_S:g} s"
             raise ProviderTimeout(self._name, problem) from error
 
-    def _opened(self, session: SpeechSession, opening: Opening) -> None:
+    def _opened(self, session: SpeechSession, opening: Opening, limit: asyncio.Timeout) -> None:
+        self._limit = limit
         following = self._next
         replaces = following is not None and asyncio.current_task() is following
         if following is not None and replaces:
@@ -267,7 +299,7 @@ class SpeechLink:
         if asks:
             session.tell([], answer=True)
         if replaces:
-            self._on_over()
+            self._user.session_over()
 
     def _take(self, event: SpeechEvent) -> None:
         if isinstance(event, SessionExpires):
@@ -276,4 +308,4 @@ class SpeechLink:
             return
         if isinstance(event, ToolAsked):
             self._known_calls.add(event.call.id)
-        self._on_event(event)
+        self._user.take(event)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from gateway.call import events
+from gateway.config.models import AgentConfig
 from gateway.conversation.cascade_dialogue import CascadeDialogue
-from gateway.conversation.duplex_caller import UNKNOWN
+from gateway.conversation.duplex_caller import is_answerable
 from gateway.conversation.first_words import FirstWords
 from gateway.conversation.spending import SpendingLimit
 from gateway.conversation.talk import Ending, Talk
@@ -21,11 +23,22 @@ class Takeover:
     def __init__(
         self,
         talk: Talk,
+        config: AgentConfig,
         first_words: FirstWords,
         trouble: Trouble,
         post: Callable[[ProviderError], None],
     ) -> None:
+        """Prepare.
+
+        Args:
+            talk: the conversation.
+            config: of the agent, without what its engine has changed of it.
+            first_words: to be said by the new dialogue if they were not.
+            trouble: counts failures.
+            post: accepts failures of recognition.
+        """
         self._talk = talk
+        self._config = config
         self._first_words = first_words
         self._trouble = trouble
         self._post = post
@@ -51,8 +64,7 @@ class Takeover:
         talk.call.note(events.EngineLost(problem=str(error), cause=error.kind, goes_on=what))
         self._trouble.count(error)
         if goes_on:
-            talk.use(CascadeDialogue(talk, self._post))
-            talk.listener.taker.know_words(known=True)
+            self._use_cascade()
         if talk.ending is not None or (talk.floor.is_bots and goes_on):
             return
         if not goes_on:
@@ -62,14 +74,22 @@ class Takeover:
         elif is_awaited:
             await self._answer()
 
+    def _use_cascade(self) -> None:
+        talk, config = self._talk, self._config
+        talk.agent = replace(talk.agent, config=config, speech=None)
+        talk.floor.follow(config)
+        taker = talk.listener.taker
+        taker.know_words(known=True)
+        taker.set_interruptible(interruptible=config.turn.barge_in.interruptible)
+        talk.use(CascadeDialogue(talk, self._post))
+
     async def _answer(self) -> None:
         """Answer what the caller waits for; without its words the caller is asked again."""
         talk = self._talk
         messages = talk.context.messages()
-        latest = messages[-1] if messages else None
         if self._first_words.opening.is_unheard or not messages:
             await self._first_words.begin()
-        elif isinstance(latest, UserMessage) and UNKNOWN not in latest.text:
+        elif isinstance(messages[-1], UserMessage) and is_answerable(messages):
             await talk.dialogue.answer()
         else:
             await talk.say(talk.agent.config.fallback)

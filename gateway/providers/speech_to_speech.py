@@ -107,14 +107,6 @@ class ReplyText:
     """To be appended as it is: spaces are the engine's."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyCorrected:
-    """The engine reports what was really said of a reply that was cut; replaces its text."""
-
-    reply_id: str
-    text: str
-
-
 ReplyEnd = Literal["complete", "interrupted", "incomplete", "failed"]
 """All of it was delivered; the engine has cut it itself or was told to; a limit of length or a
 content filter has ended it; the engine could not finish it."""
@@ -188,7 +180,6 @@ SpeechEvent = (
     | ReplyStarted
     | ReplyAudio
     | ReplyText
-    | ReplyCorrected
     | ReplyEnded
     | ToolAsked
     | ToolsWithdrawn

@@ -33,6 +33,8 @@ class BotSide:
 
     def __init__(self, config: TurnConfig) -> None:
         self._config = config
+        self.is_interruptible = config.barge_in.interruptible
+        """The caller may take the floor from it by speaking."""
         self.is_busy = False
         """It thinks or talks."""
         self._follows_turn = False
@@ -74,7 +76,7 @@ class BotSide:
         if self._is_protected and self._first_words is not None:
             lasts = samples(self._config.barge_in.protect_s * 1000)
             self._is_protected = now - self._first_words < lasts
-        return self.is_busy and self._config.barge_in.interruptible and not self._is_protected
+        return self.is_busy and self.is_interruptible and not self._is_protected
 
     def scene(self, now: int, expected: str) -> Scene:
         """Describe the moment.

@@ -131,6 +131,11 @@ class TurnTaker:
         self._endpointer.knows_words = known
 
     @turn_input
+    def set_interruptible(self, *, interruptible: bool) -> None:
+        """Set whether the caller may take the floor from the bot by speaking, from now on."""
+        self._bot.is_interruptible = interruptible
+
+    @turn_input
     def end_turn(self) -> None:
         """End the turn in progress with the next frame: the engine has taken it for over."""
         self._endpointer.end_by_engine()

@@ -26,7 +26,6 @@ from gateway.providers.speech_to_speech import (
     EngineNotice,
     Opening,
     ReplyAudio,
-    ReplyCorrected,
     ReplyEnded,
     ReplyStarted,
     ReplyText,
@@ -273,14 +272,18 @@ def test_an_interruption_voids_what_it_names(counts_pieces: bool):
     SUBJECT.call(use)
 
 
-def test_the_agent_corrects_what_it_has_said():
+def test_what_the_agent_believes_to_have_said_is_not_used():
+    """What was played is known here, what the vendor has sent is known there."""
+
     async def use(call: Call) -> None:
         peer = peer_of(call)
         reply_id = await call.says("r1", 0.2, "Our menu is long.")
         await call.next(ReplyEnded)
         await peer.event("agent_response_correction", original_agent_response="Our menu is long.",
                          corrected_agent_response="Our menu...", event_id=peer.number)  # fmt: skip
-        assert await call.next(ReplyCorrected) == ReplyCorrected(reply_id, "Our menu...")
+        await call.says("r2", 0.2, "Anything else?")
+        assert call.text(reply_id) == "Our menu is long."
+        assert not call.of(EngineNotice)
 
     SUBJECT.call(use)
 

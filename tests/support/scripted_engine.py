@@ -77,6 +77,8 @@ class ScriptedEngine:
         """Called with what the gateway does to a session."""
         self.refusals: list[ProviderError] = []
         """With which the next sessions are refused."""
+        self.silent_sessions = 0
+        """This number of sessions, from the first on, are accepted and then give no sign."""
         self.sessions: list[ScriptedSession] = []
         self.open = 0
 
@@ -118,7 +120,8 @@ class ScriptedSession:
         self.cuts: list[tuple[str, int]] = []
         self.told: list[tuple[tuple[Message, ...], bool]] = []
         self._group = group
-        self._events: asyncio.Queue[SpeechEvent | ProviderError] = asyncio.Queue()
+        self._events: asyncio.Queue[SpeechEvent | ProviderError | None] = asyncio.Queue()
+        self.is_silent = len(engine.sessions) < engine.silent_sessions
         self._results: asyncio.Queue[ToolResult] = asyncio.Queue()
         self._is_asking = False
         self._replying: asyncio.Task[None] | None = None
@@ -129,6 +132,8 @@ class ScriptedSession:
         self._stream: asyncio.Task[None] | None = None
         self._to_stream: asyncio.Queue[tuple[bytes, str]] = asyncio.Queue()
         self._spurts = Spurts(engine.output_format)
+        if self.is_silent:
+            return
         if opening.greeting:
             self._reply([opening.greeting])
         if self.turns == "none":
@@ -181,6 +186,8 @@ class ScriptedSession:
     async def __aiter__(self) -> AsyncIterator[SpeechEvent]:
         while True:
             event = await self._events.get()
+            if event is None:
+                return
             if isinstance(event, ProviderError):
                 raise event
             yield event
@@ -191,6 +198,10 @@ class ScriptedSession:
         """Say this now; an error ends the session."""
         self._events.put_nowait(event)
 
+    def hang_up(self) -> None:
+        """End the conversation on purpose."""
+        self._events.put_nowait(None)
+
     def spends(self, read: int, written: int) -> None:
         self.report(EngineUsage(read, written))
 
@@ -200,18 +211,18 @@ class ScriptedSession:
                 task.cancel()
 
     def _caller_starts(self) -> None:
-        if self.turns == "engine":
+        if self.turns == "engine" and not self.is_silent:
             self.report(CallerStarted(self.pushed_ms))
             self._stop_reply("interrupted")
 
     def _caller_ends(self) -> None:
-        if self.turns == "engine":
+        if self.turns == "engine" and not self.is_silent:
             self.report(CallerEnded(self.pushed_ms))
         if self.turns != "gateway":
             self._answer(is_to_words=True)
 
     def _answer(self, *, is_to_words: bool) -> None:
-        if self.engine.answers:
+        if self.engine.answers and not self.is_silent:
             words = self.engine.heard.pop(0) if is_to_words and self.engine.heard else ""
             self._stop_reply("interrupted")
             self._reply(self.engine.answers.pop(0), words)

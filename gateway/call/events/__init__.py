@@ -47,6 +47,7 @@ from gateway.call.events.of_conversation import (
     EngineConnected,
     EngineFailed,
     EngineHears,
+    EngineHungUp,
     EngineLost,
     EngineNoted,
     HistoryShortened,
@@ -90,6 +91,7 @@ __all__ = [
     "EngineConnected",
     "EngineFailed",
     "EngineHears",
+    "EngineHungUp",
     "EngineLost",
     "EngineNoted",
     "Event",
@@ -140,7 +142,7 @@ OwnEvent = (
     | TransferStarted | TransferFailed | Transferred | TransferOutcome
     | AgentStarted | EarOpened | Say | BotSays | BotStarted | ReplyFinished | Interrupted
     | TurnWaits | TurnFinished | HistoryShortened | LlmLimitReached | EngineFailed
-    | EngineConnected | EngineLost | EngineHears | EngineNoted
+    | EngineConnected | EngineLost | EngineHears | EngineHungUp | EngineNoted
     | ToolCalled | ToolDropped | ToolContinues | ToolFinished
     | TurnTakingStarted | TurnTakingEnded | TurnInput | Expects
     | PartialTranscript | FinalTranscript

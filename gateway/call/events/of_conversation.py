@@ -138,6 +138,13 @@ class EngineLost:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineHungUp:
+    """A speech-to-speech engine has ended the conversation: the call ends behind its last words."""
+
+    kind: ClassVar[str] = "engine_hung_up"
+
+
+@dataclass(frozen=True, slots=True)
 class EngineHears:
     """A speech-to-speech engine reports that the caller's speech has begun or ended."""
 

@@ -43,7 +43,6 @@ from gateway.providers.speech_to_speech import (
     Eagerness,
     Opening,
     ReplyAudio,
-    ReplyCorrected,
     ReplyText,
     SessionExpires,
     SpeechEvent,
@@ -68,7 +67,8 @@ _LATE = frozenset({
 })  # fmt: skip
 _REPORTED = ("client_error", "dtmf_request", "guardrail_triggered")
 _WITHOUT_MEANING = (
-    "agent_chat_response_part", "agent_reasoning_response_part", "agent_response_metadata",
+    "agent_chat_response_part", "agent_reasoning_response_part", "agent_response_correction",
+    "agent_response_metadata",
     "agent_tool_request", "agent_tool_response", "agent_tool_response_full_payload",
     "agent_typing", "asr_initiation_metadata", "context_usage", "conversation_initiation_metadata",
     "external_agent_connected", "external_agent_disconnected",
@@ -221,8 +221,8 @@ class _Session(SocketSession):
         self._text = ""
         """That text, held until the sound shows whether the words come aligned with it."""
         self._is_aligned = False
-        self._named: dict[int, str] = {}
-        """Number of a reply's text -> its id, for corrections."""
+        self._text_numbers: set[int] = set()
+        """Of the texts of replies that have come."""
 
     def begin(self, opening: Opening, settings: Settings) -> None:
         """Add what the first message has no place for."""
@@ -263,7 +263,6 @@ class _Session(SocketSession):
             **dict.fromkeys(_REPORTED, self._reported),
             "agent_response": self._words,
             "agent_response_complete": lambda _: self._end(),
-            "agent_response_correction": self._corrected,
             "audio": self._audio,
             "client_tool_call": self._called,
             "error": self._failed,
@@ -293,14 +292,14 @@ class _Session(SocketSession):
     def _words(self, event: Fields) -> Iterator[SpeechEvent]:
         told = event.inner("agent_response_event")
         number, text = told.whole("event_id"), told.text("agent_response").strip()
-        if number in self._named:
+        if number in self._text_numbers:
             return
         if self._has_text:  # each reply has one text: this is of the next one
             yield from self._end()
         if not self._takes(number):
             return
         yield from self._reply.begin()
-        self._named[number] = self._reply.id
+        self._text_numbers.add(number)
         self._has_text, self._text = True, text
         self._due_s = self._time() + 2 * QUIET_S
 
@@ -313,12 +312,6 @@ class _Session(SocketSession):
             self._due_s = self._time() + QUIET_S
             return False
         return True
-
-    def _corrected(self, event: Fields) -> Iterator[SpeechEvent]:
-        told = event.inner("agent_response_correction_event")
-        latest = next(reversed(self._named.values()), "")
-        if reply_id := self._named.get(told.whole("event_id"), latest):
-            yield ReplyCorrected(reply_id, told.text("corrected_agent_response").strip())
 
     def _interrupted(self, event: Fields) -> Iterator[SpeechEvent]:
         self._void = max(self._void, event.inner("interruption_event").whole("event_id"))

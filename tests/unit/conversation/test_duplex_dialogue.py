@@ -19,10 +19,11 @@ from gateway.providers.speech_to_speech import (
     EngineNotice,
     ReplyAudio,
     ReplyEnded,
+    ReplyStarted,
     SessionExpires,
     ToolsWithdrawn,
 )
-from tests.support.scene import GREETING, LONG, Scene, call_of
+from tests.support.scene import GREETING, LONG, Scene, call_of, text
 from tests.support.scripted_engine import ScriptedEngine, sound
 
 ASKED = "How are you?"
@@ -355,6 +356,132 @@ def test_what_the_engine_reports_is_in_the_events():
     assert scene.data("engine_hears") == [{"what": "started", "at_ms": 2900.0}]
 
 
+# --- the engine hangs up ---
+
+
+@pytest.mark.parametrize("at_s", [4.6, 9.0])
+def test_an_engine_that_hangs_up_ends_the_call_behind_its_last_words(at_s: float):
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        await scene.until(at_s)
+        scene.engine.session.hang_up()
+        await scene.until(20)
+
+    scene = scene_of(["Goodbye then."]).play(script)
+    assert scene.ending is not None
+    assert (scene.ending.reason, scene.ending.text) == (
+        "bot_hung_up", "the engine has ended the conversation"
+    )  # fmt: skip
+    assert scene.history[-1] == AssistantMessage("Goodbye then.")
+    assert len(scene.engine.sessions) == 1
+    assert len(scene.data("engine_hung_up")) == 1
+    assert scene.data("engine_lost") == []
+
+
+def test_an_engine_that_hangs_up_instead_of_an_answer_ends_the_call():
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        await scene.until(5)
+        scene.engine.session.hang_up()
+        await scene.until(20)
+
+    scene = scene_of([9.0, "Never."]).play(script)
+    assert scene.ending is not None
+    assert scene.ending.reason == "bot_hung_up"
+    assert scene.ended_s < 6
+
+
+def test_replies_that_wait_are_heard_before_the_call_ends():
+    async def script(scene: Scene) -> None:
+        await scene.until(1)
+        session = scene.engine.session
+        for reply_id, words in (("a", "One"), ("b", "Two")):
+            session.report(ReplyStarted(reply_id))
+            session.report(ReplyAudio(reply_id, sound(AudioFormat(24_000), 500), words))
+            session.report(ReplyEnded(reply_id))
+        session.hang_up()
+        await scene.until(20)
+
+    scene = scene_of().play(script)
+    assert [turn.bot_text_heard for turn in scene.notes.turns] == [GREETING, "One", "Two"]
+    assert scene.ending is not None
+
+
+# --- a session that is connected and silent ---
+
+
+@pytest.mark.parametrize("turns", ["engine", "gateway", "none"])
+def test_a_session_that_gives_no_sign_is_replaced(turns: str):
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        await scene.says(8, 0.5)
+        await scene.until(15)
+        assert len(scene.engine.sessions) == 2
+        await scene.says(20, 0.5)
+        await scene.until(26)
+
+    config: dict[str, Any] = {"llm_timeout_s": 4.0, "fallback": "Pardon?"}
+    scene = scene_of(["Fine."], turns=turns, **config)
+    scene.engine.silent_sessions = 1
+    scene.play(script)
+    assert [data["goes_on"] for data in scene.data("engine_lost")] == ["reconnects"]
+    assert scene.history[-1] == AssistantMessage("Fine.")
+    if turns == "gateway":  # the caller waited for an answer, and only the session knew the words
+        assert "Pardon?" in scene.synthesizer.texts
+
+
+def test_the_cascade_takes_over_from_sessions_that_are_silent():
+    async def script(scene: Scene) -> None:
+        await scene.voice.render_ahead(filler_texts(scene.config.filler))
+        for at_s in (3, 12, 22):
+            await scene.says(at_s, 0.5)
+        await scene.until(28)
+
+    engine = ScriptedEngine(turns="gateway")
+    engine.silent_sessions = 9
+    filler = FillerConfig(after_ms=1500, first=("Hm.",), later=())
+    config: dict[str, Any] = {"llm_timeout_s": 4.0, "fallback": "Pardon?", "filler": filler}
+    scene = Scene([text("From the model.")], ["Hello?"], engine=engine, **config).play(script)
+    said = [words["text"] for words in scene.data("bot_says")]
+    assert said == [GREETING, "Hm.", "Pardon?", "Hm.", "Pardon?", "From the model."]
+    assert [data["goes_on"] for data in scene.data("engine_lost")] == ["reconnects", "cascade"]
+    assert len(engine.sessions) == 2
+
+
+def test_an_engine_that_has_heard_the_caller_and_does_not_answer_is_covered():
+    """Its signs show that it is there: the bot takes the floor, fillers and limits count."""
+
+    async def script(scene: Scene) -> None:
+        await scene.voice.render_ahead(filler_texts(scene.config.filler))
+        scene.engine.session.is_silent = True
+        await scene.until(3)
+        scene.engine.session.report(CallerStarted(3000.0))
+        await scene.says(3, 0.5)
+        await scene.until(14)
+
+    filler = FillerConfig(after_ms=1500, first=("Hm.",), later=())
+    config: dict[str, Any] = {"llm_timeout_s": 4.0, "fallback": "Pardon?", "filler": filler}
+    scene = scene_of(**config).play(script)
+    said = [words["text"] for words in scene.data("bot_says")]
+    assert said == [GREETING, "Hm.", "Pardon?"]
+    assert [data["goes_on"] for data in scene.data("engine_lost")] == ["reconnects"]
+
+
+def test_a_cough_that_the_engine_ignores_costs_nothing():
+    async def script(scene: Scene) -> None:
+        await scene.until(1)
+        scene.engine.session.is_silent = True
+        await scene.says(3, 0.3)
+        await scene.until(8)
+        scene.engine.session.is_silent = False
+        await scene.says(8, 0.5)
+        await scene.until(12)
+
+    scene = scene_of(["Fine."]).play(script)
+    assert scene.data("engine_lost") == []
+    assert [m for m in scene.history if isinstance(m, UserMessage)] == [UserMessage(ASKED)]
+
+
 # --- full duplex ---
 
 
@@ -382,6 +509,24 @@ def test_in_full_duplex_the_caller_does_not_cut_the_engine():
     assert scene.notes.turns[-1].bot_text_heard == LONG
     assert scene.times("barge_in_suspected") == []
     assert scene.times("interrupted") == []
+
+
+def test_the_caller_may_interrupt_what_takes_over_from_full_duplex():
+    async def script(scene: Scene) -> None:
+        await scene.until(1)
+        scene.engine.refusals = [ProviderUnavailable("scripted", "is down")]
+        scene.engine.session.report(ProviderUnavailable("scripted", "connection lost"))
+        await scene.says(3, 0.5)
+        await scene.says(6, 1.5)
+        await scene.until(12)
+
+    engine = ScriptedEngine(turns="none")
+    scene = Scene([text(LONG), text("Yes?")], ["Tell me.", "Stop, please."], engine=engine)
+    scene.play(script)
+    cut, *_, last = scene.history[2:]
+    assert cut.interrupted
+    assert last == AssistantMessage("Yes?")
+    assert scene.line.audible()[1][1] < 6.2
 
 
 def test_a_key_cuts_full_duplex_and_the_engine_hears_of_it():
