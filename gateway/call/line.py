@@ -157,13 +157,17 @@ class Line(Protocol):
     """One leg of a call.  Loop thread only."""
 
     facts: CallFacts
-    media_format: AudioFormat
-    """What its transport carries and exchanges with inlet and outlet: `ANALYSIS` or wider.  May
-    change with the other side's description."""
     inlet: FrameInlet
     outlet: FrameOutlet
 
     # --- what is known of it ---
+
+    @property
+    def media_format(self) -> AudioFormat:
+        """What it exchanges with inlet and outlet: `ANALYSIS`, or wider where the codec is.
+
+        It may change with the other side's description.
+        """
 
     @property
     def input_delay_ms(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.audio.converter import Converter
 from gateway.audio.format import ANALYSIS, SAMPLE_BYTES, AudioFormat
-from gateway.call.media import Tick
+from gateway.call.media import SILENCE, Tick
 
 
 class Wideband:
@@ -20,6 +20,8 @@ class Wideband:
         self._line_format = line_format
         self._received = Converter(line_format, ANALYSIS)
         self._sent = Converter(line_format, ANALYSIS)
+        self._is_silent = False
+        """What was sent in the tick before was silence: so is all that the conversion remembers."""
         self._widening: Converter | None = None
         """While frames of 8 kHz are passed on."""
         delay_s = self._received.delay_s + Converter(ANALYSIS, line_format).delay_s
@@ -38,8 +40,10 @@ class Wideband:
         line = self._late + tick.received
         size = self._line_format.frame_bytes
         self._whole, self._late = line[:size], line[size:]
-        received, sent = self._received.process(tick.received), self._sent.process(tick.sent)
-        return tick._replace(received=received, sent=sent)
+        was_silent, self._is_silent = self._is_silent, tick.sent.count(0) == size
+        is_silent = was_silent and self._is_silent
+        sent = SILENCE if is_silent else self._sent.process(tick.sent)
+        return tick._replace(received=self._received.process(tick.received), sent=sent)
 
     def caller(self, received: bytes, without_echo: bytes) -> bytes:
         """Return the caller's frame of the present tick in the line's format.

@@ -90,7 +90,8 @@ class Conversation:
     """One talk between a caller and an agent."""
 
     def __init__(self, call: LiveCall, agent: Agent) -> None:
-        agent = replace(agent, voice=agent.voice.of_call(call.line.facts.call_id, call.group))
+        voice = agent.voice.for_line(call.line.media_format)
+        agent = replace(agent, voice=voice.of_call(call.line.facts.call_id, call.group))
         own, agent = agent, replace(agent, config=_adapted(agent))
         config = agent.config
         self._call = call

@@ -10,12 +10,12 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from copy import copy
 
-from gateway.audio.format import NARROWBAND, AudioFormat
+from gateway.audio.format import NARROWBAND, WIDEBAND, AudioFormat
 from gateway.audio.framer import Framer
 from gateway.audio.speech_cache import SpeechCache
 from gateway.conversation.sentences import SentenceSplitter
 from gateway.conversation.voice_session import VoiceSession
-from gateway.providers.contracts import Delivery, TextToSpeech
+from gateway.providers.contracts import Delivery, Spoken, TextToSpeech
 from gateway.providers.kit.speech import speech
 from gateway.spoken import speakable
 
@@ -44,6 +44,16 @@ class Voice:
         self._rendered: dict[str, tuple[bytes, ...]] = {}
         """By what is read aloud."""
         self._session: VoiceSession | None = None
+        own_hz, has_hz = line_format.sample_rate_hz, synthesizer.output_format.sample_rate_hz
+        self._wide: Voice | None = None
+        """The same for lines of a wider band, where it makes a difference."""
+        if own_hz < WIDEBAND.sample_rate_hz <= has_hz:
+            self._wide = Voice(synthesizer, language, WIDEBAND)
+
+    def for_line(self, line_format: AudioFormat) -> Voice:
+        """Return this voice in the band of a line, as far as the synthesizer has it."""
+        is_wide = line_format.sample_rate_hz >= WIDEBAND.sample_rate_hz
+        return self._wide if is_wide and self._wide is not None else self
 
     def of_call(self, call_id: str, group: asyncio.TaskGroup) -> Voice:
         """Return this voice with a session of its own for one call, unless it has one.
@@ -83,7 +93,17 @@ class Voice:
         for text in texts:
             for said in self._readings(text):
                 if said not in self._rendered:
-                    self._rendered[said] = tuple([f async for f in self._synthesize(said)])
+                    spoken = [piece async for piece in self._synthesizer.speak(said)]
+                    await self.keep(said, spoken)
+                    if self._wide is not None:
+                        await self._wide.keep(said, spoken)
+
+    async def keep(self, said: str, spoken: Sequence[Spoken]) -> None:
+        """Have a text ready, given what the synthesizer has made of it."""
+        framer = Framer(self._line_format.frame_bytes)
+        parts = speech(self._synthesizer, said, self._line_format, lambda _: _replayed(spoken))
+        frames = [frame async for part in parts for frame in framer.push(part.pcm)]
+        self._rendered[said] = (*frames, *framer.flush())
 
     async def frames(self, piece: str) -> AsyncGenerator[bytes]:
         """Yield the frames of one piece of text; none where there is nothing to say.
@@ -131,6 +151,11 @@ class Voice:
                 whole += part.pcm
                 yield part.pcm
         self._cache.put(piece, bytes(whole))
+
+
+async def _replayed(spoken: Sequence[Spoken]) -> AsyncGenerator[Spoken, None]:
+    for piece in spoken:
+        yield piece
 
 
 def pieces_of(text: str) -> Sequence[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from gateway.audio.converter import convert_once
-from gateway.audio.format import NARROWBAND, AudioFormat
+from gateway.audio.format import AudioFormat
 from gateway.audio.framer import Framer
 from gateway.audio.wav import read_wav
 from gateway.call import events
@@ -59,7 +59,8 @@ class StepScope:
         agent = self.agent(name)
         if agent.name not in self.voices:
             call = self.call
-            self.voices[agent.name] = agent.voice.of_call(call.line.facts.call_id, call.group)
+            of_line = agent.voice.for_line(call.line.media_format)
+            self.voices[agent.name] = of_line.of_call(call.line.facts.call_id, call.group)
         return self.voices[agent.name]
 
     def close(self) -> None:
@@ -75,7 +76,7 @@ class StepScope:
 async def say(step: Say, scope: StepScope) -> None:
     """Speak to the end."""
     if step.file is not None:
-        await _play(scope.call, _recording(step.file))
+        await _play(scope.call, step.file)
     elif step.text is not None:
         await _speak(scope, scope.voice(step.agent), scope.text(step.text))
 
@@ -219,7 +220,7 @@ async def _event(scope: StepScope) -> Digit | SayRequest:
 async def _prompt(step: Collect, scope: StepScope, *, is_retry: bool) -> None:
     text = (step.retry_prompt if is_retry else "") or step.prompt
     if step.prompt_file is not None and not (is_retry and step.retry_prompt):
-        await _play(scope.call, _recording(step.prompt_file))
+        await _play(scope.call, step.prompt_file)
     elif text:
         await _speak(scope, scope.voice(step.agent), scope.text(text))
 
@@ -239,17 +240,18 @@ async def _speak(scope: StepScope, voice: Voice, text: str) -> None:
         _count_failure(call, outcome.error)
 
 
-async def _play(call: LiveCall, frames: list[bytes]) -> None:
+async def _play(call: LiveCall, recording: Path) -> None:
+    frames = _frames_of(recording, call.line.media_format)
     lane = call.line.outlet.open()
     for frame in frames:
         await lane.write(frame)
     await lane.played_out()
 
 
-def _recording(path: Path) -> list[bytes]:
+def _frames_of(path: Path, line_format: AudioFormat) -> list[bytes]:
     pcm, rate_hz = read_wav(path)
-    framer = Framer(NARROWBAND.frame_bytes)
-    return [*framer.push(convert_once(pcm, AudioFormat(rate_hz), NARROWBAND)), *framer.flush()]
+    framer = Framer(line_format.frame_bytes)
+    return [*framer.push(convert_once(pcm, AudioFormat(rate_hz), line_format)), *framer.flush()]
 
 
 def _count_failure(call: LiveCall, error: ProviderError) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from gateway.audio.format import NARROWBAND
+from gateway.audio.format import NARROWBAND, AudioFormat
 from gateway.audio.resample import resample_once
 from gateway.errors import UnsupportedFormat
 from gateway.probe.g711 import Samples
@@ -21,8 +21,8 @@ Voice = Literal["rms", "awb", "slt", "kal", "kal16"]
 _AUDIBLE = 300
 
 
-async def render(text: str, voice: Voice = "awb") -> Samples:
-    """Synthesise `text`: int16[n], 8 kHz, silence at both ends cut off.
+async def render(text: str, voice: Voice = "awb", line_format: AudioFormat = NARROWBAND) -> Samples:
+    """Synthesise `text`: int16[n] at the line's rate, silence at both ends cut off.
 
     Takes about 2 % of the speech's length: render before the call, not during it.
 
@@ -32,7 +32,7 @@ async def render(text: str, voice: Voice = "awb") -> Samples:
     synthesizer = flite.create(flite.Settings(voice=voice))
     pcm = bytearray()
     try:
-        async with aclosing(speech(synthesizer, text, NARROWBAND)) as parts:
+        async with aclosing(speech(synthesizer, text, line_format)) as parts:
             async for part in parts:
                 pcm += part.pcm
     finally:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import nullcontext
 
+from gateway.audio.format import AudioFormat
 from gateway.call.line import (
     Answered,
     CallFacts,
@@ -31,7 +32,6 @@ from gateway.sip.line_transfer import LineTransfer
 from gateway.sip.media_port import CallMediaPort
 from gateway.sip.native import transactions_of
 from gateway.sip.outgoing import OutgoingGuard
-from gateway.sip.pcm import MEDIA_FORMAT
 from gateway.sip.request_screen import OFFERS_PER_S, StreamRate
 from gateway.sip.rtp_guard import RtpGuard
 
@@ -45,8 +45,6 @@ _TRANSFER_AND_DIGITS: frozenset[Capability] = frozenset({"transfer", "digits"})
 
 class SipLine:
     """A call as the rest of the gateway sees it."""
-
-    media_format = MEDIA_FORMAT
 
     def __init__(
         self,
@@ -88,6 +86,11 @@ class SipLine:
         self._is_waiting_for_ack = False
 
     # --- what a conversation may do ---
+
+    @property
+    def media_format(self) -> AudioFormat:
+        """What it carries: the band of the codec that was agreed on."""
+        return self.inlet.format
 
     @property
     def input_delay_ms(self) -> float:
@@ -259,6 +262,7 @@ class SipLine:
 
     def on_stream(self, stream: int) -> None:
         """A stream was made; it waits for the ACK: without one the address may be a victim's."""
+        self._media.stream_made(stream)
         self.keys.on_stream(stream)
         if not self._confirmed.is_set() and self.facts.direction == "in":
             self._media.pause_until_confirmed(stream)

@@ -37,6 +37,10 @@ class LineMedia:
         """Of the audio stream among the m= lines; None before any was agreed on."""
         self._paused_stream = 0
         """The library's stream that waits for the ACK."""
+        self._stream = 0
+        """The library's stream, while there is one."""
+        self._port: CallMediaPort | None = None
+        """That has joined a stream."""
         self._statistics = MediaStatistics()
         """Of all streams of the call so far."""
         self._before = MediaStatistics()
@@ -134,8 +138,8 @@ class LineMedia:
             self._guard.described(leg, active.index, self._now_s())
             # By its place among those listed: fax, text and the like are left out of the list.
             stream = leg.getAudioMedia([m.index for m in info.media].index(active.index))
-            stream.startTransmit(port)
-            port.startTransmit(stream)
+            port.join(stream, self._stream)
+            self._port = port
         elif self._index is None and media:
             self._index = media[0].index
         if held:
@@ -143,6 +147,10 @@ class LineMedia:
         return held
 
     # --- its beginning and end ---
+
+    def stream_made(self, stream: int) -> None:
+        """The library has made a stream, at this address."""
+        self._stream = stream
 
     def pause_until_confirmed(self, stream: int) -> None:
         """Send nothing before the ACK: without one the address may be a victim's."""
@@ -164,10 +172,17 @@ class LineMedia:
 
     def stream_destroyed(self, leg: Leg | None) -> None:
         """A re-INVITE or the end: the next stream counts from zero."""
-        self._paused_stream = 0
+        self._paused_stream = self._stream = 0
+        self._part()
         self._before = self.statistics(leg)
         self._input_delay.reset()
 
     def close(self) -> None:
-        """Block all senders: the call ends."""
+        """Block all senders and let go of the stream: the call ends."""
+        self._part()
         self._guard.close()
+
+    def _part(self) -> None:
+        port, self._port = self._port, None
+        if port is not None:
+            port.part()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from gateway.audio.format import WIDEBAND
 from gateway.call.media import SILENCE, FrameInlet, FrameOutlet, Tick, TickBell
 from gateway.sip import pj
 from gateway.sip.bridge import Bridge
 from gateway.sip.pcm import MEDIA_FORMAT, FrameVector, read_pcm
+from gateway.sip.wide_stream import WideStream, wide_stream
 from gateway.threads import monotonic_ns, stay_attached
+
+_WIDE_SILENCE = bytes(WIDEBAND.frame_bytes)
 
 
 class CallMediaPort(pj.AudioMediaPort):
@@ -23,6 +27,8 @@ class CallMediaPort(pj.AudioMediaPort):
         self._bridge = bridge
         self._inlet: FrameInlet | None = None
         self._outlet: FrameOutlet | None = None
+        self._wide: WideStream | None = None
+        """The stream of the call, if it goes around the bridge.  Loop thread writes."""
         self._given = FrameVector()
         self._ticked_ns = 0
         """`monotonic_ns` of the latest tick of this call; 0 before the first."""
@@ -42,6 +48,30 @@ class CallMediaPort(pj.AudioMediaPort):
         self._inlet = inlet
         self._bridge.take_in(self.getPortId())
 
+    def join(self, call: pj.AudioMedia, stream: int) -> None:
+        """Connect with a stream of the call, whose ticks have its band from then on.  Loop thread.
+
+        Args:
+            call: the stream as the bridge knows it.
+            stream: address of the library's `pjmedia_stream`; 0 = not known.
+        """
+        if self._inlet is None:
+            return
+        wide = wide_stream(call, stream) if self._bridge.is_found else None
+        if wide is not None:
+            self._bridge.leave_out(call.getPortId())
+            self._inlet.format = WIDEBAND  # before the first such tick
+            self._wide = wide
+            return
+        self._wide = None
+        self._inlet.format = MEDIA_FORMAT
+        call.startTransmit(self)
+        self.startTransmit(call)
+
+    def part(self) -> None:
+        """Let go of the stream, which is about to end.  Loop thread."""
+        self._wide = None
+
     def late_s(self, now_ns: int) -> float:
         """Return how long the next tick of its call is overdue; 0 without one.  Loop thread."""
         ticked_ns = self._ticked_ns
@@ -52,6 +82,7 @@ class CallMediaPort(pj.AudioMediaPort):
     def detach(self) -> None:
         """Carry nothing.  Loop thread."""
         self._bridge.leave_out(self.getPortId())
+        self._wide = None
         self._inlet = None
         self._outlet = None
 
@@ -68,6 +99,12 @@ class CallMediaPort(pj.AudioMediaPort):
         if inlet is None or outlet is None:
             return
         now_ns = self._ticked_ns = monotonic_ns()
+        wide = self._wide
+        if wide is not None:
+            sent = outlet.pull(WIDEBAND)
+            pcm = wide.exchange(sent)
+            inlet.put(Tick(pcm or _WIDE_SILENCE, sent, now_ns, bool(pcm)))
+            return
         pcm = read_pcm(frame.buf)
         has_media = len(pcm) == MEDIA_FORMAT.frame_bytes
         sent, outlet.last = outlet.last, SILENCE

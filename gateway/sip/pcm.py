@@ -15,6 +15,7 @@ from gateway.sip import pj
 
 MEDIA_FORMAT = NARROWBAND
 """What the library's bridge carries, whatever codec a call has (decision 5)."""
+_Frame = ctypes.c_char * MEDIA_FORMAT.frame_bytes
 _Pointers = ctypes.c_void_p * 2  # begin and end of a std::vector<unsigned char>
 
 
@@ -45,11 +46,11 @@ class FrameVector:
     def __init__(self) -> None:
         self._vector = pj.ByteVector(bytes(MEDIA_FORMAT.frame_bytes))
         begin, _ = _Pointers.from_address(int(self._vector.this)) if _CAN_ADDRESS else (None, None)
-        self._begin: int | None = begin
+        self._content = _Frame.from_address(begin) if begin else None
 
     def of(self, pcm: bytes) -> pj.ByteVector:
         """Return it with these bytes, which are valid until the next call."""
-        if self._begin is None or len(pcm) != MEDIA_FORMAT.frame_bytes:
+        if self._content is None or len(pcm) != MEDIA_FORMAT.frame_bytes:
             return pj.ByteVector(pcm)
-        ctypes.memmove(self._begin, pcm, MEDIA_FORMAT.frame_bytes)
+        self._content.raw = pcm  # memmove would let another thread run meanwhile
         return self._vector

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import asynccontextmanager
 
+import numpy as np
 import pytest
 
 from gateway.audio.format import NARROWBAND, WIDEBAND
@@ -31,6 +33,30 @@ async def opening_hours(day: str) -> str:
         day: of the week.
     """
     return OPENING_HOURS
+
+
+class BandRecognizer(ScriptedRecognizer):
+    """Of 16 kHz; keeps what it was given in each turn."""
+
+    input_format = WIDEBAND
+
+    def __init__(self, *texts):
+        super().__init__(*texts)
+        self.turns = []
+
+    @asynccontextmanager
+    async def stream(self, expect):
+        self.turns.append(bytearray())
+        async with super().stream(expect) as stream:
+            push, heard = stream.push, self.turns[-1]
+            stream.push = lambda pcm: (heard.extend(pcm), push(pcm))
+            yield stream
+
+
+def high_share(pcm):
+    """Return the share of energy above the telephone band of 16 kHz audio."""
+    power = np.abs(np.fft.rfft(np.frombuffer(bytes(pcm), "<i2").astype(float))) ** 2
+    return power[int(len(power) * 4600 / 8000) :].sum() / power.sum()
 
 
 def agent():
@@ -94,6 +120,36 @@ def test_a_whole_conversation(tmp_path, media_format):
     assert abs(record.audio_s - record.duration_s) < 0.1
     assert all(t.response_gap_ms for t in (asked, more, sales, goodbye))
     assert {len(frame) for frame in call.line.played} == {media_format.frame_bytes}
+
+
+@pytest.mark.parametrize("media_format", [NARROWBAND, WIDEBAND], ids=str)
+def test_a_recognizer_gets_the_band_of_the_line(tmp_path, media_format):
+    recognizer = BandRecognizer("First.", "Second.")
+    llm = ScriptedModel(text("Yes."), [*text("Goodbye."), call_of("hang_up", "{}", "c")])
+    box = ToolBox([], builtin_tools(("hang_up",), {}), timeout_s=5.0)
+    config = AgentConfig(greeting=GREETING, turn=patient())
+    bot = Agent("bot", config, recognizer, llm, Voice(ScriptedVoice()), box, LevelDetector)
+
+    async def flow(call):
+        await call.line.answer()
+        runner = Runner(
+            Dialplan("bot", {"default": Context()}), StepScope(call, {"bot": bot}, "bot")
+        )
+        return await runner.run(
+            Route("default", "main", (Talk(agent="bot"),), ""), is_answered=True
+        )
+
+    async def script(call):
+        await call.says(3.0, 1.0)
+        await call.says(8.0, 1.0)
+        await call.until(30)
+
+    call = SessionCall(tmp_path, flow, media_format).play(script)
+    assert [t.caller_text for t in call.record.turns if t.caller_text] == ["First.", "Second."]
+    assert len(recognizer.turns) == 2
+    for heard in recognizer.turns:
+        assert len(heard) > 2 * WIDEBAND.sample_rate_hz  # the second of speech, and around it
+        assert (high_share(heard) > 0.01) == (media_format == WIDEBAND)
 
 
 def test_a_call_needs_no_sip():

@@ -109,6 +109,14 @@ def test_what_was_sent_is_recorded_in_the_telephone_band():
     assert all(r == s for r, s in ear.recorded)  # both directions are equally late
 
 
+def test_pauses_of_the_bot_are_converted_like_its_speech():
+    silence = [bytes(WIDEBAND.frame_bytes)] * 3
+    sent = [*silence, *tone(LOW_HZ, WIDEBAND, 3), *silence, *tone(LOW_HZ, WIDEBAND, 3), *silence]
+    _, ear = call(WIDEBAND, ticks(sent, sent))
+    assert all(r == s for r, s in ear.recorded)
+    assert ear.recorded[-1] == (SILENCE, SILENCE)
+
+
 def test_the_sound_before_the_first_word_is_kept_in_the_same_band():
     frames = tone(HIGH_HZ, WIDEBAND, 40)
     audio, ear = call(WIDEBAND, ticks(frames[:20]), ticks(frames[20:]), opened_after=1)
