@@ -108,6 +108,8 @@ def resample_floats(
     samples: npt.NDArray[np.floating[Any]], source_hz: int, target_hz: int
 ) -> npt.NDArray[np.float32]:
     """Convert a whole segment of float32[n], for networks that take no other numbers."""
+    if source_hz == target_hz:
+        return np.asarray(samples, np.float32)
     return np.asarray(soxr.resample(samples, source_hz, target_hz), np.float32)
 
 

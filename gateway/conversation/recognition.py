@@ -11,7 +11,7 @@ from gateway.audio.format import ANALYSIS
 from gateway.call import events
 from gateway.call.live_call import LiveCall
 from gateway.config.models import Eagerness, TurnConfig
-from gateway.conversation.recognizer_session import RecognizerSession
+from gateway.conversation.recognizer_session import RecognizerSession, of_line
 from gateway.errors import ProviderError
 from gateway.providers.contracts import Expect, SpeechToText, SttStream, Transcript
 from gateway.turn.barge_in_words import ASIDES
@@ -39,7 +39,7 @@ class Recognition:
         on_failure: Callable[[ProviderError], None],
     ) -> None:
         self._call = call
-        self._recognizer = recognizer
+        self._recognizer = recognizer = of_line(recognizer, call.line.media_format)
         self._session = RecognizerSession(recognizer, call.line.facts.call_id, call.group)
         self._config = config
         self._taker = taker

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from gateway.audio.format import AudioFormat
 from gateway.conversation.engine_session import EngineSession
 from gateway.errors import ProviderError
 from gateway.providers.contracts import Expect, SpeechToText, SttSession, SttStream
+
+
+def of_line(recognizer: SpeechToText, line_format: AudioFormat) -> SpeechToText:
+    """Return the recognizer in the band of a line, as far as it has it."""
+    for_line: Callable[[AudioFormat], SpeechToText] | None = getattr(recognizer, "for_line", None)
+    return recognizer if for_line is None else for_line(line_format)
 
 
 class RecognizerSession:

@@ -92,14 +92,23 @@ class RecognizerStream:
         final: bool,
         choices: tuple[str, ...] = (),
         grammar: GrammarName | None = None,
+        rate_hz: int = 8000,
     ) -> None:
-        """Ask for `pcm` (mono s16le, 8000 Hz) to be recognized.
+        """Ask for `pcm` (mono s16le at `rate_hz`) to be recognized.
 
         `on_reply` is called once with the answer.  The latest final of a stream
         may also get an `EndOfTurnScore`, before or after.  A lost connection is reported as a
         `ProviderUnavailable`, at once or later.
         """
-        self._link.request(self._number, pcm, choices, grammar, on_reply, final=final)
+        head = Decode(
+            id=self._link.next_id(),
+            stream=self._number,
+            rate_hz=rate_hz,
+            final=final,
+            choices=choices,
+            grammar=grammar,
+        )
+        self._link.request(head, pcm, on_reply)
 
     def goes_on(self) -> None:
         """Take note that the caller speaks on: the latest final may stay unanswered."""
@@ -140,25 +149,17 @@ class _Link(asyncio.Protocol):
         for _, on_reply in waiting.values():
             on_reply(_lost(exc))
 
-    def request(
-        self,
-        stream: int,
-        pcm: bytes,
-        choices: tuple[str, ...],
-        grammar: GrammarName | None,
-        on_reply: OnReply,
-        *,
-        final: bool,
-    ) -> None:
+    def next_id(self) -> int:
+        return next(self._ids)
+
+    def request(self, head: Decode, pcm: bytes, on_reply: OnReply) -> None:
         if self.is_lost or self._transport is None:
             on_reply(_lost(None))
             return
-        number = next(self._ids)
-        self.pending[number] = (stream, on_reply)
-        self._known.add(stream)
-        if final:
-            self._scores[stream] = (number, on_reply)
-        head = Decode(id=number, stream=stream, final=final, choices=choices, grammar=grammar)
+        self.pending[head.id] = (head.stream, on_reply)
+        self._known.add(head.stream)
+        if head.final:
+            self._scores[head.stream] = (head.id, on_reply)
         self._transport.write(encode(head, pcm))
 
     def withdraw(self, stream: int) -> None:

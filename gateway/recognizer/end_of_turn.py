@@ -15,8 +15,8 @@ log = logging.getLogger(__name__)
 class SoundModel(Protocol):
     """Implemented by `SmartTurnModel`."""
 
-    def probability(self, pcm: bytes) -> float:
-        """Return the probability that the turn is over where the audio (8000 Hz) ends."""
+    def probability(self, pcm: bytes, rate_hz: int) -> float:
+        """Return the probability that the turn is over where the audio ends."""
 
 
 class EndOfTurnScorer:
@@ -32,14 +32,15 @@ class EndOfTurnScorer:
         tasks: asyncio.TaskGroup,
         turn: Hashable,
         pcm: bytes,
+        rate_hz: int,
         on_score: Callable[[float], None],
     ) -> None:
-        """Score the end of `pcm` (mono s16le, 8000 Hz); call `on_score` unless that fails.
+        """Score the end of `pcm` (mono s16le at `rate_hz`); call `on_score` unless that fails.
 
         An earlier request for the same turn is dropped.
         """
         self.drop(turn)
-        self._tasks[turn] = tasks.create_task(self._run(turn, pcm, on_score))
+        self._tasks[turn] = tasks.create_task(self._run(turn, pcm, rate_hz, on_score))
 
     def drop(self, turn: Hashable) -> None:
         """Cancel the request for a turn."""
@@ -47,9 +48,11 @@ class EndOfTurnScorer:
         if task is not None:
             task.cancel()
 
-    async def _run(self, turn: Hashable, pcm: bytes, on_score: Callable[[float], None]) -> None:
+    async def _run(
+        self, turn: Hashable, pcm: bytes, rate_hz: int, on_score: Callable[[float], None]
+    ) -> None:
         try:
-            probability = await self._engine.call(self._model.probability, pcm)
+            probability = await self._engine.call(self._model.probability, pcm, rate_hz)
         except Exception:  # border: whatever the native runtime raises costs one score
             log.exception("end_of_turn_score_failed")
         else:

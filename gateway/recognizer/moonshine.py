@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gateway.audio.format import NARROWBAND
+from gateway.audio.format import NARROWBAND, SAMPLE_BYTES
 from gateway.audio.resample import resample_floats
 from gateway.errors import ProviderUnavailable
 from gateway.installing import pip_install
@@ -108,11 +108,12 @@ class MoonshineModel:
         should_stop: Callable[[], bool] = lambda: False,
         draft: Sequence[int] = (),
         grammar: GrammarName | None = None,
+        rate_hz: int = SOURCE_HZ,
     ) -> Decoding | None:
         """Recognize one segment.
 
         Args:
-            pcm: mono s16le at 8000 Hz.
+            pcm: mono s16le at `rate_hz`.
             choices: phrases one of which is expected.
             should_stop: asked before every token.
             draft: what a shorter part of the segment said.  It is checked in one step, and what
@@ -121,14 +122,15 @@ class MoonshineModel:
                 phrases of recorded orders, in 89 and 124 ms.
             grammar: what is dictated, if anything: free text is given only where that is far
                 likelier than anything of this kind.
+            rate_hz: of the audio, 8000 or 16000.
 
         Returns:
             The decoding, or None when it was stopped.
         """
-        seconds = len(pcm) / 2 / SOURCE_HZ
+        seconds = len(pcm) / SAMPLE_BYTES / rate_hz
         if seconds < _SHORTEST_S:
             return Decoding("", None)
-        states = self._encode(pcm)
+        states = self._encode(pcm, rate_hz)
         limit = math.ceil(seconds * _TOKENS_PER_S) + 1
         decoded = self._greedy(states, limit, should_stop, draft)
         if decoded is None:
@@ -145,12 +147,12 @@ class MoonshineModel:
 
     def score(self, pcm: bytes, phrases: Sequence[str]) -> list[float]:
         """Natural log-probability of each phrase being all that is said in the segment."""
-        return self._score(self._encode(pcm), phrases)
+        return self._score(self._encode(pcm, SOURCE_HZ), phrases)
 
-    def _encode(self, pcm: bytes) -> _Float32:
+    def _encode(self, pcm: bytes, rate_hz: int) -> _Float32:
         """Return the encoder's states, float32[1, frames, 288]."""
         samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / 32768
-        wide = resample_floats(samples, SOURCE_HZ, MODEL_HZ)
+        wide = resample_floats(samples, rate_hz, MODEL_HZ)
         padded = np.concatenate([wide, np.zeros(int(_TAIL_S * MODEL_HZ), np.float32)])[None]
         mask = np.ones(padded.shape, np.int64)
         states: _Float32 = self._encoder.run(

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from gateway.recognizer.grammar import GrammarName
 
-MAX_PCM_BYTES = 60 * 8000 * 2
-"""One minute of mono s16le at 8000 Hz."""
+MAX_SEGMENT_S = 60
+MAX_PCM_BYTES = MAX_SEGMENT_S * 16_000 * 2
+"""Of mono s16le at 16000 Hz."""
 MAX_HEAD_BYTES = 0xFFFF
 MAX_FRAME_BYTES = MAX_PCM_BYTES + MAX_HEAD_BYTES + 2
 _LENGTH = struct.Struct("!I")
@@ -33,12 +34,14 @@ class _Head(BaseModel):
 
 
 class Decode(_Head):
-    """Recognize a segment.  The PCM follows the head; requests carry all that is needed."""
+    """Recognize a segment.  Its PCM (mono s16le) follows; requests carry all that is needed."""
 
     op: Literal["decode"] = "decode"
     id: Number
     stream: Number
     """Which caller turn it belongs to, unique in the connection."""
+    rate_hz: Annotated[int, Field(ge=8000, le=16_000)] = 8000
+    """Of the PCM."""
     final: bool
     """False = a partial: it may be replaced by a newer one, and is refused while finals wait."""
     choices: Annotated[tuple[Choice, ...], Field(max_length=40, strict=False)] = ()

@@ -22,6 +22,7 @@ class Job:
     pcm: bytes = field(repr=False)
     choices: tuple[str, ...] = ()
     grammar: GrammarName | None = None
+    rate_hz: int = 8000
 
     @property
     def turn(self) -> tuple[Hashable, int]:

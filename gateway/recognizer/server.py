@@ -46,8 +46,9 @@ class Model(Protocol):
         should_stop: Callable[[], bool],
         draft: Sequence[int],
         grammar: GrammarName | None,
+        rate_hz: int,
     ) -> Decoding | None:
-        """Recognize mono s16le at 8000 Hz; None when stopped."""
+        """Recognize mono s16le at `rate_hz`; None when stopped."""
 
 
 class RecognizerServer:
@@ -108,6 +109,7 @@ class RecognizerServer:
                     pcm,
                     message.choices,
                     message.grammar,
+                    message.rate_hz,
                 )
                 for dropped in self._queue.put(job):
                     _refuse(dropped)
@@ -168,6 +170,7 @@ class RecognizerServer:
                 lambda: self._queue.should_stop(run),
                 draft,
                 job.grammar,
+                job.rate_hz,
             )
         except Exception:  # border: whatever the native runtime raises costs one job
             log.exception("decode_failed")
@@ -194,7 +197,7 @@ class RecognizerServer:
         def tell(end_of_turn: float) -> None:
             _send(job, EndOfTurnScore(id=job.id, end_of_turn=end_of_turn))
 
-        self._scorer.score(tasks, job.turn, job.pcm, tell)
+        self._scorer.score(tasks, job.turn, job.pcm, job.rate_hz, tell)
 
 
 class _Peer(asyncio.Protocol):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.audio.format import NARROWBAND
+from gateway.audio.format import NARROWBAND, SAMPLE_BYTES
 from gateway.audio.resample import resample_floats
 from gateway.errors import ProviderUnavailable
 from gateway.installing import pip_install
@@ -20,7 +20,8 @@ from gateway.recognizer.onnx import session
 SOURCE_HZ = NARROWBAND.sample_rate_hz
 INSTALL = pip_install("--no-deps pipecat-ai==1.14.0")
 _MODEL_FILE = "pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx"
-_WINDOW_SAMPLES = 8 * RATE_HZ
+_WINDOW_S = 8
+_WINDOW_SAMPLES = _WINDOW_S * RATE_HZ
 
 
 def model_file() -> Path:
@@ -46,17 +47,21 @@ class SmartTurnModel:
         """Load it.  Raises ProviderUnavailable when the file is broken."""
         self._session = session("smart-turn", path)
 
-    def probability(self, pcm: bytes) -> float:
+    def probability(self, pcm: bytes, rate_hz: int = SOURCE_HZ) -> float:
         """Judge where the audio ends.
 
         Args:
-            pcm: the turn so far, mono s16le at 8000 Hz; its last 8 s count.
+            pcm: the turn so far, mono s16le; its last 8 s count.
+            rate_hz: of the audio, 8000 or 16000.  Its telephone band is judged, for the use that
+                is made of the probability was measured with that.
 
         Returns:
             Probability that the turn is over, 0..1.
         """
-        tail = np.frombuffer(pcm[-16 * SOURCE_HZ :], dtype="<i2").astype(np.float32) / 32768
-        wide = resample_floats(tail, SOURCE_HZ, RATE_HZ)[-_WINDOW_SAMPLES:]
+        last = pcm[-_WINDOW_S * rate_hz * SAMPLE_BYTES :]
+        tail = np.frombuffer(last, dtype="<i2").astype(np.float32) / 32768
+        narrow = resample_floats(tail, rate_hz, SOURCE_HZ)
+        wide = resample_floats(narrow, SOURCE_HZ, RATE_HZ)[-_WINDOW_SAMPLES:]
         window = np.pad(wide, (_WINDOW_SAMPLES - len(wide), 0)).astype(np.float32)
         output = self._session.run(None, {"input_features": log_mel(window)[None]})[0]
         return float(output.reshape(-1)[0])

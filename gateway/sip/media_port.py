@@ -101,7 +101,7 @@ class CallMediaPort(pj.AudioMediaPort):
         now_ns = self._ticked_ns = monotonic_ns()
         wide = self._wide
         if wide is not None:
-            sent = outlet.pull(WIDEBAND)
+            sent, outlet.last = outlet.pull(WIDEBAND), SILENCE
             pcm = wide.exchange(sent)
             inlet.put(Tick(pcm or _WIDE_SILENCE, sent, now_ns, bool(pcm)))
             return

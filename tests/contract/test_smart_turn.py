@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from gateway.audio.converter import convert_once
+from gateway.audio.format import NARROWBAND, WIDEBAND
 from gateway.errors import ProviderUnavailable
 from gateway.recognizer.smart_turn import SmartTurnModel, model_file
 from tests.support.speech import speak
@@ -51,6 +55,28 @@ def test_only_the_last_eight_seconds_count(model):
     pcm = speak("Yes, please.").rjust(2 * 8 * 8000, b"\0")
 
     assert model.probability(bytes(160000) + pcm) == pytest.approx(model.probability(pcm), abs=1e-3)
+
+
+def test_of_a_wide_line_the_telephone_band_is_judged(model, monkeypatch):
+    """Compared by what the network is given: its result is another for each rounding."""
+    given = []
+
+    def run(_outputs, inputs):
+        given.append(inputs["input_features"])
+        return [np.zeros((1, 1), np.float32)]
+
+    monkeypatch.setattr(model, "_session", SimpleNamespace(run=run))
+    narrow = speak("I would like a coffee with milk.")
+    wide = np.frombuffer(convert_once(narrow, NARROWBAND, WIDEBAND), "<i2").astype(float)
+    hiss = np.where(np.arange(len(wide)) % 2, 1000, -1000)  # 8 kHz
+
+    model.probability(narrow)
+    for audio in (wide, wide + hiss):
+        model.probability(np.clip(audio, -32768, 32767).astype("<i2").tobytes(), 16_000)
+
+    first, *others = given
+    for other in others:
+        assert np.abs(other - first).mean() < 0.02 * np.ptp(first)
 
 
 def test_without_the_package_it_says_what_to_do(monkeypatch):

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.audio.converter import convert_once
+from gateway.audio.format import NARROWBAND, WIDEBAND
 from gateway.errors import ProviderUnavailable
 from gateway.providers import registry
 from gateway.providers.contracts import Expect
@@ -210,10 +212,10 @@ def test_cancelled_turn_leaves_nothing(socket):
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
-        assert provider._client.pending == 0
+        assert (await provider._connection.client()).pending == 0
         stream.push(pcm)
         stream.request_transcript()
-        assert provider._client.pending == 0
+        assert (await provider._connection.client()).pending == 0
         assert [t async for t in stream] == []
         assert len(asyncio.all_tasks()) == 1
         return await recognize(provider, pcm)
@@ -319,7 +321,7 @@ def test_socket_comes_from_the_environment(socket, monkeypatch):
     async def run():
         provider = moonshine.create(moonshine.Settings())
         await provider.warm_up()
-        assert provider._client._socket == socket
+        assert (await provider._connection.client())._socket == socket
         await provider.close()
 
     asyncio.run(run())
@@ -453,6 +455,17 @@ def test_the_text_comes_first_and_what_its_sound_says_after(socket):
     assert {transcript.text for transcript in found} == {found[0].text}
     assert all(transcript.requested for transcript in found)
     assert 0 <= found[-1].end_of_turn <= 1
+
+
+def test_a_band_that_is_half_empty_makes_no_difference():
+    if hint := moonshine.probe():
+        pytest.skip(hint)
+    model = MoonshineModel(moonshine.model_folder())
+    pcm = speak(SENTENCE, "rms")
+    narrow = model.decode(pcm)
+    wide = model.decode(convert_once(pcm, NARROWBAND, WIDEBAND), rate_hz=16_000)
+    assert words(wide.text) == words(narrow.text)
+    assert wide.log_prob == pytest.approx(narrow.log_prob, abs=0.05)
 
 
 @pytest.mark.parametrize("draft", ["own", "shorter", "wrong", "endless"])

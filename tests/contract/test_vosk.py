@@ -19,12 +19,13 @@ ANYTHING = Expect()
 class ScriptedRecognizer:
     """Hears one word per 100 ms and settles after every third, as an endpoint does."""
 
-    def __init__(self, words):
+    def __init__(self, words, rate_hz=8000):
         self._words = list(words)
+        self._step_bytes = rate_hz // 10 * 2
         self._open = []
 
     def AcceptWaveform(self, data):  # noqa: N802
-        for _ in range(len(data) // 1600):
+        for _ in range(len(data) // self._step_bytes):
             if self._words:
                 self._open.append(self._words.pop(0))
         return len(self._open) >= 3
@@ -52,9 +53,13 @@ class TestContract(RecognizerContract):
     @pytest.fixture
     def provider(self):
         words = ("one", "two", "three", "four")
+
+        def make():
+            return vosk.Vosk(vosk.Model(lambda: lambda rate: HearingRecognizer(words, rate)))
+
         return RecognizerSubject(
             "stt", "vosk", {"model": "/nonexistent/model"},
-            make=lambda: vosk.Vosk(lambda: lambda: HearingRecognizer(words)),
+            make=make,
             sound=b"\1\0" * 3200, words=words,
         )  # fmt: skip
 
@@ -68,7 +73,7 @@ class BrokenRecognizer(ScriptedRecognizer):
 
 def transcripts(open_recognizer, body, expect=ANYTHING):
     async def run():
-        provider = vosk.Vosk(lambda: open_recognizer)
+        provider = vosk.Vosk(vosk.Model(lambda: open_recognizer))
         seen = []
         try:
             async with asyncio.timeout(10), provider.stream(expect) as stream:
@@ -82,7 +87,7 @@ def transcripts(open_recognizer, body, expect=ANYTHING):
 
 def script(text):
     """Every new recognizer says the same; the warm-up spends one of its own."""
-    return lambda: ScriptedRecognizer(text.split())
+    return lambda _rate_hz: ScriptedRecognizer(text.split())
 
 
 async def push_all(stream, seen, frames):
@@ -141,7 +146,7 @@ def test_fault_of_the_engine_is_translated():
         seen.append(await anext(aiter(stream)))
 
     with pytest.raises(ProviderProtocolError, match="Failed to process"):
-        transcripts(lambda: BrokenRecognizer([]), body)
+        transcripts(lambda _rate_hz: BrokenRecognizer([]), body)
 
 
 def test_closed_stream_ends_its_iteration():

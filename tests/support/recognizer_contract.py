@@ -10,6 +10,8 @@ from typing import Any, cast
 
 import pytest
 
+from gateway.audio.converter import convert_once
+from gateway.audio.format import NARROWBAND, WIDEBAND
 from gateway.providers.contracts import Expect, SpeechToText, SttSession, SttStream, Transcript
 from tests.support.provider_contract import ProviderContract, Subject
 
@@ -134,6 +136,22 @@ class RecognizerContract(ProviderContract):
             stream.request_transcript()
             rest = cast("AsyncIterator[Transcript]", aiter(stream))
             assert [transcript async for transcript in rest] == []
+
+        provider.using(use)
+
+    def test_a_wide_line_is_heard_in_its_band(self, provider: RecognizerSubject):
+        async def use(stt: SpeechToText) -> None:
+            for_line = getattr(stt, "for_line", None)
+            if for_line is None:
+                return  # it takes one format from every line
+            assert for_line(NARROWBAND) is stt
+            wide = for_line(WIDEBAND)
+            assert wide.input_format.sample_rate_hz > stt.input_format.sample_rate_hz
+            sound = convert_once(provider.sound, stt.input_format, wide.input_format)
+            for each, audio in ((wide, sound), (stt, provider.sound)):
+                found = await hear(each, audio)
+                assert [w for w in words_of(found.text) if w in provider.words] == [*provider.words]
+                assert found.audio_end_samples == len(audio) // 2
 
         provider.using(use)
 

@@ -67,6 +67,8 @@ class SpeechToText(Protocol):
     """A recognizer, shared by all calls of a worker."""
 
     input_format: AudioFormat
+    # `for_line(line_format) -> SpeechToText`: the same for a line of that format, where its own
+    # `input_format` would lose some of the band; it is warmed up and closed with this one.
     # `open_session(call_id) -> AbstractAsyncContextManager[SttSession]`: entered as the
     # conversation begins, left with it, and opened again after a ProviderError.
 

@@ -19,7 +19,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from gateway.audio.format import NARROWBAND, SAMPLE_BYTES
+from gateway.audio.format import NARROWBAND, SAMPLE_BYTES, WIDEBAND, AudioFormat
 from gateway.errors import ProviderError, ProviderUnavailable
 from gateway.providers.contracts import (
     Expect,
@@ -35,7 +35,7 @@ from gateway.recognizer.client import RecognizerClient, RecognizerStream, Reply
 from gateway.recognizer.grammar import GrammarName
 from gateway.recognizer.moonshine import model_folder
 from gateway.recognizer.process import RecognizerProcess
-from gateway.recognizer.protocol import MAX_PCM_BYTES, EndOfTurnScore, Refused
+from gateway.recognizer.protocol import MAX_SEGMENT_S, EndOfTurnScore, Refused
 
 SUMMARY = "Moonshine tiny-en, offline English; runs in the shared recognizer process"
 SOCKET_VARIABLE = "GATEWAY_RECOGNIZER_SOCKET"
@@ -101,39 +101,33 @@ def probe() -> str:
 
 def create(settings: Settings) -> SpeechToText:
     """Build the provider; nothing is loaded before `warm_up`."""
-    return Moonshine(settings)
+    return Moonshine(_Connection(settings))
 
 
 class Moonshine:
     """Satisfies `contracts.SpeechToText`."""
 
-    input_format = NARROWBAND
+    def __init__(self, connection: _Connection, input_format: AudioFormat = NARROWBAND) -> None:
+        """Use a connection, which the same provider in another band may use, too."""
+        self.input_format = input_format
+        self._connection = connection
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._client: RecognizerClient | None = None
-        self._owned = AsyncExitStack()
-        self._starting = asyncio.Lock()
+    def for_line(self, line_format: AudioFormat) -> Moonshine:
+        """Return it in the band of a line; the model's own is `WIDEBAND`."""
+        is_wide = line_format.sample_rate_hz >= WIDEBAND.sample_rate_hz
+        return Moonshine(self._connection, WIDEBAND) if is_wide else self
 
     async def warm_up(self) -> None:
         """Reach the recognizer, or start an own one.  Raises ProviderUnavailable."""
-        async with self._starting:
-            if self._client is not None:
-                return
-            try:
-                self._client = await self._reach()
-            except BaseException:
-                await self._owned.aclose()
-                raise
+        await self._connection.client()
 
     @asynccontextmanager
     async def stream(self, expect: Expect) -> AsyncIterator[MoonshineStream]:
         """Open recognition of one caller turn.  Raises ProviderUnavailable."""
-        await self.warm_up()
-        assert self._client is not None  # noqa: S101 - warm_up sets it or raises
-        open_requests = partial(self._client.open_stream, self._settings.connect_timeout_s)
+        client, settings = await self._connection.client(), self._connection.settings
+        open_requests = partial(client.open_stream, settings.connect_timeout_s)
         stream = MoonshineStream(
-            await open_requests(), expect, self._settings.partial_ms, open_requests
+            await open_requests(), expect, settings.partial_ms, open_requests, self.input_format
         )
         try:
             yield stream
@@ -142,15 +136,39 @@ class Moonshine:
 
     async def close(self) -> None:
         """Disconnect and stop the own process, if any."""
+        await self._connection.close()
+
+
+class _Connection:
+    """The shared recognizer's client, and the process where it is an own one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._client: RecognizerClient | None = None
+        self._owned = AsyncExitStack()
+        self._starting = asyncio.Lock()
+
+    async def client(self) -> RecognizerClient:
+        """Return the client, made at the first call.  Raises ProviderUnavailable."""
+        async with self._starting:
+            if self._client is None:
+                try:
+                    self._client = await self._reach()
+                except BaseException:
+                    await self._owned.aclose()
+                    raise
+            return self._client
+
+    async def close(self) -> None:
         if self._client is not None:
             self._client.close()
             self._client = None
         await self._owned.aclose()
 
     async def _reach(self) -> RecognizerClient:
-        limit_s = self._settings.connect_timeout_s
-        if self._settings.socket:
-            socket = Path(self._settings.socket)
+        limit_s = self.settings.connect_timeout_s
+        if self.settings.socket:
+            socket = Path(self.settings.socket)
         elif shared := os.environ.get(SOCKET_VARIABLE, ""):
             socket, limit_s = Path(shared), _STARTS_WITHIN_S
         else:
@@ -186,6 +204,7 @@ class MoonshineStream:
         expect: Expect,
         partial_ms: int,
         reopen: Callable[[], Awaitable[RecognizerStream]],
+        audio_format: AudioFormat,
     ) -> None:
         self._requests = requests
         self._reopen = reopen
@@ -193,7 +212,9 @@ class MoonshineStream:
         self._is_final_wanted = False
         self._choices = expect.choices
         self._grammar = _GRAMMARS.get(expect.kind)
-        self._partial_samples = partial_ms * NARROWBAND.sample_rate_hz // 1000
+        self._format = audio_format
+        self._partial_samples = partial_ms * audio_format.sample_rate_hz // 1000
+        self._longest_bytes = MAX_SEGMENT_S * audio_format.sample_rate_hz * SAMPLE_BYTES
         self._pcm = bytearray()
         self._asked_samples = 0
         self._partial_in_flight = False
@@ -202,7 +223,7 @@ class MoonshineStream:
         self._is_closed = False
 
     def push(self, pcm: bytes) -> None:
-        """Accept caller audio: mono s16le, 8000 Hz, any even length."""
+        """Accept caller audio in the provider's `input_format`, any even length."""
         if self._is_closed:
             return
         self._pcm += pcm
@@ -269,7 +290,7 @@ class MoonshineStream:
     def _ask(self, *, final: bool, among: Sequence[str] = ()) -> None:
         """Send the whole turn (its last minute, if longer)."""
         covered = self._asked_samples = self._samples
-        pcm = bytes(self._pcm[-MAX_PCM_BYTES:])
+        pcm = bytes(self._pcm[-self._longest_bytes :])
 
         request = _Request(pcm, covered, final)
 
@@ -278,7 +299,14 @@ class MoonshineStream:
 
         choices = (self._choices or tuple(among)) if final else ()
         grammar = self._grammar if final else None
-        self._requests.decode(pcm, take, final=final, choices=choices, grammar=grammar)
+        self._requests.decode(
+            pcm,
+            take,
+            final=final,
+            choices=choices,
+            grammar=grammar,
+            rate_hz=self._format.sample_rate_hz,
+        )
 
     def _take(self, reply: Reply, request: _Request) -> None:
         if isinstance(reply, EndOfTurnScore):
@@ -296,7 +324,7 @@ class MoonshineStream:
         else:
             if final:
                 self._is_final_wanted = False
-            is_phantom = looks_phantom(reply.text, reply.log_prob, request.pcm)
+            is_phantom = looks_phantom(reply.text, reply.log_prob, request.pcm, self._format)
             text = "" if is_phantom and reply.choice is None else reply.text
             request.transcript = Transcript(
                 text, request.covered, final, reply.log_prob, reply.choice, request.end_of_turn
@@ -314,13 +342,16 @@ class MoonshineStream:
         self._awake.set()
 
 
-def looks_phantom(text: str, log_prob: float | None, pcm: bytes) -> bool:
+def looks_phantom(
+    text: str, log_prob: float | None, pcm: bytes, audio_format: AudioFormat = NARROWBAND
+) -> bool:
     """Return whether the text is what the model writes where there was no speech.
 
     Args:
         text: transcript as the model wrote it.
         log_prob: mean log-probability per token (speech: p5 -0.42; noise mostly below -0.7).
-        pcm: the audio, mono s16le at 8000 Hz.
+        pcm: the audio.
+        audio_format: of it.
     """
     words = "".join(c for c in text.lower() if c.isalpha() or c == " ").split()
     if any(mark in text for mark in _CAPTION_MARKS):
@@ -331,15 +362,15 @@ def looks_phantom(text: str, log_prob: float | None, pcm: bytes) -> bool:
         return True
     if " ".join(words) not in _PHANTOMS:
         return False
-    return (log_prob or 0.0) < _PHANTOM_LOG_PROB or loud_ms(pcm) < _PHANTOM_SPEECH_MS
+    return (log_prob or 0.0) < _PHANTOM_LOG_PROB or loud_ms(pcm, audio_format) < _PHANTOM_SPEECH_MS
 
 
-def loud_ms(pcm: bytes) -> int:
+def loud_ms(pcm: bytes, audio_format: AudioFormat = NARROWBAND) -> int:
     """How much of the audio is within 20 dB of its loudest 20 ms, in ms."""
-    whole = len(pcm) - len(pcm) % NARROWBAND.frame_bytes
+    whole = len(pcm) - len(pcm) % audio_format.frame_bytes
     frames = np.frombuffer(pcm[:whole], dtype="<i2").astype(np.float64)
-    power = (frames.reshape(-1, NARROWBAND.frame_samples) ** 2).mean(axis=1)
-    return int((power > power.max() / 100).sum()) * NARROWBAND.ptime_ms if len(power) else 0
+    power = (frames.reshape(-1, audio_format.frame_samples) ** 2).mean(axis=1)
+    return int((power > power.max() / 100).sum()) * audio_format.ptime_ms if len(power) else 0
 
 
 def _process(socket: Path, threads: int) -> HelperProcess:

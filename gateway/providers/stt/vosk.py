@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
-from gateway.audio.format import NARROWBAND, SAMPLE_BYTES
+from gateway.audio.format import NARROWBAND, SAMPLE_BYTES, WIDEBAND, AudioFormat
 from gateway.errors import ProviderProtocolError, ProviderUnavailable
 from gateway.installing import pip_install
 from gateway.providers.contracts import Expect, ProviderSettings, SpeechToText, Transcript
@@ -23,7 +23,7 @@ _WHERE = (
     "get a model from https://alphacephei.com/vosk/models, unpack it and put its path into the "
     'configuration: stt = { provider = "vosk", model = "/path/to/vosk-model" }'
 )
-_STEP_BYTES = 5 * NARROWBAND.frame_bytes
+_STEP_FRAMES = 5
 """Audio is handed to the engine in steps of 100 ms: fewer thread hops, no later answer."""
 _LAYOUTS = (
     ("am/final.mdl", "conf/mfcc.conf", "conf/model.conf"),
@@ -49,6 +49,10 @@ class Recognizer(Protocol):
     def FinalResult(self) -> str: ...  # noqa: N802, D102
 
 
+OpenRecognizer = Callable[[int], Recognizer]
+"""Makes one for audio of a sample rate in Hz."""
+
+
 def probe() -> str:
     """Return "" when the package is there (the model is a matter of configuration)."""
     missing = importlib.util.find_spec("vosk") is None
@@ -57,33 +61,63 @@ def probe() -> str:
 
 def create(settings: Settings) -> SpeechToText:
     """Build the provider; nothing is loaded before `warm_up`."""
-    return Vosk(lambda: load(settings.model))
+    return Vosk(Model(lambda: load(settings.model)))
+
+
+class Model:
+    """The loaded model, and the one thread that works with it."""
+
+    def __init__(self, load_model: Callable[[], OpenRecognizer]) -> None:
+        """Accept what loads it, which blocks; nothing is loaded yet."""
+        self.engine = BlockingEngine("vosk")
+        self._load_model = load_model
+        self._open: OpenRecognizer | None = None
+        self._loading = asyncio.Lock()
+
+    async def loaded(self) -> OpenRecognizer:
+        """Return what opens a recognizer; the first call loads.  Raises ProviderUnavailable."""
+        async with self._loading:
+            if self._open is None:
+                self._open = await self.engine.call(self._load_and_run)
+            return self._open
+
+    def close(self) -> None:
+        """End the thread.  Idempotent."""
+        self.engine.close()
+        self._open = None
+
+    def _load_and_run(self) -> OpenRecognizer:
+        open_recognizer = self._load_model()
+        recognizer = open_recognizer(NARROWBAND.sample_rate_hz)
+        recognizer.AcceptWaveform(bytes(_STEP_FRAMES * NARROWBAND.frame_bytes))
+        recognizer.FinalResult()
+        return open_recognizer
 
 
 class Vosk:
     """Satisfies `contracts.SpeechToText`.  One thread computes for all calls."""
 
-    input_format = NARROWBAND
+    def __init__(self, model: Model, input_format: AudioFormat = NARROWBAND) -> None:
+        """Use a model, which the same provider in another band may use, too."""
+        self.input_format = input_format
+        self._model = model
 
-    def __init__(self, load_model: Callable[[], Callable[[], Recognizer]]) -> None:
-        self._load_model = load_model
-        self._new_recognizer: Callable[[], Recognizer] | None = None
-        self._engine = BlockingEngine("vosk")
-        self._loading = asyncio.Lock()
+    def for_line(self, line_format: AudioFormat) -> Vosk:
+        """Return it in the band of a line; the library converts to the band of the model."""
+        is_wide = line_format.sample_rate_hz >= WIDEBAND.sample_rate_hz
+        return Vosk(self._model, WIDEBAND) if is_wide else self
 
     async def warm_up(self) -> None:
         """Load the model and run it once on silence.  Raises ProviderUnavailable."""
-        async with self._loading:
-            if self._new_recognizer is None:
-                self._new_recognizer = await self._engine.call(self._load_and_run)
+        await self._model.loaded()
 
     @asynccontextmanager
     async def stream(self, expect: Expect) -> AsyncIterator[VoskStream]:
         """Open recognition of one caller turn.  Raises ProviderUnavailable."""
-        await self.warm_up()
-        assert self._new_recognizer is not None  # noqa: S101 - warm_up sets it or raises
-        recognizer = await self._engine.call(self._new_recognizer)
-        stream = VoskStream(self._engine, recognizer, expect)
+        open_recognizer = await self._model.loaded()
+        engine, audio = self._model.engine, self.input_format
+        recognizer = await engine.call(open_recognizer, audio.sample_rate_hz)
+        stream = VoskStream(engine, recognizer, expect, _STEP_FRAMES * audio.frame_bytes)
         try:
             yield stream
         finally:
@@ -91,21 +125,16 @@ class Vosk:
 
     async def close(self) -> None:
         """End the thread."""
-        self._engine.close()
-        self._new_recognizer = None
-
-    def _load_and_run(self) -> Callable[[], Recognizer]:
-        new_recognizer = self._load_model()
-        recognizer = new_recognizer()
-        recognizer.AcceptWaveform(bytes(_STEP_BYTES))
-        recognizer.FinalResult()
-        return new_recognizer
+        self._model.close()
 
 
 class VoskStream:
     """Satisfies `contracts.SttStream`.  Iterating it is what moves audio to the engine."""
 
-    def __init__(self, engine: BlockingEngine, recognizer: Recognizer, expect: Expect) -> None:
+    def __init__(
+        self, engine: BlockingEngine, recognizer: Recognizer, expect: Expect, step_bytes: int
+    ) -> None:
+        self._step_bytes = step_bytes
         self._engine = engine
         self._recognizer = recognizer
         self._choices = {_plain(choice): choice for choice in expect.choices}
@@ -118,10 +147,10 @@ class VoskStream:
         """Stretches that the engine has settled.  Engine thread."""
 
     def push(self, pcm: bytes) -> None:
-        """Accept caller audio: mono s16le, 8000 Hz, any even length."""
+        """Accept caller audio in the provider's `input_format`, any even length."""
         self._waiting += pcm
         self._pushed_samples += len(pcm) // SAMPLE_BYTES
-        if len(self._waiting) >= _STEP_BYTES:
+        if len(self._waiting) >= self._step_bytes:
             self._awake.set()
 
     def request_transcript(self, among: Sequence[str] = ()) -> None:
@@ -172,7 +201,7 @@ class VoskStream:
         return _joined([*self._said, json.loads(recognizer.PartialResult())["partial"]])
 
 
-def load(model: Path) -> Callable[[], Recognizer]:
+def load(model: Path) -> OpenRecognizer:
     """Load a model folder; return what opens a recognizer on it.  Blocks for seconds.
 
     Raises:
@@ -188,7 +217,7 @@ def load(model: Path) -> Callable[[], Recognizer]:
         loaded = vosk.Model(str(model))
     except Exception as exc:  # border: vosk raises bare Exception
         raise ProviderUnavailable("vosk", f"model {model} is broken: {exc}; {_WHERE}") from exc
-    return lambda: vosk.KaldiRecognizer(loaded, NARROWBAND.sample_rate_hz)
+    return lambda rate_hz: vosk.KaldiRecognizer(loaded, rate_hz)
 
 
 def check_folder(model: Path) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from gateway.recognizer.client import RecognizerStream, _Link
 from gateway.recognizer.protocol import Cancel, Decode, Decoded, FrameReader, encode
 
@@ -30,6 +32,14 @@ def test_a_turn_that_was_answered_is_cancelled_too():
     assert replies == [answer]
     assert [type(message) for message in wire.messages] == [Decode, Cancel]
     assert wire.messages[-1].stream == 7
+
+
+@pytest.mark.parametrize(("given", "rate_hz"), [({}, 8000), ({"rate_hz": 16_000}, 16_000)])
+def test_the_recognizer_is_told_the_rate(given, rate_hz):
+    link, wire = _Link(), Wire()
+    link.connection_made(wire)
+    RecognizerStream(link, 7).decode(b"\0\0", print, final=True, **given)
+    assert [message.rate_hz for message in wire.messages] == [rate_hz]
 
 
 def test_a_turn_that_asked_nothing_is_not():

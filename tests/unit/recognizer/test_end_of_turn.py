@@ -18,7 +18,7 @@ class Sound:
         self.may = threading.Event()
         self.judged = []
 
-    def probability(self, pcm):
+    def probability(self, pcm, rate_hz):
         self.may.wait(10)
         self.judged.append(pcm)
         if isinstance(self.says[pcm], Exception):
@@ -35,7 +35,10 @@ def told(sound, act):
         try:
             async with asyncio.TaskGroup() as tasks:
                 scorer = EndOfTurnScorer(sound, engine)
-                act(lambda turn, pcm: scorer.score(tasks, turn, pcm, found.append), scorer.drop)
+                act(
+                    lambda turn, pcm: scorer.score(tasks, turn, pcm, 8000, found.append),
+                    scorer.drop,
+                )
                 sound.may.set()
         finally:
             sound.may.set()

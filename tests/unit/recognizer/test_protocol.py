@@ -24,7 +24,7 @@ from gateway.recognizer.protocol import (
 
 EXAMPLES = [
     (Decode(id=1, stream=7, final=True, choices=("yes", "no, später")), b"\1\2\3\4"),
-    (Decode(id=2, stream=7, final=False), b""),
+    (Decode(id=2, stream=7, rate_hz=16_000, final=False), b""),
     (Cancel(stream=7), b""),
     (Decoded(id=1, text="Two café, please.", log_prob=-0.1, choice=None, decode_ms=12.5), b""),
     (Decoded(id=2, text="", log_prob=None, choice="yes", decode_ms=0.0), b""),
@@ -62,6 +62,7 @@ def frame(head, pcm=b""):
         frame(b'{"op":"cancel","stream":"1"}'),
         frame(b'{"op":"cancel","stream":1}', b"odd"),
         frame(b'{"op":"decode","id":1,"stream":1,"final":true,"choices":[""]}'),
+        frame(b'{"op":"decode","id":1,"stream":1,"final":true,"rate_hz":48000}'),
     ],
 )
 def test_garbage_is_a_violation(garbage):

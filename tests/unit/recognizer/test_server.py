@@ -25,13 +25,13 @@ class Model:
         self.drafts = []
         self.judged = []
 
-    def decode(self, pcm, choices, should_stop, draft, grammar):
+    def decode(self, pcm, choices, should_stop, draft, grammar, rate_hz):
         self.drafts.append(draft)
         self.begun[len(self.drafts) - 1].set()
         self.may.wait(10)
         return Decoding("Hello.", -0.1, None, (1, 2))
 
-    def probability(self, pcm):
+    def probability(self, pcm, rate_hz):
         self.judged.append(pcm)
         self.has_judged.set()
         return 0.5

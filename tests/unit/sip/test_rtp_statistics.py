@@ -52,7 +52,7 @@ class Leg:
 
     def getAudioMedia(self, index):  # noqa: N802
         assert index == AUDIO
-        return Plain(startTransmit=lambda _port: None)
+        return Plain()
 
     def getStreamInfo(self, index):  # noqa: N802
         return Plain(codecName=self.codec if index == AUDIO else "H264")
@@ -74,7 +74,7 @@ def _side(packets):
 
 @pytest.fixture
 def call():
-    nothing = {"attach": lambda _inlet, _outlet: None, "startTransmit": lambda _media: None}
+    nothing = {"attach": lambda *_: None, "join": lambda *_: None, "part": lambda: None}
     guard = Plain(completed=lambda statistics: statistics, described=lambda *_, **__: None)
     loop = asyncio.new_event_loop()
     port = Plain(bell=TickBell(loop), **nothing)
