@@ -72,6 +72,14 @@ class CallAudio:
         observe_gap_s: Callable[[float], None],
         echo: EchoControl | None = None,
     ) -> None:
+        """Start without a conversation.
+
+        Args:
+            inlet: delivers the ticks.
+            record: accepts whole frames of the caller and as many that were sent.
+            observe_gap_s: accepts the time between two ticks.
+            echo: removes it, once there is a conversation.
+        """
         self._inlet = inlet
         self._make_detector: Callable[[], VoiceDetector] | None = None
         self._detector: VoiceDetector | None = None
@@ -187,28 +195,45 @@ class CallAudio:
             self._wideband = Wideband(line_format)
 
     def _take(self, ticks: list[Tick]) -> None:
+        if not ticks:
+            return
         if self._inlet.format is not ANALYSIS:
             self._expect(self._inlet.format)
-        wideband = self._wideband
-        for tick in ticks if wideband is None else map(wideband.narrow, ticks):
-            self._record(tick.received, tick.sent)
+        for tick in ticks:
             if self._last_at_ns:
                 self._observe_gap_s((tick.at_ns - self._last_at_ns) / 1e9)
             self._last_at_ns = tick.at_ns
+        if self._opened_at is None:
+            self._keep(ticks)
+            return
+        wideband = self._wideband
+        for tick in ticks if wideband is None else map(wideband.narrow, ticks):
+            self._record(tick.received, tick.sent)
             if self.tones is not None:
                 self.tones(tick.received)
-            if self._opened_at is not None:
-                self._hear(tick, self._opened_at)
-                self._run_due()
-            elif wideband is not None:
-                self._before.append(tick)
-                self._recent.append(wideband.caller(tick.received, tick.received))
-        if self._opened_at is None:
-            self._now += len(ticks) * ANALYSIS.frame_samples
-            if wideband is None:
-                self._before.extend(ticks)
-                self._recent.extend([tick.received for tick in ticks])
+            self._hear(tick, self._opened_at)
             self._run_due()
+
+    def _keep(self, ticks: list[Tick]) -> None:
+        """Record ticks that no conversation listens to."""
+        if self._wideband is None:
+            self._recent.extend([tick.received for tick in ticks])
+        else:
+            ticks = [self._keep_wide(tick, self._wideband) for tick in ticks]
+        received = b"".join([tick.received for tick in ticks])
+        self._record(received, b"".join([tick.sent for tick in ticks]))
+        if self.tones is not None:
+            for tick in ticks:
+                self.tones(tick.received)
+        self._before.extend(ticks)
+        self._now += len(ticks) * ANALYSIS.frame_samples
+        self._run_due()
+
+    def _keep_wide(self, tick: Tick, wideband: Wideband) -> Tick:
+        """Keep a tick in the line's band; return it at 8 kHz."""
+        narrow = wideband.narrow(tick)
+        self._recent.append(wideband.caller(narrow.received, narrow.received))
+        return narrow
 
     def _hear(self, tick: Tick, since: int) -> None:
         caller = self._without_echo(tick)

@@ -22,7 +22,7 @@ class Recorder(Protocol):
     """Where a call leaves its traces."""
 
     def write_audio(self, received: bytes, sent: bytes) -> None:
-        """Append one tick."""
+        """Append one tick or more: whole frames of the caller, and as many that were sent."""
 
     def event(self, kind: str, audio_s: float, /, **data: object) -> None:
         """Append one event."""

@@ -179,7 +179,7 @@ class Lane:
 
     LEAD_FRAMES = 25
     """`write` waits when this number of frames (500 ms) is ahead of the clock."""
-    REFILL_FRAMES = 5
+    REFILL_FRAMES = 10
 
     def __init__(self) -> None:
         self.frames: deque[bytes] = deque()

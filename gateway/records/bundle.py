@@ -24,11 +24,15 @@ from gateway.records.ids import bundle_folder
 from gateway.records.model import CallRecord, ToolUse, TurnRecord
 from gateway.records.recording_pause import STRUCTURE, Reason, RecordingPause
 from gateway.records.redaction import Redactor
-from gateway.records.wav import StereoWavWriter
+from gateway.records.wav import StereoWavWriter, frames_in
 
 log = structlog.get_logger(__name__)
 
-_BATCH_TICKS = 10
+_BATCH_FRAMES = 25
+"""500 ms of sound are handed to the writer at once."""
+
+Sound = tuple[bytes, bytes] | int
+"""Frames of both directions, or how many are left silent."""
 
 
 class Writer(Protocol):
@@ -111,9 +115,10 @@ class CallBundle:
         self._on_unwritten = on_unwritten
         self._on_event = on_event
         self._writer = writer or WriteAtOnce()
-        self._ticks: list[tuple[bytes, bytes] | None] = []
-        """Not yet handed on; None = to be left silent."""
-        self._tick_count = 0
+        self._waiting: list[Sound] = []
+        """Not yet handed on."""
+        self._waiting_frames = 0
+        self._frame_count = 0
         self._has_sound = False
         self._events = EventLog(self.folder / EVENTS_FILE)
         self._audio = StereoWavWriter(self.folder / AUDIO_FILE) if audio else None
@@ -128,10 +133,10 @@ class CallBundle:
     @property
     def audio_s(self) -> float:
         """Audio time of this call: what `write_audio` has taken."""
-        return self._tick_count * ANALYSIS.ptime_ms / 1000
+        return self._frame_count * ANALYSIS.ptime_ms / 1000
 
     def write_audio(self, received: bytes, sent: bytes) -> None:
-        """Append one tick: 160 samples from the caller (left), 160 to the caller (right).
+        """Append frames of 160 samples from the caller (left), as many to the caller (right).
 
         Writes about once a second (32 KB).
         """
@@ -139,24 +144,27 @@ class CallBundle:
             return
         is_withheld = self._recording_pause.omits_sound
         self._has_sound = self._has_sound or not is_withheld
-        self._tick_count += 1
-        self._ticks.append(None if is_withheld else (received, sent))
-        if len(self._ticks) >= _BATCH_TICKS:
+        frames = frames_in(received)
+        self._frame_count += frames
+        self._waiting_frames += frames
+        self._waiting.append(frames if is_withheld else (received, sent))
+        if self._waiting_frames >= _BATCH_FRAMES:
             self._hand_on_audio(self._audio)
 
     def _hand_on_audio(self, audio: StereoWavWriter) -> None:
-        ticks, self._ticks = self._ticks, []
+        waiting, self._waiting = self._waiting, []
+        frames, self._waiting_frames = self._waiting_frames, 0
         if self._writer.is_behind:
-            ticks = [None] * len(ticks)
-        self._writer.submit(partial(self._write_ticks, audio, ticks))
+            waiting = [frames]
+        self._writer.submit(partial(self._write_sounds, audio, waiting))
 
-    def _write_ticks(self, audio: StereoWavWriter, ticks: list[tuple[bytes, bytes] | None]) -> None:
-        for tick in ticks:
+    def _write_sounds(self, audio: StereoWavWriter, sounds: list[Sound]) -> None:
+        for sound in sounds:
             with self._trouble("audio"):
-                if tick is None:
-                    audio.skip()
+                if isinstance(sound, int):
+                    audio.skip(sound)
                 else:
-                    audio.write(*tick)
+                    audio.write(*sound)
 
     def pause(self, reason: Reason, audio_s: float) -> None:
         """Record silence and no texts from now on.  Idempotent."""

@@ -14,7 +14,8 @@ CHANNELS = 2
 HEADER_BYTES = 44
 BYTES_PER_SECOND = ANALYSIS.sample_rate_hz * CHANNELS * SAMPLE_BYTES
 _FRAME_BYTES = CHANNELS * SAMPLE_BYTES
-_FLUSH_FRAMES = 1000 // ANALYSIS.ptime_ms
+_FLUSH_BYTES = ANALYSIS.sample_rate_hz * SAMPLE_BYTES
+"""A second of one channel."""
 
 
 def wav_header(data_bytes: int) -> bytes:
@@ -47,6 +48,8 @@ class StereoWavWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd = -1
+        self._waiting_bytes = 0
+        """Of one channel."""
         self._left: list[bytes] = []
         self._right: list[bytes] = []
         self._position = 0
@@ -57,23 +60,25 @@ class StereoWavWriter:
     @property
     def seconds(self) -> float:
         """Audio time written, flushed or not."""
-        return self._position / BYTES_PER_SECOND + len(self._left) * ANALYSIS.ptime_ms / 1000
+        return (self._position + self._waiting_bytes * CHANNELS) / BYTES_PER_SECOND
 
     def write(self, left: bytes, right: bytes) -> None:
-        """Append one frame of each channel.
+        """Append frames of each channel; the right one is cut or padded to the left one.
 
         Raises:
             OSError: this was the frame that fills a second, and the disk refused it.
         """
-        self._left.append(_whole(left))
-        self._right.append(_whole(right))
-        if len(self._left) >= _FLUSH_FRAMES:
+        size = frames_in(left) * ANALYSIS.frame_bytes
+        self._left.append(_sized(left, size))
+        self._right.append(_sized(right, size))
+        self._waiting_bytes += size
+        if self._waiting_bytes >= _FLUSH_BYTES:
             self.flush()
 
-    def skip(self) -> None:
-        """Leave one line frame out: it is silence in both channels.  Raises OSError."""
+    def skip(self, frames: int = 1) -> None:
+        """Leave line frames out: they are silence in both channels.  Raises OSError."""
         self.flush()
-        self._position += ANALYSIS.frame_bytes * CHANNELS
+        self._position += frames * ANALYSIS.frame_bytes * CHANNELS
 
     def flush(self) -> None:
         """Write what is waiting, then the sizes in the header.  Raises OSError."""
@@ -82,6 +87,7 @@ class StereoWavWriter:
         data = _interleave(b"".join(self._left), b"".join(self._right))
         self._left.clear()
         self._right.clear()
+        self._waiting_bytes = 0
         start, self._position = self._position, self._position + len(data)
         self._open()
         written = os.pwrite(self._fd, data, HEADER_BYTES + start)
@@ -130,11 +136,14 @@ def repair_wav(path: Path) -> float:
     return data_bytes / BYTES_PER_SECOND
 
 
-def _whole(frame: bytes) -> bytes:
-    """Pad or cut to one ptime, so that the channels can never drift apart."""
-    if len(frame) == ANALYSIS.frame_bytes:
-        return frame
-    return frame[: ANALYSIS.frame_bytes].ljust(ANALYSIS.frame_bytes, b"\0")
+def frames_in(pcm: bytes) -> int:
+    """Return how many line frames these are; a part of one counts as one, nothing does, too."""
+    return max(1, -(-len(pcm) // ANALYSIS.frame_bytes))
+
+
+def _sized(pcm: bytes, size: int) -> bytes:
+    """Pad or cut to a length, so that the channels can never drift apart."""
+    return pcm if len(pcm) == size else pcm[:size].ljust(size, b"\0")
 
 
 def _interleave(left: bytes, right: bytes) -> bytes:

@@ -217,19 +217,23 @@ class SipLine:
         """Read the RTP counters; the last known ones when there is no stream."""
         return self._media.statistics(self._leg if self.ended is None else None)
 
+    @property
+    def is_in_conversation(self) -> bool:
+        """True from the call's first conversation on: each tick is read as it comes."""
+        return self.inlet.batch == 1
+
     def watch_media(self) -> None:
         """Look at the packets that have come and those that wait, and at their sender."""
         if self._leg is None or self.ended is not None:
             return
-        is_measured = self.inlet.batch == 1
+        is_measured = self.is_in_conversation
         source = self._media.watch(self._leg, is_measured=is_measured, on_hold=self.on_hold)
         if source is not None:
             self._events.put_nowait(source)
 
     def signs_of_life(self) -> tuple[object, ...]:
         """Return what changes whenever the other side is heard: RTP, RTCP, requests in the call."""
-        packets = self.statistics().received_packets
-        return packets, self._media.last_report(), self._requests
+        return self._media.packets, self._media.last_report(), self._requests
 
     def on_answer_from(self, host: str) -> None:
         """An answer to our INVITE came from an IP address."""

@@ -159,7 +159,10 @@ class SipEndpoint:
                 if (now_s := self._loop.time()) >= look_at_s:
                     look_at_s = now_s + _LOOK_S
                     self._lines.watch_media()
-                await self._library.wait(handled, is_busy=bool(self._lines))
+                lines = self._lines
+                await self._library.wait(
+                    handled, has_calls=bool(lines), is_busy=lines.has_conversation
+                )
 
     # --- calls ---
 

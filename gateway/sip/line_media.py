@@ -46,6 +46,8 @@ class LineMedia:
         self._before = MediaStatistics()
         self._look_s = 0.0
         """When its packets are looked at next."""
+        self.packets = 0
+        """RTP packets of the present stream that had come when they were looked at last."""
         self._input_delay = InputDelay()
         self._sent_packet = PacketTime()
 
@@ -105,7 +107,8 @@ class LineMedia:
             if not leg.hasMedia():  # the library warns of a look at a stream to come
                 return None
             stat = leg.getStreamStat(index)
-            change = self._guard.look(leg, index, stat.rtcp.rxStat.pkt, now_s)
+            self.packets = stat.rtcp.rxStat.pkt
+            change = self._guard.look(leg, index, self.packets, now_s)
         except pj.Error:  # no stream yet, or no more
             return None
         if is_measured and not on_hold:

@@ -94,6 +94,11 @@ class Lines:
         for line in self._lines:
             line.drop_ended_leg()
 
+    @property
+    def has_conversation(self) -> bool:
+        """True while a call has a conversation: what happens in it is looked for more often."""
+        return any(line.is_in_conversation for line in self._lines)
+
     def watch_media(self) -> None:
         """Look at the packets of every call."""
         for line in self._lines:

@@ -31,6 +31,9 @@ class RtpGuard:
         self._port = 0
         """Our RTP port; RTCP has the next."""
         self._applied: tuple[Rule, ...] | None = None
+        self._source_name = ""
+        self._source: Address | None = None
+        """Of the last packet, by that name."""
         self._report = b""
         self._foreign = 0
         """Packets dropped at ports that the call has no more."""
@@ -70,8 +73,10 @@ class RtpGuard:
 
     def look(self, leg: pj.Call, index: int, packets: int, now_s: float) -> SourceChange | None:
         """Look up the last sender; some twenty times a second.  May raise `pj.Error`."""
-        source = Address.parse(leg.getMedTransportInfo(index).srcRtpName)
-        change = self._watch.look(now_s, source, packets)
+        name = leg.getMedTransportInfo(index).srcRtpName
+        if name != self._source_name:
+            self._source_name, self._source = name, Address.parse(name)
+        change = self._watch.look(now_s, self._source, packets)
         self._apply(now_s)
         return change
 

@@ -15,6 +15,8 @@ _HOST_AFTER_S = 1.0
 _ANY_SOURCE_AFTER_S = 3.0
 _ANY_SOURCE_UNTIL_S = 15.0
 """Start and end, after the ACK, of the time in which any source may be learned."""
+_CERTAIN = 2
+"""Likelihood of an address that was described, and is at a host of the call."""
 _REBIND_S = 3.0
 """Silence after which a source may have a new port at its NAT."""
 
@@ -152,9 +154,11 @@ class SourceWatch:
         return SourceChange(source, "learned" if before is None else "moved")
 
     def is_settled(self, now_s: float) -> bool:
-        """True when it was learned long ago: what changes now takes seconds."""
-        has_source = self.current is not None and self._open_s is not None
-        return has_source and now_s - (self._open_s or 0.0) >= _ANY_SOURCE_UNTIL_S
+        """True when it is the described one or was learned long ago: what changes takes seconds."""
+        if self.current is None or self._open_s is None or self._is_resuming:
+            return False
+        is_described = self._likelihood(self.current) == _CERTAIN
+        return is_described or now_s - self._open_s >= _ANY_SOURCE_UNTIL_S
 
     def rules(self, now_s: float) -> tuple[Rule, ...]:
         """Return from which sources packets may pass now."""
@@ -198,7 +202,7 @@ class SourceWatch:
         return self.signalled is None or self.signalled.host != self.signalling_host
 
     def _likelihood(self, address: Address) -> int:
-        """Rank an address: 2 = the described one, 1 = at a host of it or of SIP, 0 = others."""
+        """Rank an address: `_CERTAIN` = described, 1 = at a host of it or of SIP, 0 = others."""
         return (address == self.signalled) + (Rule(address.host) in self._hosts())
 
     def _hosts(self) -> list[Rule]:

@@ -147,17 +147,19 @@ class RunningLibrary:
             self._requests.tell_refused()
         return handled
 
-    async def wait(self, handled: int, *, is_busy: bool) -> None:
+    async def wait(self, handled: int, *, has_calls: bool, is_busy: bool) -> None:
         """Wait until the next pump is due.
 
         Args:
             handled: what the last one returned.
-            is_busy: there are calls.
+            has_calls: there are calls.
+            is_busy: there are conversations.
         """
         if handled or self._wakeup is None:
             await asyncio.sleep(BATCH_INTERVAL_S)
         else:
-            await self._wakeup.wait(is_busy=is_busy or self.tcp.is_in_use)
+            is_busy = is_busy or self.tcp.is_in_use
+            await self._wakeup.wait(has_calls=has_calls, is_busy=is_busy)
 
     def _log_library(self, level: int, text: str) -> None:
         """Log the library's messages; it warns of every broken message."""

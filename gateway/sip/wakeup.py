@@ -10,8 +10,10 @@ from pathlib import Path
 
 _IDLE_S = 0.1
 """The library's timers are as late as this (the shortest, T1, is 500 ms)."""
+_CALLS_S = 0.05
+"""Keys that come by RTP, whose sockets are not known, in calls without a conversation."""
 _BUSY_S = 0.02
-"""Digits that come by RTP, and TCP connections: their sockets are not known."""
+"""The same in conversations, and TCP connections."""
 BATCH_INTERVAL_S = 0.005
 """Between a message and the next: a flood is taken in bundles."""
 
@@ -39,14 +41,16 @@ class Wakeup:
         self._awake = asyncio.Event()
         self._is_listening = False
 
-    async def wait(self, *, is_busy: bool) -> None:
+    async def wait(self, *, has_calls: bool, is_busy: bool) -> None:
         """Return when a message or a connection has come, or it is time to look for anything else.
 
         Args:
-            is_busy: there are calls or TCP connections.
+            has_calls: there are calls.
+            is_busy: there are conversations or TCP connections.
         """
-        is_idle = self._has_all and not is_busy
-        timer = self._loop.call_later(_IDLE_S if is_idle else _BUSY_S, self._awake.set)
+        quiet_s = _CALLS_S if has_calls else _IDLE_S
+        limit_s = _BUSY_S if is_busy or not self._has_all else quiet_s
+        timer = self._loop.call_later(limit_s, self._awake.set)
         if not self._is_listening:
             self._is_listening = True
             for descriptor in self._sockets:

@@ -98,11 +98,9 @@ def _metrics() -> str:
     rows = []
     collectors = {id(item): item for item in vars(Metrics()).values() if hasattr(item, "describe")}
     for collector in collectors.values():
-        if not hasattr(collector, "_labelnames"):
-            continue
         (family,) = collector.describe()
         name = family.name + ("_total" if family.type == "counter" else "")
-        labels = ", ".join(f"`{label}`" for label in collector._labelnames)
+        labels = ", ".join(f"`{label}`" for label in getattr(collector, "_labelnames", ()))
         rows.append((f"`{name}`", family.type, labels, _cell(family.documentation)))
     return text + _table(("metric", "type", "labels", "meaning"), sorted(rows))
 

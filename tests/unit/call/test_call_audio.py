@@ -38,7 +38,8 @@ class Notes:
         self.heard: list[tuple[int, int]] = []
 
     def write(self, received: bytes, sent: bytes) -> None:
-        self.frames += 1
+        assert len(received) == len(sent)
+        self.frames += len(received) // ANALYSIS.frame_bytes
 
     def hear(self, pcm: bytes, chunks: list[Chunk], now: int) -> None:
         self.heard += [(chunk.end, now) for chunk in chunks]

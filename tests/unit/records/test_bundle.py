@@ -22,7 +22,7 @@ from gateway.records.local_bundles import LocalBundles, call_ids
 from gateway.records.model import CallRecord, TurnRecord
 from gateway.records.repair import is_written_by_the_living, repair
 from gateway.records.store import CallRecords
-from gateway.records.wav import StereoWavWriter
+from gateway.records.wav import StereoWavWriter, frames_in
 
 CALL_ID = "20261120-132233-9f03ab7c"
 START = datetime(2026, 11, 20, 13, 22, 33, tzinfo=UTC)
@@ -109,7 +109,36 @@ def test_frames_of_wrong_size_never_shift_the_channels(frames: list[tuple[bytes,
         writer.close()
         if frames:
             with wave.open(str(path)) as wav:
-                assert wav.getnframes() == 160 * len(frames)
+                assert wav.getnframes() == 160 * sum(frames_in(left) for left, _ in frames)
+
+
+@given(
+    st.lists(
+        st.one_of(st.integers(1, 60), st.just("pause"), st.just("resume")), min_size=1, max_size=12
+    )
+)
+@settings(deadline=None)
+def test_several_frames_at_once_are_recorded_as_one_after_the_other(acts: list[int | str]) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        one, many = (CallRecords(Path(place) / name).open(record()) for name in ("one", "many"))
+        index = 0
+        for act in acts:
+            if not isinstance(act, int):
+                for bundle in (one, many):
+                    bundle.pause("agent", 0.0) if act == "pause" else bundle.resume("agent", 0.0)
+                continue
+            frames = [tone(index + each) for each in range(1, act + 1)]
+            index += act
+            for frame in frames:
+                one.write_audio(frame, SILENCE)
+            many.write_audio(b"".join(frames), act * SILENCE)
+            assert one.audio_s == many.audio_s
+        sounds = []
+        for bundle in (one, many):
+            length_s = bundle.finish(ended()).audio_s
+            path = bundle.folder / "audio.wav"
+            sounds.append((length_s, channels(path) if path.exists() else None))
+        assert sounds[0] == sounds[1]
 
 
 def test_no_audio_when_not_wanted(tmp_path: Path) -> None:

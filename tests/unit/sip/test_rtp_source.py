@@ -255,3 +255,15 @@ def test_while_the_described_one_speaks_nobody_else_gets_in(steps):
         made.look(now_s, OWN, packets)
         assert made.current == OWN
         assert made.rules(now_s + 0.5) == (Rule(OWN.host, OWN.port),)
+
+
+@pytest.mark.parametrize(
+    ("source", "after_s", "is_settled"),
+    [(OWN, 0.5, True), (NAT, 0.5, False), (NAT, 20.0, True), (None, 20.0, False)],
+)
+def test_the_described_source_is_settled_at_once(source, after_s, is_settled):
+    made = watch()
+    made.confirmed(100.0)
+    if source is not None:
+        made.look(100.1, source, 1)
+    assert made.is_settled(100.0 + after_s) is is_settled

@@ -53,38 +53,45 @@ def test_a_message_is_not_kept_waiting(
     async def scenario() -> None:
         waiting = Wakeup(library_socket.getsockname()[1], is_udp_only=True)
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-            group.create_task(waiting.wait(is_busy=is_busy))
+            group.create_task(waiting.wait(has_calls=is_busy, is_busy=is_busy))
             await asyncio.sleep(0)
             send_to(library_socket)
         async with asyncio.timeout(10):  # it is still unread
-            await waiting.wait(is_busy=is_busy)
+            await waiting.wait(has_calls=is_busy, is_busy=is_busy)
         library_socket.recv(100)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await waiting.wait(is_busy=is_busy)
+                await waiting.wait(has_calls=is_busy, is_busy=is_busy)
 
     asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(
-    ("is_udp_only", "is_busy", "is_idle"),
-    [(True, False, True), (True, True, False), (False, False, False)],
+    ("is_udp_only", "has_calls", "is_busy", "limit"),
+    [
+        (True, False, False, "_IDLE_S"),
+        (True, True, False, "_CALLS_S"),
+        (True, True, True, "_BUSY_S"),
+        (True, False, True, "_BUSY_S"),
+        (False, True, False, "_BUSY_S"),
+    ],
 )
 def test_without_a_message_it_is_asked_in_time(
     library_socket: socket.socket,
     monkeypatch: pytest.MonkeyPatch,
     *,
     is_udp_only: bool,
+    has_calls: bool,
     is_busy: bool,
-    is_idle: bool,
+    limit: str,
 ) -> None:
-    monkeypatch.setattr(wakeup, "_IDLE_S", 0.01 if is_idle else 3600.0)
-    monkeypatch.setattr(wakeup, "_BUSY_S", 3600.0 if is_idle else 0.01)
+    for name in ("_IDLE_S", "_CALLS_S", "_BUSY_S"):
+        monkeypatch.setattr(wakeup, name, 0.01 if name == limit else 3600.0)
 
     async def scenario() -> None:
         waiting = Wakeup(library_socket.getsockname()[1], is_udp_only=is_udp_only)
         async with asyncio.timeout(10):
-            await waiting.wait(is_busy=is_busy)
+            await waiting.wait(has_calls=has_calls, is_busy=is_busy)
 
     asyncio.run(scenario())
 
@@ -98,14 +105,14 @@ def test_a_connection_is_not_kept_waiting(
     async def scenario(listener: socket.socket) -> None:
         waiting = Wakeup(port, is_udp_only=False)
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-            group.create_task(waiting.wait(is_busy=False))
+            group.create_task(waiting.wait(has_calls=False, is_busy=False))
             await asyncio.sleep(0)
             with socket.create_connection(("127.0.0.1", port)):
                 pass
         listener.accept()[0].close()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await waiting.wait(is_busy=False)
+                await waiting.wait(has_calls=False, is_busy=False)
         waiting.close()
 
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
@@ -119,6 +126,6 @@ def test_where_no_socket_is_found_it_is_asked_often(monkeypatch: pytest.MonkeyPa
 
     async def scenario() -> None:
         async with asyncio.timeout(10):
-            await Wakeup(1, is_udp_only=True).wait(is_busy=False)
+            await Wakeup(1, is_udp_only=True).wait(has_calls=False, is_busy=False)
 
     asyncio.run(scenario())
