@@ -12,7 +12,7 @@ from gateway.call.call_audio import CallAudio
 from gateway.call.control import CallControl, ControlBegan, ControlEnded
 from gateway.call.line import Line, LineEvent
 from gateway.config.models import Eagerness
-from gateway.records.model import SpeculationRecord, ToolUse, TurnRecord
+from gateway.records.model import EngineRecord, SpeculationRecord, ToolUse, TurnRecord
 from gateway.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -99,6 +99,8 @@ class LiveCall:
     turns: list[TurnRecord] = field(default_factory=list)
     agent_name: str = ""
     speculation: SpeculationRecord = field(default_factory=SpeculationRecord)
+    engines: dict[str, EngineRecord] = field(default_factory=dict)
+    """Speech-to-speech engines by their names."""
     tool_uses: list[ToolUse] = field(default_factory=list)
     """What came of tools, in the record of no turn yet."""
     spent: Spent = field(default_factory=Spent)
@@ -179,6 +181,8 @@ def _observe(metrics: Metrics, turn: TurnRecord) -> None:
         (metrics.llm_first_sentence, turn.llm_first_sentence_ms),
         (metrics.tts_first_audio, turn.tts_first_audio_ms),
         (metrics.playout_start, turn.playout_start_ms),
+        (metrics.engine_first_audio, turn.engine_first_audio_ms),
+        (metrics.engine_to_wire, turn.engine_to_wire_ms),
     ):
         if value_ms is not None:
             histogram.observe(value_ms / 1000)

@@ -102,6 +102,7 @@ class CallSession:
         known: dict[str, object] = {"turns": turns, "agent": agent}
         if self._live is not None:
             known["speculation"] = self._live.speculation
+            known["engines"] = tuple(self._live.engines.values())
         return self._record.model_copy(update=known)
 
     async def hang_up(self, end: End) -> None:

@@ -14,7 +14,6 @@ import structlog
 
 from gateway.call import events
 from gateway.conversation.asking import expected_by
-from gateway.conversation.day_ledger import DayLedger
 from gateway.conversation.dialogue import Due, Hearing
 from gateway.conversation.duplex_caller import CallerTurns, is_answerable
 from gateway.conversation.duplex_hearing import EngineHearing, coding_of
@@ -29,7 +28,6 @@ from gateway.conversation.reply import Source
 from gateway.conversation.reply_tools import ReplyTools
 from gateway.conversation.speech_link import SpeechLink
 from gateway.conversation.speech_usage import SpeechUsage
-from gateway.conversation.spending import Spending
 from gateway.conversation.talk import Ending, Talk
 from gateway.errors import ProviderError, ProviderTimeout
 from gateway.providers.contracts import AssistantMessage, Expect, ToolResult, Typed, UserMessage
@@ -97,15 +95,11 @@ class DuplexDialogue:
         self._has_hung_up = False
         self._caller = CallerTurns(talk)
         self._watch = EngineWatch(talk.agent.config.llm_timeout_s)
-        self._link = SpeechLink(call, engine, self)
+        self._link = SpeechLink(call, engine, SpeechUsage.of(talk, self._name), self)
         tools = ReplyTools(call, talk.agent.tools, talk.context, talk.tools)
         self._turns = EngineTurns(
             talk, self._link, self._replies, self._caller, tools, engine.turns
         )
-        spending = Spending(
-            talk.agent.config.llm_limits, call.spent, call.line.facts, DayLedger.of_machine()
-        )
-        self._usage = SpeechUsage(talk.agent.name, call, spending)
         self.hearing: Hearing = EngineHearing(self._link, call, self._on_frame)
         self.engine_names: tuple[str, ...] = (self._name,)
         self.greets = bool(greeting)
@@ -188,9 +182,10 @@ class DuplexDialogue:
             case CallerText():
                 self._watch.sign(self._talk.call.audio.now)
                 self._caller.text(event)
-            case EngineUsage() | EngineNotice():
-                self._noted(event)
-            case SessionExpires():
+            case EngineNotice(text=text):
+                log.info("speech_engine_notice", text=text)
+                self._talk.call.note(events.EngineNoted(text=text))
+            case EngineUsage() | SessionExpires():
                 pass  # the link's
 
     async def _ask_again(self) -> None:
@@ -205,15 +200,6 @@ class DuplexDialogue:
             await self._turns.start_next()
         elif self._talk.ending is None:
             self._talk.ending = Ending("bot_hung_up", "the engine has ended the conversation")
-
-    def _noted(self, event: EngineUsage | EngineNotice) -> None:
-        if isinstance(event, EngineNotice):
-            log.info("speech_engine_notice", text=event.text)
-            self._talk.call.note(events.EngineNoted(text=event.text))
-            return
-        limit = self._usage.used(event)
-        if limit is not None:
-            self.lost(limit)
 
     # --- what the engine reports, in the order of events ---
 

@@ -37,6 +37,8 @@ class EngineReply:
         """
         self.reply_id = reply_id
         self.session = session
+        self.first_audio_s: float | None = None
+        """When its first audio came, by the clock of the loop."""
         self.length_ms = 0.0
         """Of the audio so far."""
         self.has_begun = False
@@ -53,6 +55,8 @@ class EngineReply:
         """Accept a part of its sound with the words that begin in it, or words alone."""
         if self.is_over:
             return
+        if audio and self.first_audio_s is None:
+            self.first_audio_s = asyncio.get_running_loop().time()
         self._has_tail = self._has_tail or bool(audio)
         self.has_begun = self.has_begun or bool(audio or text)
         self._put(self._converter.process(audio) if audio else b"", text)
@@ -185,6 +189,8 @@ class EngineAnswer:
                         await self._run(part.take_calls(item), reply)
                         continue
                     self.is_owed = False
+                    if reply.figures.engine_audio_s is None:
+                        reply.figures.engine_audio_s = part.first_audio_s
                     self._text += item.text
                     text += item.text
                     yield item

@@ -83,6 +83,7 @@ class EngineTurns:
             return
         figures = TurnFigures.at(talk.call, turn)
         figures.caller_text = asked.text if asked else None
+        figures.sent_s = None if self._owner == "gateway" else self._link.sent_s
         if turn is not None:
             figures.asked_s = self.engine_began_s(turn)
         self.current = answer

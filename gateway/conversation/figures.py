@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.audio.format import ANALYSIS
@@ -31,6 +32,15 @@ class TurnFigures:
     first_token_s: float | None = None
     first_sentence_s: float | None = None
     first_audio_s: float | None = None
+    sent_s: Callable[[int], float] | None = None
+    """Returns when the caller's audio up to a position was sent to the engine that answers; None =
+    its time counts from `asked_s`."""
+    engine_asked_s: float | None = None
+    """When it had the caller's last sample."""
+    engine_audio_s: float | None = None
+    """When its first audio came."""
+    queued_s: float | None = None
+    """When the first frame was queued for RTP."""
     caller_end: int | None = None
     """The caller's last audible sample of that turn."""
     queued: FirstSound | None = None
@@ -74,6 +84,8 @@ class TurnFigures:
         self.line_delay_ms = line_delay_ms(call.line)
         if turn is not None:
             self.caller_end = call.audio.meter.last_caller_sample(turn.onset, turn.speech_end)
+            if self.sent_s is not None and self.caller_end is not None:
+                self.engine_asked_s = self.sent_s(self.caller_end)
 
     def record(self, meter: AudibilityMeter) -> TurnRecord:
         """Work out the figures; call it once the wire has seen the turn's last sample."""
@@ -82,7 +94,11 @@ class TurnFigures:
                 meter.forget(sound)
         first = self.covered or self.queued
         gap_ms = self._response_gap_ms(first)
-        engine_ms = (self._since_asked(self.first_sentence_s) or 0.0) + (self._tts_ms() or 0.0)
+        is_speech = self.engine_audio_s is not None
+        engine_ms = self._engine_ms() or 0.0
+        if not is_speech:
+            engine_ms = self._since_asked(self.first_sentence_s) or 0.0
+            engine_ms += self._tts_ms() or 0.0
         share_ms = None if gap_ms is None else round(max(0.0, gap_ms - engine_ms), 1)
         started = self.turn.onset if self.turn else self.asked_at
         return TurnRecord(
@@ -100,9 +116,13 @@ class TurnFigures:
             endpointing_ms=self._endpointing_ms(),
             stt_final_ms=round(self.turn.stt_ms, 1) if self.turn and not self.is_again else None,
             llm_first_token_ms=_rounded(self._since_asked(self.first_token_s)),
-            llm_first_sentence_ms=_rounded(self._since_asked(self.first_sentence_s)),
-            tts_first_audio_ms=_rounded(self._tts_ms()),
+            llm_first_sentence_ms=None
+            if is_speech
+            else _rounded(self._since_asked(self.first_sentence_s)),
+            tts_first_audio_ms=None if is_speech else _rounded(self._tts_ms()),
             playout_start_ms=self._playout_start_ms(),
+            engine_first_audio_ms=_rounded(self._engine_ms()),
+            engine_to_wire_ms=_rounded(self._engine_to_wire_ms()),
             speculative=self.speculative,
             reopened=self.reopened,
             false_interruptions=tuple(self.false_interruptions),
@@ -143,6 +163,19 @@ class TurnFigures:
         if self.queued is None or self.queued.at is None:
             return None
         return round(milliseconds(self.queued.at - self.queued.since), 1)
+
+    def _engine_ms(self) -> float | None:
+        """From the caller's last sample, as the engine got it, to its first audio."""
+        if self.engine_audio_s is None:
+            return None
+        since_s = self.asked_s if self.engine_asked_s is None else self.engine_asked_s
+        return max(0.0, (self.engine_audio_s - since_s) * 1000)
+
+    def _engine_to_wire_ms(self) -> float | None:
+        if self.engine_audio_s is None or self.queued_s is None or self.fillers:
+            return None
+        start_ms = self._playout_start_ms()
+        return None if start_ms is None else (self.queued_s - self.engine_audio_s) * 1000 + start_ms
 
     def _tts_ms(self) -> float | None:
         if self.first_audio_s is None or self.first_sentence_s is None:

@@ -147,6 +147,7 @@ class Playout:
     def _becomes_audible(self) -> None:
         if self._figures.queued is None and not self._lane.closed:
             self._figures.queued = self._call.audio.meter.await_bot(self._call.audio.now)
+            self._figures.queued_s = asyncio.get_running_loop().time()
             self._on_first_audio()
 
     # --- what was heard ---

@@ -18,11 +18,16 @@ import structlog
 from gateway.audio.converter import Converter
 from gateway.call import events
 from gateway.call.live_call import LiveCall
+from gateway.conversation.speech_usage import SpeechUsage
 from gateway.errors import ProviderError, ProviderRejected, ProviderTimeout
 from gateway.providers.contracts import Message, ToolResult, UserMessage
 from gateway.providers.speech_to_speech import (
     Eagerness,
+    EngineUsage,
     Opening,
+    ReplyAudio,
+    ReplyEnded,
+    ReplyStarted,
     SessionExpires,
     SpeechEvent,
     SpeechSession,
@@ -69,18 +74,25 @@ class SessionUser(Protocol):
 class SpeechLink:
     """Keeps a conversation connected with an engine.  Loop thread only; no method waits."""
 
-    def __init__(self, call: LiveCall, engine: SpeechToSpeech, user: SessionUser) -> None:
+    def __init__(
+        self, call: LiveCall, engine: SpeechToSpeech, usage: SpeechUsage, user: SessionUser
+    ) -> None:
         """Begin to connect.
 
         Args:
             call: owns the task.
             engine: what to connect with.
+            usage: counts sessions and what they cost.
             user: of the sessions.
         """
         self._call = call
         self._engine = engine
         self._user = user
-        self._name = type(engine).__module__.rpartition(".")[2]
+        self._usage = usage
+        self._sounding = ""
+        """The reply whose first audio is in the events."""
+        self._counted: SpeechSession | None = None
+        """Whose usage is counted."""
         self._session: SpeechSession | None = None
         self._known_calls: set[str] = set()
         """Ids of tool calls that the session has made, or that it began with."""
@@ -89,6 +101,10 @@ class SpeechLink:
         self._asks = False
         """The next session is to answer what it begins with."""
         self._audio: deque[bytes] = deque(maxlen=_KEPT_FRAMES)
+        self._kept_until = 0
+        """Audio time up to which they reach."""
+        self._sent: deque[tuple[int, float]] = deque(maxlen=_KEPT_FRAMES)
+        """(audio time up to which it was sent, by the clock of the loop when), oldest first."""
         self._converter: Converter | None = None
         self._expires_at: int | None = None
         """Audio time by which the session must have been replaced; None = it is not known."""
@@ -124,13 +140,20 @@ class SpeechLink:
         """
         if self._session is None or self._converter is None:
             self._audio.append(pcm)
+            self._kept_until = now
             return
+        self._sent.append((now, asyncio.get_running_loop().time()))
         self._session.push(self._converter.process(pcm))
         if self._expires_at is None:
             return
         if now >= self._expires_at - (samples(_EXPIRES_SOON_S * 1000) if is_idle else 0):
             self._expires_at = None
             self._next = self._call.group.create_task(self._keep())
+
+    def sent_s(self, position: int) -> float:
+        """Return when the caller's audio up to a position was sent, by the clock of the loop."""
+        later = (at_s for until, at_s in self._sent if until >= position)
+        return next(later, asyncio.get_running_loop().time())
 
     def commit(self) -> None:
         """End the caller's turn."""
@@ -220,6 +243,7 @@ class SpeechLink:
         return self._is_closed or asyncio.current_task() is not self._task
 
     def _retries(self, error: ProviderError, lasted_s: float) -> bool:
+        self._usage.was_lost()
         is_silent = error is self._failure
         retries = self._may_retry or (lasted_s >= _LASTS_S and not is_silent)
         retries = retries and not isinstance(error, ProviderRejected)
@@ -261,8 +285,16 @@ class SpeechLink:
                 if not limit.expired():
                     raise
                 lost = self._failure
+            finally:
+                self._count_rest(session)
         if lost is not None:
             raise lost
+
+    def _count_rest(self, session: SpeechSession) -> None:
+        """Count what a session that counts time itself has not reported before its end."""
+        usage: Callable[[], EngineUsage] | None = getattr(session, "usage", None)
+        if usage is not None and self._counted is session:
+            self._usage.used(usage())
 
     async def _connected(self, stack: AsyncExitStack, opening: Opening) -> SpeechSession:
         limit = asyncio.timeout(_CONNECT_S)
@@ -273,7 +305,7 @@ class SpeechLink:
             if not limit.expired():
                 raise
             problem = f"no session within {_CONNECT_S:g} s"
-            raise ProviderTimeout(self._name, problem) from error
+            raise ProviderTimeout(self._usage.provider, problem) from error
 
     def _opened(self, session: SpeechSession, opening: Opening, limit: asyncio.Timeout) -> None:
         self._limit = limit
@@ -283,15 +315,20 @@ class SpeechLink:
             self._task.cancel()
             self._task, self._next = following, None
         self._session, self._is_connecting = session, False
+        self._counted = session
+        self._usage.begins()
         self._known_calls = {m.call_id for m in opening.messages if isinstance(m, ToolResult)}
         self._converter = Converter(self._call.audio.format, session.input_format)
-        messages = len(opening.messages)
         self._call.note(
-            events.EngineConnected(provider=self._name, turns=session.turns, messages=messages)
+            events.EngineConnected(
+                provider=self._usage.provider, turns=session.turns, messages=len(opening.messages)
+            )
         )
         kept, self._audio = self._audio, deque(maxlen=_KEPT_FRAMES)
         for pcm in kept:
             session.push(self._converter.process(pcm))
+        if kept:
+            self._sent.append((self._kept_until, asyncio.get_running_loop().time()))
         waiting, self._waiting = self._waiting, []
         for act in waiting:
             act(session)
@@ -306,6 +343,23 @@ class SpeechLink:
             left_s = max(0.0, event.in_s - _EXPIRY_MARGIN_S)
             self._expires_at = self._call.audio.now + samples(left_s * 1000)
             return
+        if isinstance(event, EngineUsage):
+            if limit := self._usage.used(event):
+                self._user.lost(limit)
+            return
         if isinstance(event, ToolAsked):
             self._known_calls.add(event.call.id)
+        self._note(event)
         self._user.take(event)
+
+    def _note(self, event: SpeechEvent) -> None:
+        """Show a reply's beginning, first audio and end in the events, at their audio time."""
+        note = self._call.note
+        match event:
+            case ReplyStarted(reply_id=reply_id):
+                note(events.EngineReply(what="started", reply_id=reply_id))
+            case ReplyAudio(reply_id=reply_id) if reply_id != self._sounding:
+                self._sounding = reply_id
+                note(events.EngineReply(what="audio", reply_id=reply_id))
+            case ReplyEnded(reply_id=reply_id, end=end):
+                note(events.EngineReply(what="ended", reply_id=reply_id, end=end))

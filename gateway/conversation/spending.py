@@ -68,6 +68,10 @@ class Spending:
         self._add(more, is_correction=is_correction)
         return cost
 
+    def paid(self, tokens: int, cost: float) -> None:
+        """Count tokens whose cost is known."""
+        self._add(Spent(tokens=tokens, cost=cost))
+
     @property
     def _has_day_limits(self) -> bool:
         return any((*self._by_caller, *self._by_day))

@@ -14,6 +14,8 @@ class Stages(NamedTuple):
     """Until the caller's turn was known to be over, recognition included."""
     llm_first_sentence_ms: float
     tts_first_audio_ms: float
+    engine_first_audio_ms: float
+    """Of a speech-to-speech engine, in place of the two before; it may contain the first."""
     playout_start_ms: float
     """Until it was on the wire, and all that no other stage accounts for."""
 
@@ -29,6 +31,8 @@ def stages(record: TurnRecord) -> Stages | None:
     gap_ms = record.response_gap_ms
     if gap_ms is None or record.endpointing_ms is None:
         return None
+    if record.engine_first_audio_ms is not None:
+        return _of_speech(record.engine_first_audio_ms, gap_ms, record.endpointing_ms)
     wait_ms = min(gap_ms, record.endpointing_ms)
     engines_ms = max(0.0, gap_ms - wait_ms - (record.playout_start_ms or 0.0))
     llm_ms, tts_ms = _took(record)
@@ -38,13 +42,21 @@ def stages(record: TurnRecord) -> Stages | None:
     else:
         tts_ms = min(engines_ms, tts_ms)
         llm_ms = min(engines_ms - tts_ms, llm_ms)
-    return Stages(wait_ms, llm_ms, tts_ms, gap_ms - wait_ms - llm_ms - tts_ms)
+    return Stages(wait_ms, llm_ms, tts_ms, 0.0, gap_ms - wait_ms - llm_ms - tts_ms)
+
+
+def _of_speech(engine_ms: float, gap_ms: float, endpointing_ms: float) -> Stages:
+    """Divide the gap where the engine hears and speaks: an engine that ends turns waits itself."""
+    engine_ms = min(gap_ms, engine_ms)
+    rest_ms = gap_ms - engine_ms
+    wait_ms = endpointing_ms if endpointing_ms <= rest_ms else 0.0
+    return Stages(wait_ms, 0.0, 0.0, engine_ms, rest_ms - wait_ms)
 
 
 def hidden_ms(record: TurnRecord) -> tuple[float, float]:
     """Time that language model and voice took and that the caller did not wait for."""
     seen = stages(record)
-    if seen is None or record.fillers:
+    if seen is None or record.fillers or record.engine_first_audio_ms is not None:
         return 0.0, 0.0
     llm_ms, tts_ms = _took(record)
     return llm_ms - seen.llm_first_sentence_ms, tts_ms - seen.tts_first_audio_ms
@@ -71,6 +83,12 @@ def _gap(record: TurnRecord) -> str:
     parts, slowest = stages(record), slowest_stage(record)
     if parts is None or slowest is None:
         return ""
+    if record.engine_first_audio_ms is not None:
+        return (
+            f"gap {record.response_gap_ms:.0f} ms = wait {parts.endpointing_ms:.0f}"
+            f" + engine {parts.engine_first_audio_ms:.0f} + playout {parts.playout_start_ms:.0f};"
+            f" slowest: {slowest.removesuffix('_ms')}"
+        )
     llm_hidden_ms, tts_hidden_ms = hidden_ms(record)
     return (
         f"gap {record.response_gap_ms:.0f} ms = wait {parts.endpointing_ms:.0f}"

@@ -45,6 +45,7 @@ _LEGS = {
     "llm_first_token_ms": "the language model's first token",
     "llm_first_sentence_ms": "its first sentence",
     "tts_first_audio_ms": "the voice's first audio",
+    "engine_first_audio_ms": "the speech-to-speech engine's first audio",
     "playout_start_ms": "handing it to RTP",
 }
 _FIXES = {
@@ -53,6 +54,8 @@ _FIXES = {
     "llm_first_token_ms": "use a faster or nearer language model, or keep it loaded",
     "llm_first_sentence_ms": "have its instructions ask for short sentences",
     "tts_first_audio_ms": "use a faster voice",
+    "engine_first_audio_ms": "lower the silence after which the engine ends turns, or"
+    " choose a nearer or smaller model",
     "playout_start_ms": "this machine is overloaded: look at its load",
 }
 

@@ -149,6 +149,8 @@ class EngineUsage:
     output_audio_tokens: int = 0
     cached_tokens: int = 0
     """The part of `input_tokens` that the engine had in store: priced lower."""
+    cached_audio_tokens: int = 0
+    """The part of `cached_tokens` that is sound, where the engine tells them apart."""
     audio_s: float = 0.0
     """Where the engine counts time instead of tokens."""
 
@@ -239,6 +241,8 @@ class SpeechSession(Protocol):
 
     def set_eagerness(self, eagerness: Eagerness) -> None:
         """Change how soon the engine takes a turn for over; as `instruct` where it cannot."""
+
+    # `usage() -> EngineUsage`: where the session counts itself, asked for once more at its end.
 
     def __aiter__(self) -> AsyncIterator[SpeechEvent]:
         """Yield what happens until the session is over.

@@ -143,6 +143,27 @@ class SpeculationRecord(Entry):
     """Of the dropped ones; estimated where the model did not say."""
 
 
+class EngineRecord(Entry):
+    """What a speech-to-speech engine did in a call, and what it costs."""
+
+    provider: Text
+    sessions: int = 0
+    """Number of sessions that it accepted."""
+    lost: int = 0
+    """How often a session was lost, or not given."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    input_audio_tokens: int = 0
+    """The part of `input_tokens` that is sound; `output_audio_tokens` likewise."""
+    output_audio_tokens: int = 0
+    cached_tokens: int = 0
+    """The part of `input_tokens` that the engine had in store."""
+    session_s: float = 0.0
+    """Seconds that an engine counts that is paid by time."""
+    cost: float | None = None
+    """By `s2s.prices`; None where none is set."""
+
+
 class TurnRecord(Entry):
     """One caller turn and the bot's reply; the greeting is a turn without caller text."""
 
@@ -168,6 +189,12 @@ class TurnRecord(Entry):
     llm_first_sentence_ms: Milliseconds | None = None
     tts_first_audio_ms: Milliseconds | None = None
     playout_start_ms: Milliseconds | None = None
+    engine_first_audio_ms: Milliseconds | None = None
+    """Of a speech-to-speech engine: the caller's last sample sent to it -> its first audio; from
+    the commit on where the gateway ends turns, from the wish to speak on where no turn is
+    answered.  `gateway_share_ms` is what is left of `response_gap_ms`."""
+    engine_to_wire_ms: Milliseconds | None = None
+    """Its first audio -> the bot's first audible sample handed to RTP."""
     slowest_stage: Text | None = None
     """The stage that took the largest part of `response_gap_ms`, by its field name."""
     speculative: bool = False
@@ -304,6 +331,8 @@ class CallRecord(CallSummary):
     speculation: SpeculationRecord = SpeculationRecord()
     turns: tuple[TurnRecord, ...] = ()
     transcript: tuple[TranscriptLine, ...] = ()
+    engines: tuple[EngineRecord, ...] = ()
+    """Speech-to-speech engines of the call, in the order in which they came."""
     late_tools: tuple[ToolUse, ...] = ()
     """Tools whose outcome is part of no turn: it came when the last turn was over."""
     audio_s: float | None = None

@@ -23,6 +23,7 @@ COLORS_OF = {
     "endpointing": "#d9902f",
     "language model": "#7a4fb5",
     "voice": "#3f9c9c",
+    "engine": "#4a6fb5",
     "playout": "#999999",
 }
 """What the stages of an answer are called (in the order of `Stages`), and how they are shown."""

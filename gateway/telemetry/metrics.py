@@ -134,6 +134,11 @@ class Metrics:
             ("llm_first_sentence", "Request to first speakable sentence."),
             ("tts_first_audio", "Text to first audio."),
             ("playout_start", "First audio to its hand-over to RTP."),
+            (
+                "engine_first_audio",
+                "Last caller speech sent to a speech engine to its audio.",
+            ),
+            ("engine_to_wire", "First audio of a speech engine to its hand-over to RTP."),
         )
         histograms = {
             name: self._histogram(f"{name}_seconds", help_text, _LATENCY_S)
@@ -147,6 +152,8 @@ class Metrics:
         self.llm_first_sentence = histograms["llm_first_sentence"]
         self.tts_first_audio = histograms["tts_first_audio"]
         self.playout_start = histograms["playout_start"]
+        self.engine_first_audio = histograms["engine_first_audio"]
+        self.engine_to_wire = histograms["engine_to_wire"]
         self.barge_in_stop = self._histogram(
             "barge_in_stop_seconds", "First caller speech to last bot speech sent.", _STOP_S
         )
@@ -205,6 +212,21 @@ class Metrics:
         )
         self.llm_limits = self._counter(
             "llm_limits", "Replies that were not asked for, by the limit that was reached.", "limit"
+        )
+        self.engine_sessions = self._counter(
+            "engine_sessions", "Sessions that speech-to-speech engines accepted.", "provider"
+        )
+        self.engine_tokens = self._counter(
+            "engine_tokens",
+            "Tokens of speech-to-speech engines: input_text, input_audio, cached_text,"
+            " cached_audio, output_text or output_audio.",
+            "kind",
+        )
+        self.engine_session_seconds = self._counter(
+            "engine_session_seconds", "Seconds that speech-to-speech engines count."
+        )
+        self.engine_cost = self._counter(
+            "engine_cost", "What speech-to-speech engines cost, where prices are configured."
         )
         self.llm_tokens = self._counter(
             "llm_tokens",

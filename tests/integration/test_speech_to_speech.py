@@ -97,7 +97,7 @@ def test_a_caller_talks_to_the_engine_and_breaks_in(place: Place) -> None:
         (use,) = hours["tools"]
         assert (use["name"], use["is_error"]) == ("opening_hours", False)
         (connected,) = place.gateway.events(record, "engine_connected")
-        assert connected["provider"] == "scripted_engine"
+        assert connected["provider"] == "scripted_speech"
         log = place.log.read_text()
         assert "cut 1-1 " in log
         assert GREETING in log

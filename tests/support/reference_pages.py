@@ -32,6 +32,7 @@ PARTS = (
     (records.CallSummary, "A call", "What lists of calls show, too."),
     (records.CallRecord, "More of a call", "In `call.json` and `GET /v1/calls/{id}`."),
     (records.TurnRecord, "`turns`", ""),
+    (records.EngineRecord, "`engines`", ""),
     (records.ToolUse, "`turns[].tools`, `late_tools`", ""),
     (records.TranscriptLine, "`transcript`", ""),
     (records.RtpStatistics, "`rtp`", ""),

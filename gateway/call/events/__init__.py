@@ -50,6 +50,7 @@ from gateway.call.events.of_conversation import (
     EngineHungUp,
     EngineLost,
     EngineNoted,
+    EngineReply,
     HistoryShortened,
     Interrupted,
     LlmLimitReached,
@@ -94,6 +95,7 @@ __all__ = [
     "EngineHungUp",
     "EngineLost",
     "EngineNoted",
+    "EngineReply",
     "Event",
     "Expects",
     "FinalTranscript",
@@ -142,7 +144,7 @@ OwnEvent = (
     | TransferStarted | TransferFailed | Transferred | TransferOutcome
     | AgentStarted | EarOpened | Say | BotSays | BotStarted | ReplyFinished | Interrupted
     | TurnWaits | TurnFinished | HistoryShortened | LlmLimitReached | EngineFailed
-    | EngineConnected | EngineLost | EngineHears | EngineHungUp | EngineNoted
+    | EngineConnected | EngineLost | EngineHears | EngineHungUp | EngineReply | EngineNoted
     | ToolCalled | ToolDropped | ToolContinues | ToolFinished
     | TurnTakingStarted | TurnTakingEnded | TurnInput | Expects
     | PartialTranscript | FinalTranscript

@@ -156,6 +156,18 @@ class EngineHears:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineReply:
+    """A reply of a speech-to-speech engine, as it comes: before it is played."""
+
+    kind: ClassVar[str] = "engine_reply"
+    what: str
+    """`started`, `audio` (the first of it) or `ended`."""
+    reply_id: str = ""
+    end: str = ""
+    """`complete`, `interrupted`, `incomplete` or `failed`."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineNoted:
     """A speech-to-speech engine reports something that ends nothing."""
 

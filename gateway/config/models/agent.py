@@ -160,6 +160,23 @@ class LlmLimits(Table):
     output_cost_per_million: Annotated[float, Field(ge=0)] = 0.0
 
 
+class SpeechPrices(Table):
+    """`s2s.prices`: what a speech-to-speech engine costs, in the currency of `llm_limits`.
+
+    Per million tokens.  What was in the engine's store costs as much as other input where its own
+    price is 0.
+    """
+
+    input_text_cost_per_million: Annotated[float, Field(ge=0)] = 0.0
+    input_audio_cost_per_million: Annotated[float, Field(ge=0)] = 0.0
+    cached_text_cost_per_million: Annotated[float, Field(ge=0)] = 0.0
+    cached_audio_cost_per_million: Annotated[float, Field(ge=0)] = 0.0
+    output_text_cost_per_million: Annotated[float, Field(ge=0)] = 0.0
+    output_audio_cost_per_million: Annotated[float, Field(ge=0)] = 0.0
+    cost_per_minute: Annotated[float, Field(ge=0)] = 0.0
+    """Of engines that count time."""
+
+
 class SpeechTable(EngineTable):
     """`s2s`: a speech-to-speech engine, its settings, and how the gateway uses it."""
 
@@ -171,6 +188,7 @@ class SpeechTable(EngineTable):
     filler: Literal["voice", "engine"] = "voice"
     """What bridges a wait, such as for a tool: `filler` in the voice of `tts`, or what the engine
     says of its own accord."""
+    prices: SpeechPrices = SpeechPrices()
 
 
 class AgentConfig(Table):

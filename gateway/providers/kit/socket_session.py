@@ -175,7 +175,7 @@ class SocketSession(ABC):
     def _error(self, kind: type[ProviderError], problem: str) -> ProviderError:
         return self._endpoint.error(kind, self._harmless(problem))
 
-    def _usage(self) -> EngineUsage:
+    def usage(self) -> EngineUsage:
         """Return the seconds of the connection: such engines are paid by the minute."""
         return EngineUsage(audio_s=round(self._time() - self._began_s, 3))
 

@@ -317,6 +317,7 @@ class Reader:
             was.input_audio_tokens + _audio_tokens(usage.get("promptTokensDetails")),
             was.output_audio_tokens + _audio_tokens(usage.get("responseTokensDetails")),
             was.cached_tokens + _count(usage, "cachedContentTokenCount"),
+            was.cached_audio_tokens + _audio_tokens(usage.get("cacheTokensDetails")),
         )
         return self._usage
 

@@ -352,6 +352,8 @@ class Reader:
             input_audio_tokens=self._usage.input_audio_tokens + whole_of(inputs, "audio_tokens"),
             output_audio_tokens=self._usage.output_audio_tokens + whole_of(outputs, "audio_tokens"),
             cached_tokens=self._usage.cached_tokens + whole_of(inputs, "cached_tokens"),
+            cached_audio_tokens=self._usage.cached_audio_tokens
+            + whole_of(table_of(inputs, "cached_tokens_details"), "audio_tokens"),
         )
         yield self._usage
 

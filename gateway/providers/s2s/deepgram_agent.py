@@ -237,7 +237,7 @@ class _Session(SocketSession):
         self._turn_text = f"{self._turn_text} {content}".strip()
         yield CallerEnded()
         yield CallerText(self._turn_text, f"turn-{self._turn}", is_final=True)
-        yield self._usage()
+        yield self.usage()
 
     def _interrupted(self, _: Fields) -> Iterator[SpeechEvent]:
         self._turn += 1
@@ -249,7 +249,7 @@ class _Session(SocketSession):
     def _done(self, _: Fields) -> Iterator[SpeechEvent]:
         if self._reply.id:
             yield from self._reply.end()
-            yield self._usage()
+            yield self.usage()
 
     def _calls(self, event: Fields) -> Iterator[SpeechEvent]:
         for call in event.objects("functions"):

@@ -328,7 +328,7 @@ class _Session(SocketSession):
         yield from self._end()
         yield CallerEnded()
         yield CallerText(text, str(number), is_final=True)
-        yield self._usage()
+        yield self.usage()
 
     def _called(self, event: Fields) -> Iterator[SpeechEvent]:
         call = event.inner("client_tool_call")
@@ -362,7 +362,7 @@ class _Session(SocketSession):
             self._void = max(self._void, self._newest)
         self._has_text, self._text, self._is_aligned = False, "", False
         yield from self._reply.end(interrupted=interrupted)
-        yield self._usage()
+        yield self.usage()
 
 
 def create(settings: Settings) -> SpeechToSpeech:

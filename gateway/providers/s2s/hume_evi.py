@@ -288,7 +288,7 @@ class _Session(SocketSession):
         yield from self._end(interrupted=True)
         yield CallerEnded(time.whole("end"))
         yield CallerText(text, turn_id, is_final=True)
-        yield self._usage()
+        yield self.usage()
 
     def _called(self, event: Fields) -> Iterator[SpeechEvent]:
         call = ToolCall(event.text("tool_call_id"), event.text("name"), event.text("parameters"))
@@ -307,7 +307,7 @@ class _Session(SocketSession):
                 self._void = self._ids
             self._ids = set()
             yield from self._reply.end(interrupted=interrupted)
-            yield self._usage()
+            yield self.usage()
 
 
 def pcm_of(piece: bytes) -> bytes:

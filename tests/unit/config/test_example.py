@@ -14,6 +14,7 @@ from gateway.config.models import (
     GatewayConfig,
     SilenceConfig,
     SpeculationConfig,
+    SpeechPrices,
     SpeechTable,
     TrunkConfig,
     TurnConfig,
@@ -47,6 +48,7 @@ def missing(model: type[BaseModel], table: dict[str, object]) -> set[str]:
         (TrunkConfig, EXAMPLE["trunks"][0]),
         (AgentConfig, EXAMPLE["agents"]["front-desk"] | RECEPTION | ENGINE),
         (SpeechTable, ENGINE["s2s"]),
+        (SpeechPrices, ENGINE["s2s"]["prices"]),
     ],
 )  # fmt: skip
 def test_every_setting_is_shown(model, table):

@@ -11,12 +11,14 @@ from gateway.audio.format import AudioFormat
 from gateway.config.models import FillerConfig, LlmLimits
 from gateway.conversation.duplex_caller import UNKNOWN
 from gateway.conversation.silence_budget import filler_texts
+from gateway.conversation.stages import stages
 from gateway.errors import ProviderUnavailable
 from gateway.providers.contracts import AssistantMessage, UserMessage
 from gateway.providers.speech_to_speech import (
     CallerStarted,
     CallerText,
     EngineNotice,
+    EngineUsage,
     ReplyAudio,
     ReplyEnded,
     ReplyStarted,
@@ -322,6 +324,75 @@ def test_nothing_of_what_the_caller_says_is_lost_while_the_session_is_opened_aga
     )
 
 
+def test_usage_is_in_the_record_of_the_call_with_its_cost():
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        await scene.until(4)
+        first = scene.engine.session
+        first.report(EngineUsage(1000, 100, 800, 80, 600, 500))
+        first.report(EngineUsage(3000, 300, 2400, 240, 1200, 1000))
+        await scene.until(5)
+        first.report(ProviderUnavailable("scripted", "is gone"))
+        await scene.until(8)
+        scene.engine.session.report(EngineUsage(500, 50, audio_s=30))
+        await scene.until(9)
+
+    prices = {
+        "input_text_cost_per_million": 4.0,
+        "input_audio_cost_per_million": 32.0,
+        "cached_text_cost_per_million": 0.5,
+        "output_text_cost_per_million": 16.0,
+        "output_audio_cost_per_million": 64.0,
+        "cost_per_minute": 0.1,
+    }
+    table = {"provider": "scripted", "prices": prices}
+    limits = LlmLimits(cost_per_call=10.0)
+    scene = scene_of(["Fine."], s2s=table, llm_limits=limits).play(script)
+    (engine,) = scene.call.engines.values()
+    assert (engine.provider, engine.sessions, engine.lost) == ("scripted", 2, 1)
+    assert (engine.input_tokens, engine.output_tokens) == (3500, 350)
+    assert (engine.input_audio_tokens, engine.output_audio_tokens) == (2400, 240)
+    assert (engine.cached_tokens, engine.session_s) == (1200, 30)
+    text_in, audio_in, cached_text, cached_audio = 400 + 500, 1400, 200, 1000
+    cost = text_in * 4 + (audio_in + cached_audio) * 32 + cached_text * 0.5
+    cost = (cost + (60 + 50) * 16 + 240 * 64) / 1e6 + 0.05
+    assert engine.cost == pytest.approx(cost, abs=1e-6)
+    assert scene.call.spent.cost == pytest.approx(cost)
+    metrics = scene.call.metrics
+    assert metrics.engine_cost._value.get() == pytest.approx(cost)
+    assert metrics.engine_tokens.labels("cached_audio")._value.get() == cached_audio
+    assert metrics.engine_session_seconds._value.get() == 30
+
+
+def test_without_prices_there_is_no_cost():
+    async def script(scene: Scene) -> None:
+        await scene.until(4)
+        scene.engine.session.spends(100, 20)
+        await scene.until(5)
+
+    (engine,) = scene_of([]).play(script).call.engines.values()
+    assert (engine.input_tokens, engine.cost) == (100, None)
+
+
+@pytest.mark.parametrize("turns", ["engine", "gateway"])
+def test_the_time_of_the_engine_has_fields_of_its_own(turns: str):
+    scene = scene_of(["Fine."], turns=turns).play(says())
+    turn = scene.notes.turns[1]
+    assert turn.llm_first_sentence_ms is turn.llm_first_token_ms is turn.tts_first_audio_ms is None
+    takes_ms = 100 + (400 if turns == "engine" else 0)  # its delay, and the silence it waits for
+    assert turn.engine_first_audio_ms == pytest.approx(takes_ms, abs=45)
+    assert 0 <= turn.engine_to_wire_ms < 50
+    rest_ms = turn.response_gap_ms - turn.engine_first_audio_ms
+    assert turn.gateway_share_ms == pytest.approx(rest_ms, abs=0.2)
+    slowest = "engine_first_audio_ms" if turns == "engine" else "endpointing_ms"
+    assert turn.slowest_stage == slowest
+    parts = stages(turn)
+    assert parts is not None
+    assert sum(parts) == pytest.approx(turn.response_gap_ms, abs=0.2)
+    seen = [data["what"] for data in scene.data("engine_reply")]
+    assert seen == ["started", "audio", "ended"]
+
+
 def test_usage_is_in_the_record_of_the_call_and_limited():
     async def script(scene: Scene) -> None:
         await scene.says(3, 0.5)
@@ -350,7 +421,7 @@ def test_what_the_engine_reports_is_in_the_events():
 
     scene = scene_of().play(script)
     assert scene.data("engine_connected") == [
-        {"provider": "scripted_engine", "turns": "engine", "messages": 0}
+        {"provider": "scripted", "turns": "engine", "messages": 0}
     ]
     assert scene.data("engine_notice") == [{"text": "temperature was ignored"}]
     assert scene.data("engine_hears") == [{"what": "started", "at_ms": 2900.0}]
