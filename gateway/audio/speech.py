@@ -46,6 +46,12 @@ class SpeechTrimmer:
         """Silence that is a pause if sound follows, else the end."""
         self._partial = b""
         self._has_sound = False
+        self._taken_bytes = 0
+
+    @property
+    def dropped_bytes(self) -> int | None:
+        """How much was cut off before the first sound; None while none has come."""
+        return self._taken_bytes if self._has_sound else None
 
     def process(self, pcm: bytes) -> bytes:
         """Accept mono s16le of any even length; return what is certain to be spoken."""
@@ -81,11 +87,14 @@ class SpeechTrimmer:
         loud = np.flatnonzero(rms > _LOUD_RMS)
         if not len(loud):
             self._lead = pcm[-self._block_bytes * _SOFT_LEAD_BLOCKS :]
+            self._taken_bytes += len(pcm) - len(self._lead)
             return b""
         self._has_sound = True
         earliest = max(0, int(loud[0]) - _SOFT_LEAD_BLOCKS)
         soft = earliest + int(np.flatnonzero(rms[earliest:] > _SOUND_RMS)[0])
-        return pcm[max(earliest, soft - LEAD_MS // _BLOCK_MS) * self._block_bytes :]
+        begin = max(earliest, soft - LEAD_MS // _BLOCK_MS) * self._block_bytes
+        self._taken_bytes += begin
+        return pcm[begin:]
 
     def _rms(self, pcm: bytes) -> npt.NDArray[np.float32]:
         """Root mean square of each block."""

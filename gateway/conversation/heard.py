@@ -41,6 +41,10 @@ class Piece:
     """Length of the text that was announced."""
     marks: list[tuple[int, int]] = field(default_factory=list)
     """(frame, length of the text before): where words begin, for speech that came with that."""
+    said_marks: list[tuple[int, int]] = field(default_factory=list)
+    """(frame, letters of `said` before): where words begin, for a voice that reports it."""
+    said_letters: int = 0
+    """How many letters of it the voice has reported."""
 
     @property
     def likely_frames(self) -> int:
@@ -53,6 +57,31 @@ class Piece:
     def usual_frames(self) -> int:
         """Return how long speech of these words usually is."""
         return round(_duration(self.said) * _FRAMES_PER_LETTER)
+
+    def begin_words(self, text: str, at_ms: int | None) -> None:
+        """Note where words begin that are said of it, in their order.
+
+        Args:
+            text: as the voice reports it: a part of `said`.
+            at_ms: in the sound of the piece; None = with its next frame.
+        """
+        frame = self.frames if at_ms is None else at_ms // ANALYSIS.ptime_ms
+        latest = self.said_marks[-1][0] if self.said_marks else 0
+        self.said_marks.append((max(frame, latest), self.said_letters))
+        self.said_letters += _letters(text)
+
+    def read_before(self, frame: int, reading: Reading) -> str:
+        """Return the words that were over at a frame of it, by what the voice has reported."""
+        pause = pause_after_ms(self.said) // ANALYSIS.ptime_ms
+        if self.is_whole and frame >= self.frames - pause:
+            return self.text
+        over = max((letters for at, letters in self.said_marks if at <= frame), default=0)
+        end = 0
+        for word in _WORD.finditer(self.text):
+            if _letters(reading(self.text[: word.end()])) > over:
+                break
+            end = word.end()
+        return self.text[:end]
 
     def said_before(self, frame: int) -> str:
         """Return the words that were over at a frame of it, by its marks."""
@@ -122,9 +151,7 @@ class SpokenPieces:
         for piece in self.pieces[self.pieces.index(first) :]:
             kept = max(0, min(piece.frames, queued_frames - piece.first_frame))
             if kept < piece.frames or not piece.is_whole:
-                played = kept * ANALYSIS.frame_samples
-                length = piece.likely_frames * ANALYSIS.frame_samples
-                text = _heard_part(piece.text, length, played, self._reading) if kept else ""
+                text = self._text_before(piece, kept) if kept else ""
                 piece.text, piece.said = text, self._reading(text)
             piece.frames, piece.is_whole = kept, True
         self.pieces[self._announced :] = [p for p in self.pieces[self._announced :] if p.frames]
@@ -170,11 +197,24 @@ class SpokenPieces:
         spoken = []
         for piece in self.pieces:
             text, frames = "" if piece.is_filler else piece.text, piece.likely_frames
-            if piece.marks:
-                played = played_frames - piece.first_frame
-                text, frames = piece.said_before(played), min(piece.frames, max(played, 1))
+            played = played_frames - piece.first_frame
+            if text and (piece.marks or piece.said_marks):
+                by_marks = (
+                    piece.said_before(played)
+                    if piece.marks
+                    else piece.read_before(played, self._reading)
+                )
+                text, frames = by_marks, min(piece.frames, max(played, 1))
             spoken.append((text, frames * ANALYSIS.frame_samples))
         return heard_prefix(spoken, played_frames * ANALYSIS.frame_samples, self._reading)
+
+    def _text_before(self, piece: Piece, frame: int) -> str:
+        if piece.said_marks:
+            return piece.read_before(frame, self._reading)
+        played = frame * ANALYSIS.frame_samples
+        return _heard_part(
+            piece.text, piece.likely_frames * ANALYSIS.frame_samples, played, self._reading
+        )
 
     def unheard(self, played_frames: int, generated: Sequence[str]) -> tuple[str, ...]:
         """Return the pieces that were not heard to their end, those not yet spoken included.
@@ -227,6 +267,10 @@ def _heard_part(text: str, samples: int, played: int, reading: Reading) -> str:
             break
         end = word.end()
     return text[:end].strip()
+
+
+def _letters(text: str) -> int:
+    return sum(not character.isspace() for character in text)
 
 
 def _duration(text: str) -> int:

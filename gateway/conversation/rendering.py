@@ -39,14 +39,20 @@ class Rendering:
         self.piece = piece
         self.is_wanted = asyncio.Event()
         """Set while its reader waits for more of it."""
+        self.words: deque[Spoken] = deque()
+        """Words with their places, of which the reader has taken no note yet."""
         self._frames: deque[bytes] = deque()
         self._news = asyncio.Event()
         self._is_over = False
         self._error: ProviderError | None = None
 
-    def add(self, frame: bytes) -> None:
-        """Add its next frame."""
-        self._frames.append(frame)
+    def add(self, frame: Spoken) -> None:
+        """Add its next frame, or words, which overtake what waits for the line."""
+        if frame.text:
+            self.words.append(frame)
+        if not frame.pcm:
+            return
+        self._frames.append(frame.pcm)
         self.is_wanted.clear()
         self._news.set()
 

@@ -18,6 +18,7 @@ from gateway.call.live_call import LiveCall
 from gateway.conversation.actions import Action
 from gateway.conversation.bridging import Bridging
 from gateway.conversation.figures import TurnFigures
+from gateway.conversation.heard import Piece
 from gateway.conversation.playout import Playout
 from gateway.conversation.rendering import Queued, QueuedPiece, RenderAhead, Rendering
 from gateway.conversation.silence_budget import SilenceBudget
@@ -165,6 +166,7 @@ class Reply:
                 if piece is None:  # only now, for a filler may come while the voice warms up
                     self._is_in_piece = True
                     piece = self._playout.begin(queued.text)
+                self._keep_words(piece, rendering)
                 if not await self._playout.write(piece, frame, partial(self._is_void, queued)):
                     break
         self._is_in_piece = False
@@ -172,7 +174,13 @@ class Reply:
             return
         if piece is None:  # no sound to it, but it has been said
             piece = self._playout.begin(queued.text)
+        self._keep_words(piece, rendering)
         piece.is_whole = True
+
+    def _keep_words(self, piece: Piece, rendering: Rendering) -> None:
+        while rendering.words:
+            words = rendering.words.popleft()
+            piece.begin_words(words.text, words.at_ms)
 
     # --- what the floor does with it ---
 

@@ -41,8 +41,8 @@ class Voice:
         self._language: str = getattr(synthesizer, "language", "") or language
         delivery = getattr(synthesizer, "delivery", Delivery())
         self._cache = SpeechCache(delivery.cache_bytes)
-        self._rendered: dict[str, tuple[bytes, ...]] = {}
-        """By what is read aloud."""
+        self._rendered: dict[str, tuple[Spoken, ...]] = {}
+        """Frames with their words, by what is read aloud."""
         self._session: VoiceSession | None = None
         own_hz, has_hz = line_format.sample_rate_hz, synthesizer.output_format.sample_rate_hz
         self._wide: Voice | None = None
@@ -100,13 +100,14 @@ class Voice:
 
     async def keep(self, said: str, spoken: Sequence[Spoken]) -> None:
         """Have a text ready, given what the synthesizer has made of it."""
-        framer = Framer(self._line_format.frame_bytes)
         parts = speech(self._synthesizer, said, self._line_format, lambda _: _replayed(spoken))
-        frames = [frame async for part in parts for frame in framer.push(part.pcm)]
-        self._rendered[said] = (*frames, *framer.flush())
+        self._rendered[said] = tuple([frame async for frame in self._framed(parts)])
 
-    async def frames(self, piece: str) -> AsyncGenerator[bytes]:
+    async def frames(self, piece: str) -> AsyncGenerator[Spoken]:
         """Yield the frames of one piece of text; none where there is nothing to say.
+
+        Words come with the first frame or later, with their place (`at_ms`), where the synthesizer
+        reports it; what it reports behind a frame comes without sound.
 
         Raises:
             ProviderError: the synthesizer failed.
@@ -125,32 +126,53 @@ class Voice:
         readings = self._readings(text)
         if not all(said in self._rendered for said in readings):
             return ()
-        return tuple(frame for said in readings for frame in self._rendered[said])
+        frames = (frame.pcm for said in readings for frame in self._rendered[said])
+        return tuple(frame for frame in frames if frame)
 
     def _readings(self, text: str) -> list[str]:
         return [said for piece in pieces_of(text) if (said := self.reading(piece))]
 
-    async def _synthesize(self, piece: str) -> AsyncGenerator[bytes, None]:
-        framer = Framer(self._line_format.frame_bytes)
-        async with aclosing(self._speech(piece)) as chunks:
-            async for chunk in chunks:
-                for frame in framer.push(chunk):
-                    yield frame
-        for frame in framer.flush():
-            yield frame
+    async def _synthesize(self, piece: str) -> AsyncGenerator[Spoken, None]:
+        async with aclosing(self._framed(self._speech(piece))) as frames:
+            async for frame in frames:
+                yield frame
 
-    async def _speech(self, piece: str) -> AsyncGenerator[bytes, None]:
+    async def _framed(self, parts: AsyncGenerator[Spoken, None]) -> AsyncGenerator[Spoken, None]:
+        """Cut speech into frames; words that come before the first one wait for it."""
+        framer = Framer(self._line_format.frame_bytes)
+        waiting: list[Spoken] = []
+        has_begun = False
+        async with aclosing(parts):
+            async for part in parts:
+                if part.text:
+                    waiting.append(Spoken(b"", part.text, part.at_ms))
+                for frame in framer.push(part.pcm):
+                    has_begun = True
+                    yield Spoken(frame)
+                while has_begun and waiting:
+                    yield waiting.pop(0)
+        for frame in framer.flush():
+            yield Spoken(frame)
+        for words in waiting:
+            yield words
+
+    async def _speech(self, piece: str) -> AsyncGenerator[Spoken, None]:
         kept = self._cache.get(piece)
         if kept is not None:
-            yield kept
+            yield Spoken(kept)
+            for at_ms, text in self._cache.words(piece):
+                yield Spoken(b"", text, at_ms)
             return
         whole = bytearray()
+        words: list[tuple[int, str]] = []
         speak = self._session.speak if self._session is not None else None
         async with aclosing(speech(self._synthesizer, piece, self._line_format, speak)) as spoken:
             async for part in spoken:
                 whole += part.pcm
-                yield part.pcm
-        self._cache.put(piece, bytes(whole))
+                if part.text:
+                    words.append((part.at_ms or 0, part.text))
+                yield part
+        self._cache.put(piece, bytes(whole), words)
 
 
 async def _replayed(spoken: Sequence[Spoken]) -> AsyncGenerator[Spoken, None]:

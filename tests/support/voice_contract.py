@@ -94,8 +94,9 @@ class VoiceContract(ProviderContract):
         async def use(tts: TextToSpeech) -> None:
             is_whole = getattr(tts, "delivery", Delivery()).has_whole_pieces
             for text in (SENTENCE, "Yes.", SENTENCE):
-                sizes = [len(piece.pcm) async for piece in tts.speak(text)]
-                assert all(sizes)
+                pieces = [piece async for piece in tts.speak(text)]
+                assert all(piece.pcm or piece.text for piece in pieces)
+                sizes = [len(piece.pcm) for piece in pieces]
                 assert sum(sizes) % tts.output_format.sample_bytes == 0
                 assert not is_whole or not any(size % 2 for size in sizes)
 
@@ -107,6 +108,11 @@ class VoiceContract(ProviderContract):
                 parts = [part.text async for part in tts.speak(text)]
                 reported = "".join("".join(parts).split())
                 assert reported in ("", "".join(text.split()))
+                said = [part async for part in finished(tts, text, NARROWBAND)]
+                places = [part.at_ms or 0 for part in said if part.text]
+                assert places == sorted(places)
+                whole = b"".join(part.pcm for part in said)
+                assert max(places, default=0) < NARROWBAND.seconds(whole) * 1000
 
         provider.using(use)
 

@@ -230,7 +230,7 @@ def test_unit_tests_never_wait_in_real_time():
     for path in sorted((ROOT / "tests" / "unit").rglob("*.py")):
         text = path.read_text()
         is_virtual = any(
-            f"support.{name}" in text for name in ("virtual_time", "scene", "session_call")
+            f"support.{name}" in text for name in ("virtual_time", "scene", "session_call", "play")
         )
         for call in calls(path, "time.sleep", "asyncio.sleep", "sleep"):
             is_zero = bool(call.args) and ast.unparse(call.args[0]) == "0"

@@ -19,6 +19,9 @@ class Spoken:
     text: str = ""
     """The words whose sound begins in this piece, as in the text, each with its punctuation; all
     pieces of a text give its words in their order.  Empty where the engine does not report them."""
+    at_ms: int | None = None
+    """Where in the sound of a sentence the words begin, for engines that report it beside the
+    sound, also without a sound of its own; None = at the beginning of this piece."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ async def speech(
 ) -> AsyncGenerator[Spoken, None]:
     """Yield what an engine says, in the target format, as it comes.
 
+    Words come with their place in what this yields (`at_ms`), not before the first sound, and
+    without a sound of their own where the engine reports them later.
+
     Args:
         engine: its `output_format` and `delivery` count.
         text: one sentence or clause, in words.
@@ -36,16 +39,36 @@ async def speech(
     delivery = getattr(engine, "delivery", Delivery(trims=False))
     finish = _Stream(engine.output_format, target, delivery, text)
     pieces = cast("AsyncGenerator[Spoken, None]", (speak or engine.speak)(text))
+    done, waiting = 0, list[Spoken]()
     async with aclosing(pieces):
         async for piece in pieces:
             if delivery.has_whole_pieces:
                 pcm = _whole(piece, engine.output_format, target, delivery, piece.text or text)
+                found = [Spoken(b"", piece.text, _ms(done, target))] if piece.text else []
             else:
+                began_ms = _ms(done, target)
                 pcm = finish.process(piece.pcm)
-            if pcm or piece.text:
-                yield Spoken(pcm, piece.text)
+                if piece.text:
+                    waiting.append(Spoken(b"", piece.text, piece.at_ms))
+                found = [
+                    Spoken(b"", words.text, finish.place_ms(words.at_ms, began_ms))
+                    for words in (waiting if done or pcm else ())
+                ]
+                waiting = [] if found else waiting
+            done += len(pcm)
+            first = found[0] if found else Spoken(b"")
+            if pcm or found:
+                yield Spoken(pcm, first.text, first.at_ms)
+            for words in found[1:]:
+                yield words
     if rest := finish.flush():
         yield Spoken(rest)
+        for words in () if done else waiting:
+            yield Spoken(b"", words.text, finish.place_ms(words.at_ms, 0))
+
+
+def _ms(audio_bytes: int, form: AudioFormat) -> int:
+    return audio_bytes * 1000 // (form.sample_bytes * form.sample_rate_hz)
 
 
 def _whole(
@@ -71,6 +94,7 @@ class _Stream:
         self._converter = Converter(source, target)
         tail_ms = pause_after_ms(text)
         self._trimmer = SpeechTrimmer(target, tail_ms=tail_ms) if delivery.trims else None
+        self._target = target
         own, wanted = delivery.own_level_dbfs, delivery.level_dbfs
         self._sample_bytes, self._partial = source.sample_bytes, b""
         self._gain_db = 0.0 if own is None or wanted is None else wanted - own
@@ -81,6 +105,14 @@ class _Stream:
         self._partial = audio[whole:]
         pcm = self._converter.process(audio[:whole])
         return self._levelled(self._trimmer.process(pcm) if self._trimmer else pcm)
+
+    def place_ms(self, at_ms: int | None, default_ms: int) -> int:
+        """Return where in the finished sound a place in the engine's is."""
+        if at_ms is None:
+            return default_ms
+        dropped = (self._trimmer.dropped_bytes or 0) if self._trimmer else 0
+        delay_ms = round(self._converter.delay_s * 1000)
+        return max(0, at_ms + delay_ms - _ms(dropped, self._target))
 
     def flush(self) -> bytes:
         pcm = self._converter.flush()

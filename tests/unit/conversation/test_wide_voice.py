@@ -30,7 +30,7 @@ class WideVoice(ScriptedVoice):
 
 def said(voice, text):
     async def frames():
-        return [frame async for frame in voice.frames(text)]
+        return [frame.pcm async for frame in voice.frames(text)]
 
     return asyncio.run(frames())
 
