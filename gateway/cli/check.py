@@ -52,7 +52,8 @@ def run(config_path: Path | None) -> int:
         counted(len(config.trunks), "trunk"),
         counted(rules, "extension"),
     ]
-    sys.stdout.write(f"OK: {', '.join(counts)}\n")
+    what = "" if config_path else f" ({BUILT_IN}: there is no gateway.toml here)"
+    sys.stdout.write(f"OK: {', '.join(counts)}{what}\n")
     return 0
 
 

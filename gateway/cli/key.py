@@ -15,7 +15,7 @@ def run() -> int:
         f"hash:  {hash_of(key)}\n\n"
         "The key is shown only now.  Write the hash into gateway.toml:\n\n"
         f'  [http]\n  api_keys = ["{hash_of(key)}"]\n\n'
-        "read_keys instead of api_keys: it may look, but not act; metrics_keys: /metrics only.\n"
-        f"Clients send `Authorization: Bearer KEY`; our own commands take it from {KEY_ENV}.\n"
+        "A key in read_keys may only read; one in metrics_keys only /metrics and /readyz.\n"
+        f"Clients send `Authorization: Bearer KEY`; `gateway` commands read it from {KEY_ENV}.\n"
     )
     return 0

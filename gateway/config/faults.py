@@ -9,17 +9,15 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from gateway.config.locate import KeyPath
+from gateway.wording import plain
 
 _SHOWN_LENGTH = 60
-_SHAPES = {
-    "model_type": "must be a table",
-    "dict_type": "must be a table",
-    "tuple_type": "must be an array",
-    "missing": "required key is missing",
-}
+_NO_VALUE = {"missing", "value_error"}
+"""Kinds of errors whose sentence says all; the value is not quoted."""
 
 
 def faults_of(
@@ -46,14 +44,54 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 def _sentence(details: ErrorDetails, model: type[BaseModel], more: Sequence[str]) -> str:
     loc, kind = details["loc"], details["type"]
-    if kind in _SHAPES:
-        return _SHAPES[kind]
     if kind == "extra_forbidden":
-        known = [*(more if len(loc) == 1 else ()), *_known_keys(model, loc[:-1])]
-        return f"unknown key{did_you_mean(str(loc[-1]), known)}"
-    if kind == "value_error":
-        return str(details["ctx"]["error"])
-    return details["msg"] + _shown(details["input"], _annotations(model, loc))
+        return f"unknown key{_where_it_is_known(model, loc, more)}"
+    if kind in {"model_type", "dict_type", "tuple_type"}:
+        return plain(details) + _how_to_write(details, _annotations(model, loc))
+    if kind in _NO_VALUE:
+        return plain(details)
+    return plain(details) + _shown(details["input"], _annotations(model, loc))
+
+
+def _where_it_is_known(model: type[BaseModel], loc: KeyPath, more: Sequence[str]) -> str:
+    """Return the table below that has this key, the key that may be meant, or all keys."""
+    *table, key = loc
+    inner = [
+        ".".join(map(str, (*table, name)))
+        for outer in _annotations(model, loc[:-1])
+        for name, field in _keys(outer).items()
+        if any(key in _keys(below) for below in _flat(field.annotation))
+    ]
+    if inner:
+        return f": it belongs in {' or '.join(f'[{name}]' for name in inner)}"
+    own = [name for outer in _annotations(model, loc[:-1]) for name in _keys(outer)]
+    return did_you_mean(str(key), [*(more if len(loc) == 1 else ()), *own])
+
+
+def _keys(annotation: object) -> dict[str, FieldInfo]:
+    """Return the keys of a table; none of what is no table."""
+    if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        return {}
+    return {field.alias or name: field for name, field in annotation.model_fields.items()}
+
+
+def _how_to_write(details: ErrorDetails, annotations: list[Any]) -> str:
+    """Return how a table or an array is written, where the value shows what was meant."""
+    value = details["input"]
+    if details["type"] == "tuple_type":
+        if isinstance(value, dict):
+            return f" of tables: write [[{details['loc'][-1]}]]"
+        members = {member for one in annotations for member in get_args(one)} - {Ellipsis}
+        if members == {str} and isinstance(value, str | int):
+            return f": write [{_quoted(str(value))}]"
+        return ': write ["..."]' if members <= {str, SecretStr} else ""
+    if isinstance(value, str) and any("provider" in _keys(one) for one in annotations):
+        return f": write {{ provider = {_quoted(value)} }}"
+    return ""
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _shown(value: object, annotations: list[Any]) -> str:
@@ -62,7 +100,7 @@ def _shown(value: object, annotations: list[Any]) -> str:
         return ""
     if not isinstance(value, str | int | float):
         return ""
-    text = json.dumps(value, ensure_ascii=False)
+    text = _quoted(value) if isinstance(value, str) else json.dumps(value)
     return f", not {text}" if len(text) <= _SHOWN_LENGTH else ""
 
 
@@ -70,15 +108,6 @@ def _may_hold_secret(annotation: object) -> bool:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return True
     return annotation is SecretStr or any(map(_may_hold_secret, get_args(annotation)))
-
-
-def _known_keys(model: type[BaseModel], loc: KeyPath) -> list[str]:
-    return [
-        field.alias or name
-        for table in _annotations(model, loc)
-        if isinstance(table, type) and issubclass(table, BaseModel)
-        for name, field in table.model_fields.items()
-    ]
 
 
 def _annotations(model: type[BaseModel], loc: KeyPath) -> list[Any]:

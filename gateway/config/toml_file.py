@@ -15,6 +15,15 @@ from gateway.errors import ConfigError, Problem
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\})?")
 _POSITION = re.compile(r" \(at (?:line (?P<line>\d+), column \d+|end of document)\)$")
+_SYNTAX_HINTS = {
+    "Cannot overwrite a value": "this key has a value already, on a line above",
+    "Cannot declare": "this table is written already, on a line above",
+    "Invalid value": (
+        'a value is expected here: text needs quotes ("..."), true and false are lower case'
+    ),
+    "Invalid initial character for a key part": "a key is expected here",
+}
+"""Beginning of what the parser says -> the same for operators."""
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -100,10 +109,11 @@ def _read(path: Path, name: str, files: ConfigFiles) -> str:
 
 def _syntax_problem(name: str, text: str, message: str) -> Problem:
     position = _POSITION.search(message)
+    hints = (hint for says, hint in _SYNTAX_HINTS.items() if message.startswith(says))
     if position is None:
         return Problem(name, 0, "", message)
     line = int(position["line"]) if position["line"] else text.rstrip("\n").count("\n") + 1
-    return Problem(name, line, "", message[: position.start()])
+    return Problem(name, line, "", next(hints, message[: position.start()]))
 
 
 def _fill(

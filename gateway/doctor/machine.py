@@ -39,7 +39,7 @@ class MachineFacts:
     recognizers: int
     """Recognizer processes here; 0 = recognition is elsewhere."""
     available_mb: int = 1 << 20
-    """Memory that can be had, the container's limit included."""
+    """Memory that is available, the container's limit included."""
     is_running: bool = False
     """The gateway has its memory already."""
     steal: float = 0.0
@@ -132,8 +132,8 @@ def _judge_memory(facts: MachineFacts) -> Finding:
     needed = SUPERVISOR_MB + facts.workers * WORKER_MB
     needed += facts.recognizers * RECOGNIZER_MB
     if facts.is_running:
-        return ok("memory", f"{facts.available_mb} MB more can be had")
-    text = f"{facts.available_mb} MB can be had, about {needed} MB are needed"
+        return ok("memory", f"{facts.available_mb} MB more are available")
+    text = f"{facts.available_mb} MB are available, about {needed} MB are needed"
     if facts.available_mb < needed:
         return fail("memory", text, "add memory (or raise the container's limit), or lower workers")
     return ok("memory", text)

@@ -92,4 +92,4 @@ async def _voice_detectors(config: GatewayConfig) -> AsyncIterator[Finding]:
             continue
         chunk, *_ = detection.open().push(bytes(2 * ANALYSIS.frame_bytes))
         await detection.close()
-        yield ok(name, f"loads and runs (silence is speech with {chunk.probability:.0%})")
+        yield ok(name, f"loads and runs (speech probability of silence: {chunk.probability:.0%})")

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from gateway import errors
+from gateway.wording import plain
 
 _STATUS: tuple[tuple[type[errors.GatewayError], int], ...] = (
     (errors.ConfigError, 422),
@@ -86,7 +87,7 @@ async def _gateway_error(_request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
     faults = cast("RequestValidationError", error).errors()
-    message = "; ".join(f"{_place(fault['loc'])}: {fault['msg']}" for fault in faults)
+    message = "; ".join(f"{_place(fault['loc'])}: {plain(fault)}" for fault in faults)
     return error_response(422, "invalid_request", message)
 
 

@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 
 from gateway.errors import ConfigError, Problem
 from gateway.probe.voices import Voice
+from gateway.wording import plain
 
 
 class _Step(BaseModel):
@@ -168,4 +169,4 @@ def _problem(path: Path, text: str, fault: ErrorDetails) -> Problem:
     heads = [n for n, s in enumerate(text.splitlines(), 1) if s.strip() == "[[steps]]"]
     index = place[1] if len(place) > 1 and place[0] == "steps" else None
     line = heads[index] if isinstance(index, int) and index < len(heads) else 0
-    return Problem(str(path), line, ".".join(map(str, place)), fault["msg"])
+    return Problem(str(path), line, ".".join(map(str, place)), plain(fault))

@@ -152,7 +152,7 @@ class Deployment:
     async def _checked(self) -> Setup:
         path = self.setup.path
         if path is None:
-            raise CommandError(409, "it runs without a configuration file: there is none to reload")
+            raise CommandError(409, "without a configuration file there is nothing to reload")
         fresh = read_setup(path)
         found = changes(self.setup.config, fresh.config)
         if found.need_restart:

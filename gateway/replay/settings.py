@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from gateway.config.faults import did_you_mean
 from gateway.config.models import SilenceConfig, TurnConfig
 from gateway.errors import GatewayError
+from gateway.wording import plain
 
 _SILENCE = "reprompt_after_s"
 _OLD_SWITCHES = {"barge_in": "barge_in.interruptible"}
@@ -78,7 +79,7 @@ def changed(settings: Settings, changes: Iterable[str]) -> Settings:
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(map(str, fault["loc"]))
-        raise WrongSetting(f"--set {key}={fault['input']}: {fault['msg']}") from error
+        raise WrongSetting(f"--set {key}={fault['input']}: {plain(fault)}") from error
 
 
 def differences(before: Settings, after: Settings) -> Iterator[str]:

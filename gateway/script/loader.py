@@ -8,11 +8,13 @@ import tomllib
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from gateway.config.locate import locate
 from gateway.errors import ConfigError, Problem
 from gateway.script.lint import faults
 from gateway.script.model import Flow, Intent, Main, Menu, Option, Part, Script, Slot, Step
+from gateway.wording import plain
 
 _PARTS: tuple[type[Part], ...] = (Script, Main, Intent, Slot, Menu, Option, Flow, Step)
 _KEYS = sorted({name for part in _PARTS for name in part.model_fields})
@@ -47,10 +49,7 @@ def parse_script(text: str, path: str) -> Script:
         place = _TOML_LINE.search(str(exc))
         raise ConfigError([Problem(path, int(place[1]) if place else 0, "", str(exc))]) from exc
     except ValidationError as exc:
-        found = [
-            (error["loc"], _explain(error["type"], error["loc"], error["msg"]))
-            for error in exc.errors()
-        ]
+        found = [(error["loc"], _explain(error)) for error in exc.errors(include_url=False)]
         raise ConfigError([_problem(text, path, loc, said) for loc, said in found]) from exc
     if problems := [_problem(text, path, loc, said) for loc, said in faults(script)]:
         raise ConfigError(problems)
@@ -61,9 +60,8 @@ def _problem(text: str, path: str, loc: tuple[str | int, ...], said: str) -> Pro
     return Problem(path, locate(text, loc), ".".join(map(str, loc)), said)
 
 
-def _explain(kind: str, loc: tuple[str | int, ...], said: str) -> str:
-    said = said.removeprefix("Value error, ")
-    if kind != "extra_forbidden":
-        return said
-    near = difflib.get_close_matches(str(loc[-1]), _KEYS, n=1)
-    return "unknown key" + (f' (did you mean "{near[0]}"?)' if near else "")
+def _explain(error: ErrorDetails) -> str:
+    if error["type"] != "extra_forbidden":
+        return plain(error)
+    near = difflib.get_close_matches(str(error["loc"][-1]), _KEYS, n=1)
+    return plain(error) + (f' (did you mean "{near[0]}"?)' if near else "")

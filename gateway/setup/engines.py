@@ -71,9 +71,8 @@ def _language_fault(kind: registry.Kind, table: EngineTable, language: str) -> s
     if not spoken or language.lower().partition("-")[0] in spoken:
         return ""
     return (
-        f'"{language}" is nothing that {kind} = "{table.provider}" knows with these settings'
-        f" (it knows: {', '.join(spoken)}): set language to that, or name another engine or its"
-        " settings"
+        f'"{language}" is not supported by {kind} = "{table.provider}" with these settings'
+        f" (supported: {', '.join(spoken)}): change language, the engine's settings, or the engine"
     )
 
 

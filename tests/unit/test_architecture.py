@@ -28,6 +28,7 @@ ALLOWED = {
     "references": set(),
     "sip_uri": set(),
     "threads": set(),
+    "wording": set(),
     "child_processes": set(),
     "spoken": set(),
     "audio": set(),
@@ -84,7 +85,7 @@ ALLOWED = {
     },
 }  # fmt: skip
 """Package or module of ours -> which others it may import, besides `FOUNDATION`."""
-FOUNDATION = {"errors", "allowance", "api_keys", "installing", "__version__"}
+FOUNDATION = {"errors", "allowance", "api_keys", "installing", "wording", "__version__"}
 
 MAIN_TASK = "gateway/demo/__init__.py:"
 """Its one task is all of the program: a signal cancels it."""

@@ -293,7 +293,7 @@ def test_a_wrong_eagerness_is_told_the_right_ones(ask: Ask, gateway: Gateway) ->
         answer = await client.post(f"{V1}/eagerness", json={"eagerness": "fast"})
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_request")
         message = answer.json()["error"]["message"]
-        assert message == "eagerness: Input should be 'low', 'medium', 'high' or 'auto'"
+        assert message == 'eagerness: must be "low", "medium", "high" or "auto"'
         assert gateway.told == []
         schemas = (await client.get("/openapi.json")).json()["components"]["schemas"]
         allowed = schemas["EagernessBody"]["properties"]["eagerness"]["enum"]

@@ -74,7 +74,10 @@ def test_old_and_new_name_together_are_a_fault(here, capsys):
 
 def test_check_accepts_the_defaults(here, capsys):
     assert main(["check"]) == 0
-    assert capsys.readouterr().out == "OK: 1 agent, 0 trunks, 0 extensions\n"
+    assert capsys.readouterr().out == (
+        "OK: 1 agent, 0 trunks, 0 extensions"
+        " (built-in configuration: there is no gateway.toml here)\n"
+    )
 
 
 def test_the_example_names_every_missing_variable(here, capsys, monkeypatch):

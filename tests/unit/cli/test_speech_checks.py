@@ -50,7 +50,7 @@ REFUSED = [
     (MOSHI | {"base_url": "ws://[2606:4700::1]:8998"}, LLM + NO_TOOLS, "base_url: ws:// to 2606"),
     (OPENAI | {"on_failur": "cascade"}, LLM, 'on_failur: unknown key (did you mean "on_failure"?)'),
     (OPENAI | {"vioce": "marin"}, LLM, 'vioce: unknown key (did you mean "voice"?)'),
-    (OPENAI | {"greeting": "us"}, LLM, "greeting: Input should be 'engine' or 'voice'"),
+    (OPENAI | {"greeting": "us"}, LLM, 'greeting: must be "engine" or "voice"'),
     ({"provider": "openai_realtme"}, LLM, 'provider: no such provider (did you mean "openai_real'),
     (MOSHI, LLM, "provider: cannot call functions: set tools = [] and builtin_tools = []"),
     (MOSHI | {"greeting": "engine"}, LLM + NO_TOOLS, "greeting: moshi cannot say given words"),
@@ -75,11 +75,13 @@ def test_a_language_that_the_engine_does_not_know(capsys: pytest.CaptureFixture[
     code, lines = checked(capsys, MOSHI | quiet, german)
     assert code == 78
     (line,) = lines
-    assert line.startswith('gateway.toml:7: agents.a.language: "de" is nothing that s2s = "moshi"')
+    assert line.startswith(
+        'gateway.toml:7: agents.a.language: "de" is not supported by s2s = "moshi"'
+    )
     assert checked(capsys, MOSHI | quiet | {"language": "de"}, german) == (0, [])
     code, lines = checked(capsys, GEMINI | quiet | {"language_code": "fr-FR"}, german)
     assert code == 78
-    assert "(it knows: fr)" in lines[0]
+    assert "(supported: fr)" in lines[0]
 
 
 def test_a_stand_in_that_cannot_work(capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,7 +89,7 @@ def test_a_stand_in_that_cannot_work(capsys: pytest.CaptureFixture[str]) -> None
     code, lines = checked(capsys, OPENAI, german)
     assert code == 78
     (line,) = lines
-    assert '"de" is nothing that stt = "moonshine" knows' in line
+    assert '"de" is not supported by stt = "moonshine"' in line
     assert line.endswith('or do without a stand-in: on_failure = "apologize" in s2s')
     assert checked(capsys, OPENAI | {"on_failure": "apologize"}, german) == (0, [])
 

@@ -90,13 +90,15 @@ BAD = {
     "values of a step": (
         steps('collect = { digits = 0, terminator = "##" }', "hang_up = { status = 200 }"),
         [
-            f"a.toml:4: {AT}.steps.0.collect.digits: Input should be greater than or equal to 1,"
-            " not 0",
-            f"a.toml:4: {AT}.steps.0.collect.terminator: String should match pattern"
-            " '^[0-9*#]?$', not \"##\"",
-            f"a.toml:6: {AT}.steps.1.hang_up.status: Input should be greater than or equal to 400,"
-            " not 200",
+            f"a.toml:4: {AT}.steps.0.collect.digits: must be at least 1, not 0",
+            f'a.toml:4: {AT}.steps.0.collect.terminator: must be one key: a digit, "*", "#", or ""'
+            ' for none, not "##"',
+            f"a.toml:6: {AT}.steps.1.hang_up.status: must be at least 400, not 200",
         ],
+    ),
+    "number without quotes": (
+        RULE + "called = 5500\nsteps = [{ hang_up = {} }]\n",
+        [f'a.toml:3: {AT}.called: must be an array: write ["5500"]'],
     ),
     "text or file": (
         steps('say = { text = "a", file = "b.wav" }', "say = { agent = 'sales' }"),
@@ -134,7 +136,7 @@ BAD = {
     ),
     "name": (
         '[[contexts.default.extensions]]\nname = "a b"\nsteps = [{ answer = {} }]\n',
-        [f"a.toml:2: {AT}.name: String should match pattern '^[A-Za-z0-9_-]+$', not \"a b\""],
+        [f'a.toml:2: {AT}.name: must hold letters, digits, "_" and "-" only, not "a b"'],
     ),
     "agents": (
         steps('talk = "receptoin"', 'say = { text = "a", agent = "nobody" }'),

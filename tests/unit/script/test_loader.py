@@ -41,7 +41,7 @@ def test_the_example_is_without_fault() -> None:
         ('flow = "trip"', 'flow = "trip"\nsay = "x"', "4: intents.go: give exactly one of say, flow and action"),
         ('phrases = ["go"]', "", "nothing can reach it"),
         ('phrases = ["go"]', 'phrases = ["go"]\nmentions = ["x"]', '6: intents.go.mentions: no slot "x"'),
-        ('type = "text"', 'type = "texts"', "9: slots.day.type: Input should be"),
+        ('type = "text"', 'type = "texts"', "9: slots.day.type: must be"),
         ('type = "text"', 'type = "choice"', "8: slots.day: choices belong to type choice"),
         ('type = "text"', 'type = "items"\nmenu = "food"', '10: slots.day.menu: no menu "food"'),
         ('ask = "day"', 'ask = "days"', '13: flows.trip.steps.0.ask: no slot "days" (did you mean "day"?)'),

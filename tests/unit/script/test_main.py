@@ -36,7 +36,7 @@ def test_a_broken_script_is_named(
     path = tmp_path / "bad.toml"
     path.write_text("[main]\n")
     assert run(monkeypatch, str(path)) == 78
-    assert "bad.toml:1: main.greeting: Field required" in capsys.readouterr().err
+    assert "bad.toml:1: main.greeting: required key is missing" in capsys.readouterr().err
 
 
 TOOLS = """
