@@ -2,9 +2,10 @@
 
 `python -m benchmarks.recognizer_wer [--data ../shared/data] [--limit N]`
 
-Sentences spoken by flite (word error rate); where the recordings are at hand: those with a text in
-`prompts/` (word error rate), the slot phrases found in `orders/`, forced choice among ten words in
-`digits/`.  Audio goes through mu-law first.
+Sentences spoken by flite (word error rate), also through the two bands that a line may have;
+where the recordings are at hand: those with a text in `prompts/` (word error rate), the slot
+phrases found in `orders/`, forced choice among ten words in `digits/`.  Audio goes through mu-law
+first, that of a wide line through G.722.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ import sys
 import time
 from pathlib import Path
 
-from gateway.audio.format import NARROWBAND
+import numpy as np
+
+from benchmarks._g722 import through_g722
+from benchmarks.response import SENTENCES as QUESTIONS
+from gateway.audio.converter import convert_once
+from gateway.audio.format import NARROWBAND, WIDEBAND, AudioFormat
 from gateway.audio.g711 import decode_ulaw, encode_ulaw
 from gateway.audio.wav import read_wav
 from gateway.providers.kit.speech import speech
@@ -47,6 +53,8 @@ SENTENCES = (
     "We are a group of six people and need a quiet table.",
     "Do you accept credit cards or only cash?",
 )
+SNR_DB = (None, 15)
+"""Of the sound that both bands are made of; None = no noise."""
 VOICES = ("rms", "awb", "slt", "kal16")
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 FOREIGN_LOG_PROB = -0.6
@@ -101,12 +109,12 @@ class Bench:
         return decoding
 
 
-async def speak(text: str, voice: str) -> bytes:
-    """Render one sentence at 8000 Hz."""
+async def speak(text: str, voice: str, audio_format: AudioFormat = NARROWBAND) -> bytes:
+    """Render one sentence."""
     settings = flite.Settings.model_validate({"voice": voice})
     engine = flite.create(settings)
     try:
-        return b"".join([part.pcm async for part in speech(engine, text, NARROWBAND)])
+        return b"".join([part.pcm async for part in speech(engine, text, audio_format)])
     finally:
         await engine.close()
 
@@ -122,6 +130,50 @@ def spoken(bench: Bench) -> None:
             errors += word_errors(words(text), words(decoding.text))
             total += len(words(text))
         print(f"spoken sentences, flite {voice}: WER {errors / total:.1%} of {total} words")
+
+
+def bands(bench: Bench) -> None:
+    """Decode the same sound as a telephone line and as a wide line would deliver it."""
+    if flite.probe():
+        return
+    for snr_db in SNR_DB:
+        total, errors = 0, {"8 kHz, mu-law": 0, "16 kHz, G.722": 0}
+        for voice in VOICES:
+            before, of_voice = dict(errors), 0
+            for number, text in enumerate(SENTENCES + QUESTIONS):
+                sound = asyncio.run(speak(text, voice, WIDEBAND))
+                if snr_db is not None:
+                    sound = with_noise(sound, snr_db, seed=number)
+                narrow = decode_ulaw(encode_ulaw(convert_once(sound, WIDEBAND, NARROWBAND)))
+                heard = (
+                    bench.model.decode(narrow),
+                    bench.model.decode(through_g722(sound), rate_hz=WIDEBAND.sample_rate_hz),
+                )
+                for line, decoding in zip(errors, heard, strict=True):
+                    assert decoding is not None
+                    errors[line] += word_errors(words(text), words(decoding.text))
+                of_voice += len(words(text))
+            total += of_voice
+            _print_bands(
+                f"flite {voice}", snr_db, of_voice, {k: errors[k] - before[k] for k in errors}
+            )
+        _print_bands("all voices", snr_db, total, errors)
+
+
+def _print_bands(name: str, snr_db: int | None, total: int, errors: dict[str, int]) -> None:
+    rates = ", ".join(f"{line} {wrong / total:.1%}" for line, wrong in errors.items())
+    noise = "clean" if snr_db is None else f"{snr_db} dB"
+    print(f"bands, {noise}, {name}: WER {rates} of {total} words")
+
+
+def with_noise(sound: bytes, snr_db: float, seed: int) -> bytes:
+    """Add noise of a room to mono s16le: as much power in each octave as in the next."""
+    samples = np.frombuffer(sound, "<i2").astype(np.float64)
+    power = np.mean(samples[np.abs(samples) > np.abs(samples).max() / 30] ** 2)
+    white = np.fft.rfft(np.random.default_rng(seed).standard_normal(len(samples)))
+    pink = np.fft.irfft(white / np.sqrt(np.maximum(np.arange(len(white)), 1)), len(samples))
+    pink *= np.sqrt(power / np.mean(pink**2) / 10 ** (snr_db / 10))
+    return bytes(np.clip(np.rint(samples + pink), -32768, 32767).astype("<i2"))
 
 
 def prompts(bench: Bench) -> None:
@@ -192,6 +244,7 @@ def main() -> int:
     options = parser.parse_args()
     bench = Bench(options.data, options.limit)
     spoken(bench)
+    bands(bench)
     if bench.rows:
         for part in (prompts, orders, digits, voice_detector):
             part(bench)

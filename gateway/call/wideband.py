@@ -18,23 +18,29 @@ class Wideband:
     def __init__(self, line_format: AudioFormat) -> None:
         """Prepare for one call.  Raises UnsupportedFormat."""
         self._line_format = line_format
-        self._received = Converter(line_format, ANALYSIS)
-        self._sent = Converter(line_format, ANALYSIS)
-        self._is_silent = False
-        """What was sent in the tick before was silence: so is all that the conversion remembers."""
         self._widening: Converter | None = None
         """While frames of 8 kHz are passed on."""
-        delay_s = self._received.delay_s + Converter(ANALYSIS, line_format).delay_s
-        self._late = bytes(round(delay_s * line_format.sample_rate_hz) * SAMPLE_BYTES)
-        """What was received and is not passed on yet."""
         self._whole: bytes | None = None
         """The frame of the present tick in the whole band; None where the tick has none."""
         self._before = bytes(ANALYSIS.frame_bytes)
         """The caller's frame before, at 8 kHz."""
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget what came in the whole band: what will come is of another stream."""
+        self._received = Converter(self._line_format, ANALYSIS)
+        self._sent = Converter(self._line_format, ANALYSIS)
+        self._is_silent = False
+        """What was sent in the tick before was silence: so is all that the conversion remembers."""
+        delay_s = self._received.delay_s + Converter(ANALYSIS, self._line_format).delay_s
+        self._late = bytes(round(delay_s * self._line_format.sample_rate_hz) * SAMPLE_BYTES)
+        """What was received and is not passed on yet."""
 
     def narrow(self, tick: Tick) -> Tick:
         """Return the tick at 8 kHz; one that has that rate already as it is."""
         if len(tick.received) != self._line_format.frame_bytes:
+            if self._whole is not None:
+                self._begin()
             self._whole = None
             return tick
         line = self._late + tick.received

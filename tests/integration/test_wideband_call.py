@@ -36,7 +36,7 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 
-from gateway.audio.format import WIDEBAND
+from gateway.audio.format import NARROWBAND
 from gateway.providers.contracts import ProviderSettings, Transcript
 
 SUMMARY = "Bands of a test."
@@ -47,7 +47,8 @@ class Settings(ProviderSettings):
 
 
 class Stream:
-    def __init__(self):
+    def __init__(self, rate_hz):
+        self._rate_hz = rate_hz
         self._pcm = b""
         self._asked = asyncio.Queue()
 
@@ -64,19 +65,23 @@ class Stream:
         while True:
             samples = await self._asked.get()
             power = np.abs(np.fft.rfft(np.frombuffer(self._pcm, "<i2").astype(float))) ** 2
-            high = power[int(len(power) * 4600 / 8000) :].sum() / power.sum()
+            high = power[int(len(power) * 4600 * 2 / self._rate_hz) :].sum() / power.sum()
             yield Transcript("a wide band" if high > 1e-4 else "a narrow band", samples, True)
 
 
 class Bands:
-    input_format = WIDEBAND
+    def __init__(self, input_format=NARROWBAND):
+        self.input_format = input_format
+
+    def for_line(self, line_format):
+        return Bands(line_format)
 
     async def warm_up(self):
         pass
 
     @asynccontextmanager
     async def stream(self, expect):
-        yield Stream()
+        yield Stream(self.input_format.sample_rate_hz)
 
     async def close(self):
         pass

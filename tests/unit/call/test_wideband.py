@@ -136,6 +136,14 @@ def test_a_codec_that_changes_leaves_the_format_of_the_call_as_it_is():
         assert {len(received) for received, _ in ear.recorded} == {ANALYSIS.frame_bytes}
 
 
+def test_after_a_hold_nothing_is_left_of_the_sound_before_it():
+    loud, quiet = tone(HIGH_HZ, WIDEBAND, 5), [bytes(WIDEBAND.frame_bytes)] * 5
+    held = [SILENCE] * 5
+    _, ear = call(WIDEBAND, ticks(loud, loud), ticks(held), ticks(quiet))
+    assert not any(map(any, ear.delivered[6:]))  # one: the filter of the conversion runs out
+    assert not any(any(received) or any(sent) for received, sent in ear.recorded[6:])
+
+
 def test_what_came_at_another_rate_before_the_conversation_counts_as_silence():
     narrow, wide = tone(LOW_HZ, NARROWBAND, 3), tone(LOW_HZ, WIDEBAND, 2)
     audio, _ = call(WIDEBAND, ticks(narrow), [], ticks(wide), opened_after=1)
