@@ -15,7 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--target", default="", metavar="sip:...", help="gateway to call (default: one of our own)")
     add("--http", default="", metavar="URL", help="the target's HTTP port: metrics and records")
     add("--api-key-env", default="", metavar="NAME", help="variable that holds its API key")
-    add("--engine", choices=("llm", "play"), default="llm", help="what our own gateway plays")
+    text = "of our own gateway: model and voice, speech to speech, or a recording"
+    add("--engine", choices=("llm", "s2s", "play"), default="llm", help=text)
     add("--workers", type=int, default=1, help="workers of our own gateway, four calls each")
     add("--ramp", default="", help="calls at once: 8, 1,2,4, 1..16, 4..32+4 (default: 1..most)")
     add("--mix", default="talk", help="scenarios with weights: talk=3,short-call=1")

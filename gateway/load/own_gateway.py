@@ -17,12 +17,14 @@ from gateway.probe.rtp import SAMPLE_RATE_HZ
 from gateway.probe.voices import render
 from gateway.process.local import free_port, free_udp_ports, python_process, until_ready
 
-Engine = Literal["llm", "play"]
-"""llm: recognition, LLM double, speech, as people use it.  play: no engine at all, the dialplan
-plays a recording; what the caller sends is received, cleaned of echo and recorded."""
+Engine = Literal["llm", "s2s", "play"]
+"""llm: recognition, LLM double, speech, as people use it.  s2s: a speech-to-speech engine (double).
+play: no engine at all, the dialplan plays a recording; what the caller sends is received and
+recorded."""
 CALLS_PER_WORKER = 4
 _RTP_PORTS_PER_WORKER = 20
 FIRST_TOKEN_MS, TOKEN_MS = 300, 30
+SILENCE_MS, FIRST_AUDIO_MS = 300, 300
 _GREETING = "Thank you for calling the corner cafe. How can I help you today?"
 
 
@@ -35,7 +37,7 @@ class OwnGateway:
     pid: int
     """Of the supervisor."""
     double_pid: int | None
-    """Of the LLM double: it counts as load."""
+    """Of the double of an engine: it counts as load."""
 
 
 @asynccontextmanager
@@ -47,12 +49,12 @@ async def own_gateway(
     tick: Callable[[float], None],
     drain_limit_s: float = 0.0,
 ) -> AsyncIterator[OwnGateway]:
-    """Run `gateway run` (and the LLM double) as long as the context lasts.
+    """Run `gateway run`, and the double of its engine, while the context lasts.
 
     Args:
         folder: for configuration, logs and call records; exists.
         scenarios: `sipp-scenarios/`, whose dialplan some scenarios need.
-        engine: the language model of the bot.
+        engine: of the bot.
         workers: number of workers of four calls each; more than one needs the edge.
         tick: called with the seconds since the start.
         drain_limit_s: how long calls may go on in a worker that is to end.
@@ -72,17 +74,23 @@ async def own_gateway(
             await until_ready(process, http_port, log, tick)
             yield OwnGateway(sip_port, http_port, process.pid, None)
         return
-    llm_port = free_port()
-    agent = _agent(llm_port)
+    port = free_port()
+    agent = _agent(port) if engine == "llm" else _speech_agent(port)
     config.write_text(common + _dialplan(scenarios / "dialplan") + agent, encoding="utf-8")
-    double = ("--port", str(llm_port), "--first-token-ms", str(FIRST_TOKEN_MS))
-    arguments = ("-m", "gateway.load.llm_double", *double, "--token-ms", str(TOKEN_MS))
     async with (
-        python_process(folder / "llm-double.log", *arguments) as llm,
+        python_process(folder / "double.log", *_double(engine, port)) as double,
         python_process(log, "-m", "gateway", "run", "--config", str(config)) as process,
     ):
         await until_ready(process, http_port, log, tick)
-        yield OwnGateway(sip_port, http_port, process.pid, llm.pid)
+        yield OwnGateway(sip_port, http_port, process.pid, double.pid)
+
+
+def _double(engine: Engine, port: int) -> tuple[str, ...]:
+    if engine == "s2s":
+        times = ("--silence-ms", str(SILENCE_MS), "--first-audio-ms", str(FIRST_AUDIO_MS))
+        return ("-m", "gateway.load.engine_double", "--port", str(port), *times)
+    times = ("--first-token-ms", str(FIRST_TOKEN_MS), "--token-ms", str(TOKEN_MS))
+    return ("-m", "gateway.load.llm_double", "--port", str(port), *times)
 
 
 def _ports(workers: int) -> tuple[int, tuple[int, int]]:
@@ -127,6 +135,20 @@ instructions = "You take orders for a cafe. Answer in one or two sentences."
 llm = {{ provider = "openai", model = "double", base_url = "{base_url}" }}
 # The double never says the same twice: a large cache would only look like a leak while it fills.
 tts = {{ provider = "flite", cache_bytes = 1_000_000 }}
+"""
+
+
+def _speech_agent(port: int) -> str:
+    return f"""\
+[agents.load]
+greeting = {json.dumps(_GREETING)}
+instructions = "You take orders for a cafe. Answer in one or two sentences."
+tts = {{ provider = "flite" }}
+[agents.load.s2s]
+provider = "openai_realtime"
+base_url = "ws://127.0.0.1:{port}"
+api_key = "none"
+greeting = "voice"
 """
 
 
