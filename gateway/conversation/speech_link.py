@@ -18,6 +18,7 @@ import structlog
 from gateway.audio.converter import Converter
 from gateway.call import events
 from gateway.call.live_call import LiveCall
+from gateway.conversation.quiet_audio import QuietAudio
 from gateway.conversation.speech_usage import SpeechUsage
 from gateway.errors import ProviderError, ProviderRejected, ProviderTimeout
 from gateway.providers.contracts import Message, ToolResult, UserMessage
@@ -105,6 +106,7 @@ class SpeechLink:
         """Audio time up to which they reach."""
         self._sent: deque[tuple[int, float]] = deque(maxlen=_KEPT_FRAMES)
         """(audio time up to which it was sent, by the clock of the loop when), oldest first."""
+        self._quiet = QuietAudio()
         self._converter: Converter | None = None
         self._expires_at: int | None = None
         """Audio time by which the session must have been replaced; None = it is not known."""
@@ -143,7 +145,8 @@ class SpeechLink:
             self._kept_until = now
             return
         self._sent.append((now, asyncio.get_running_loop().time()))
-        self._session.push(self._converter.process(pcm))
+        is_streamed = self._session.turns == "none"  # a full-duplex engine takes it for a clock
+        self._send(pcm if is_streamed else self._quiet.push(pcm))
         if self._expires_at is None:
             return
         if now >= self._expires_at - (samples(_EXPIRES_SOON_S * 1000) if is_idle else 0):
@@ -195,6 +198,7 @@ class SpeechLink:
     def pause(self) -> None:
         """No audio follows for a while."""
         if self._session is not None:
+            self._send(self._quiet.take())
             self._session.pause()
 
     def close(self) -> None:
@@ -209,7 +213,12 @@ class SpeechLink:
         if self._session is None:
             self._waiting.append(act)
         else:
+            self._send(self._quiet.take())
             act(self._session)
+
+    def _send(self, pcm: bytes) -> None:
+        if pcm and self._session is not None and self._converter is not None:
+            self._session.push(self._converter.process(pcm))
 
     # --- from the engine ---
 

@@ -209,8 +209,9 @@ class SpeechSession(Protocol):
     def push(self, audio: bytes) -> None:
         """Send caller audio in `input_format`, any length.
 
-        Called once per 20 ms while the caller is to be heard, speech or not; an engine that is
-        paid by the second may leave out what is silent, one that needs a clock gets it from this.
+        Called once per 20 ms while the caller is to be heard, speech or not, but for long silence,
+        of which 80 ms come at once where the engine or the gateway ends turns.  An engine that is
+        paid by the second may leave out what is silent, a full-duplex one may take it for a clock.
         """
 
     def pause(self) -> None:

@@ -1,0 +1,34 @@
+"""Silence goes to an engine in fewer messages, speech at once, and nothing is lost."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.conversation.quiet_audio import QuietAudio
+
+SILENCE = bytes(320)
+SPEECH = np.full(160, 3000, "<i2").tobytes()
+
+
+def test_long_silence_is_sent_four_frames_at_a_time_and_speech_ends_the_wait() -> None:
+    audio = QuietAudio()
+    sizes = [len(audio.push(SILENCE)) // 320 for _ in range(110)]
+    assert sizes == 100 * [1] + [0, 0, 0, 4, 0, 0, 0, 4, 0, 0]
+    assert len(audio.push(SPEECH)) == 3 * 320
+    assert len(audio.push(SILENCE)) == 320  # the engine looks for the end of the turn
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 130)), max_size=8), st.booleans())
+def test_nothing_is_lost_or_out_of_order(stretches: list[tuple[bool, int]], takes: bool) -> None:
+    audio, sent, pushed = QuietAudio(), b"", b""
+    for number, (is_speech, frames) in enumerate(stretches):
+        frame = np.full(160, (3000 if is_speech else 0) + number, "<i2").tobytes()
+        for _ in range(frames):
+            pushed += frame
+            sent += audio.push(frame)
+        if takes:
+            sent += audio.take()
+            assert sent == pushed
+    assert sent + audio.take() == pushed
