@@ -123,7 +123,7 @@ class EchoPath:
         at, likeness = _peak(self._product, self._sent_energy, self._received_energy)
         evidence = self._product**2 / (self._sent_energy + _QUIET_SHARE * self._sent_energy.max())
         ratio = float(np.sqrt(evidence[at] / np.mean(evidence)))
-        gain = abs(self._product[at]) / self._sent_energy[at]
+        gain = abs(self._product[at]) / max(self._sent_energy[at], 1e-9)  # nothing was sent there
         is_same = abs(at - self._candidate) <= _SAME_SAMPLES
         self._candidate = at
         if ratio >= _FOUND_RATIO and likeness >= _FOUND_LIKENESS and gain > _FAINT_GAIN:

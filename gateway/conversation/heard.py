@@ -137,6 +137,10 @@ class SpokenPieces:
         piece.text += text
         piece.said = self._reading(piece.text)
 
+    def remove(self, piece: Piece) -> None:
+        """Forget a piece of which nothing was queued."""
+        self.pieces = [other for other in self.pieces if other is not piece]
+
     def put_first(self, text: str, frames: int) -> None:
         """Put the rest of a filler, which is being heard, before all other pieces."""
         self.frames_before += frames

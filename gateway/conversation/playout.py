@@ -42,6 +42,8 @@ class Playout:
         self._stretch: Stretch | None = None
         self._is_speech_broken = False
         """A filler was said within a stretch."""
+        self._words_ahead = ""
+        """Words of a stretch that a filler has broken off before their sound came."""
         self._speech: list[list[int]] = []
         """[first frame, frames] of each stretch."""
         self._most_played = 0
@@ -74,9 +76,10 @@ class Playout:
 
     def say_filler(self, text: str, frames: Sequence[bytes]) -> None:
         """Queue a filler, which is no part of the reply."""
-        if self._stretch is not None:  # its engine has come to a halt in mid-speech
-            self._stretch.end()
-            self._stretch, self._is_speech_broken = None, True
+        stretch, self._stretch = self._stretch, None
+        if stretch is not None:  # its engine has come to a halt in mid-speech
+            self._words_ahead = stretch.break_off()
+            self._is_speech_broken = stretch.has_words
         piece = self._spoken.begin(text, self._lane.queued, is_filler=True)
         for frame in frames:
             self._lane.put_nowait(frame)
@@ -107,17 +110,25 @@ class Playout:
         Args:
             spoken: s16 at the line's format. Words without sound belong to the sound around them.
         """
-        if self._stretch is None:
-            queued, resumes = self._lane.queued, self._is_speech_broken
-            self._stretch = Stretch(self._spoken, queued, is_resumed=resumes)
-            self._speech.append([queued, 0])
-        stretch = self._stretch
+        stretch = self._stretch or self._begin_stretch()
         if spoken.text:
             stretch.add_words(spoken.text, begin_here=bool(spoken.pcm))
         await self._queue(stretch, self._framer.push(spoken.pcm))
 
+    def _begin_stretch(self) -> Stretch:
+        queued = self._lane.queued
+        stretch = Stretch(self._spoken, queued, is_resumed=self._is_speech_broken)
+        words, self._words_ahead = self._words_ahead, ""
+        if words:
+            stretch.add_words(words, begin_here=False)
+        self._speech.append([queued, 0])
+        self._stretch = stretch
+        return stretch
+
     async def end_speech(self) -> None:
         """End a stretch of such speech, if there is one."""
+        if self._words_ahead:  # without any sound to it
+            self._begin_stretch()
         stretch, self._stretch = self._stretch, None
         self._is_speech_broken = False
         if stretch is not None:

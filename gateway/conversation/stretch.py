@@ -56,6 +56,21 @@ class Stretch:
         self._frames += count
         self._spread()
 
+    @property
+    def has_words(self) -> bool:
+        """Return whether something is said in it, or in what it goes on with."""
+        return self._is_resumed or bool(self._sentences)
+
+    def break_off(self) -> str:
+        """End it, for a filler follows; return the sentences whose sound has not come yet."""
+        end = self._first_frame + self._frames
+        later = [sentence for sentence in self._sentences if sentence.first_frame >= end]
+        for sentence in later:
+            self._sentences.remove(sentence)
+            self._pieces.remove(sentence)
+        self.end()
+        return "".join(sentence.text for sentence in later)
+
     def end(self) -> None:
         """Note that nothing more comes of it."""
         self._is_over = True

@@ -85,14 +85,14 @@ class Conversation:
 
     async def run(self) -> None:
         """Serve until the client leaves."""
-        session = {"type": "realtime", "object": "realtime.session", "id": "sess_1"}
-        await self._send("session.created", session=session)
+        await self._send("session.created", session={"type": "realtime"})
         try:
-            async for message in self._connection:
-                await self._read(json.loads(message))
+            with suppress(ConnectionClosed):
+                async for message in self._connection:
+                    await self._read(json.loads(message))
         finally:
             if self._reply is not None:
-                self._reply.cancel()
+                self._reply.cancel("client_cancelled")
 
     async def _read(self, event: Event) -> None:
         match event["type"]:
@@ -176,7 +176,8 @@ class Conversation:
 
     async def _send(self, kind: str, **fields: object) -> None:
         event = {"type": kind, "event_id": f"event_{next(self._numbers)}", **fields}
-        await self._connection.send(json.dumps(event))
+        with suppress(ConnectionClosed):  # which `run` notices
+            await self._connection.send(json.dumps(event))
 
 
 def _response(reply_id: str, status: str, **more: object) -> Event:
@@ -193,11 +194,8 @@ async def serve_engine(port: int, times: Times) -> None:
     answers = await render_answers()
 
     async def session(connection: ServerConnection) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                await Conversation(connection, answers, times, group).run()
-        except* ConnectionClosed:
-            pass
+        async with asyncio.TaskGroup() as group:
+            await Conversation(connection, answers, times, group).run()
 
     async with serve(session, "127.0.0.1", port, compression=None) as server:
         await server.serve_forever()

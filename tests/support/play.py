@@ -16,11 +16,19 @@ from tests.support.fake_line import FakeLine, LevelDetector, NoteBook, ScriptedV
 from tests.support.virtual_time import run
 
 
+class Filler:
+    """Said while the source does not go on."""
+
+    text = "One moment."
+    frames = 15 * [b"\x88\x13" * 160]
+    """300 ms of sound."""
+
+
 class Play:
     """One reply on a line of its own, cut at some time or heard to its end."""
 
     def __init__(
-        self, *said: str | Spoken | float, cut_s: float | None = None, voice: Any = None
+        self, *said: str | Spoken | float | Filler, cut_s: float | None = None, voice: Any = None
     ) -> None:
         self._said = said
         self._cut_s = cut_s
@@ -59,6 +67,8 @@ class Play:
         for each in self._said:
             if isinstance(each, float):
                 await asyncio.sleep(each)
+            elif isinstance(each, Filler):
+                self.reply._playout.say_filler(each.text, each.frames)
             else:
                 yield each
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gateway.providers.contracts import Spoken
-from tests.support.play import Play
+from tests.support.play import Filler, Play
 
 
 def sound(ms: int) -> bytes:
@@ -50,6 +50,32 @@ def test_our_voice_and_the_engine_take_turns():
     assert play.announced == ["One moment.", "Here", "it is.", "Anything?"]
     assert play.reply.has_asked
     assert play.reply.asks
+
+
+def test_words_that_come_before_their_sound_are_those_of_the_sound_behind_a_filler():
+    play = Play(
+        Spoken(b"", "We have cake."), 0.5, Filler(), 0.5, Spoken(sound(500)), Spoken(sound(500)),
+        cut_s=1.8,
+    )  # fmt: skip
+    assert play.announced == ["One moment.", "We have cake."]
+    assert play.reply.outcome.error is None
+    assert play.heard == "We have"
+
+
+def test_of_a_stretch_that_a_filler_breaks_what_was_not_sounded_goes_on_behind_it():
+    play = Play(
+        Spoken(b"", "Good day."), Spoken(b"", " We have cake."), Spoken(sound(500)), 1.2, Filler(),
+        0.5, Spoken(sound(900)),
+    )  # fmt: skip
+    assert play.announced == ["Good day.", "One moment.", "We have cake."]
+    assert play.figures.generated == ["Good day. We have cake."]
+    assert play.heard == "Good day. We have cake."
+    assert play.reply.outcome.error is None
+
+
+def test_words_without_any_sound_are_an_error_of_the_engine():
+    play = Play(Spoken(b"", "We have cake."), 0.5, Filler())
+    assert "no sound" in str(play.reply.outcome.error)
 
 
 def test_what_does_not_fill_a_frame_is_not_lost_between_pieces_and_at_the_end():
