@@ -21,17 +21,13 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from gateway.audio.g711 import decode_ulaw
 from gateway.load.speech import LINES
-from gateway.probe.g711 import encode
+from gateway.probe.g711 import decode, encode
 from gateway.probe.voices import render
 
 _LOUD_FROM = 1000
 """Absolute value of a sample, of 32,768."""
-_LOUD = bytes(
-    int(abs(int.from_bytes(decode_ulaw(bytes([code])), "little", signed=True)) >= _LOUD_FROM)
-    for code in range(256)
-)
+_LOUD = bytes(abs(int(sample)) >= _LOUD_FROM for sample in decode(bytes(range(256)), "PCMU"))
 """By mu-law code: 1 = loud."""
 _SPEECH_SHARE = 0.1
 _STARTS_AFTER_MS = 60
