@@ -255,7 +255,7 @@ class SipEndpoint:
     def _destroy(self) -> None:
         self._lines.close()
         self._accounts.forget()
-        self._library.end()
+        self._library.end(awaits_answers=bool(self._trunks))
 
     def _open_accounts(self) -> None:
         self._accounts.open(self._address)

@@ -122,14 +122,19 @@ class RunningLibrary:
             near = "127.0.0.1" if address == EVERYWHERE else address
             self._credential_filter.self_test(near, self._config.port, self.pump_once)
 
-    def end(self) -> None:
-        """End the library, which must hold no call of ours any more."""
+    def end(self, *, awaits_answers: bool) -> None:
+        """End the library, which must hold no call of ours any more.
+
+        Args:
+            awaits_answers: registrations were taken back: it waits for a second for what their
+                servers say, and blocks the loop for that time.
+        """
         self.tcp.end()
         self.names.end()
         if self._wakeup:
             self._wakeup.close()
         self._wakeup = None
-        self.lib.libDestroy()
+        self.lib.libDestroy(0 if awaits_answers else pj.PJSUA_DESTROY_NO_RX_MSG)
         self._filter = self._credential_filter = self._oversize = None  # it calls them to its end
 
     # --- events ---

@@ -64,7 +64,7 @@ async def end_under_fire() -> None:
     endpoint = SipEndpoint(config, (), OutgoingConfig(), _Sink(found))
     destroy = Library.libDestroy
 
-    def destroy_late(library: Library) -> None:
+    def destroy_late(library: Library, flags: int) -> None:
         gc.collect()  # what nobody holds is gone
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
             stranger.bind(("127.0.0.3", 0))
@@ -79,11 +79,11 @@ async def end_under_fire() -> None:
                 if found.refused:
                     break
         assert found.refused, "nobody judged it"
-        destroy(library)
+        destroy(library, flags)
 
     async with endpoint:
         library = endpoint._library.lib
-        library.libDestroy = lambda: destroy_late(library)  # type: ignore[method-assign]
+        library.libDestroy = lambda flags: destroy_late(library, flags)  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from gateway.probe import voices
 from gateway.probe.g711 import Samples
 from gateway.probe.rtp import Impairments
 from gateway.probe.timeline import Instants, Turn, loud_instants, measure_turns
+from tests.support.gateway_process import DEFAULT_VOICE
 from tests.support.live_gateway import LiveGateway, live_gateway
 from tests.support.outside import Telephone, calling
 
@@ -29,6 +30,7 @@ QUESTIONS = (
 )
 INTERRUPTIONS = ("What can you do for me?", "What drinks do you have?") * 2
 SAME_TURN_S = 0.5
+CONFIG = {"agents": {"desk": {"llm": {"provider": "script"}, "tts": DEFAULT_VOICE}}}
 Pairs = list[tuple[float, float]]
 """(what the caller measured, what the gateway reported), milliseconds."""
 
@@ -40,7 +42,7 @@ Pairs = list[tuple[float, float]]
 )
 def test_both_ends_agree(tmp_path: Path, impairments: Impairments) -> None:
     """Most turns do.  A packet lost at the edge of speech moves that edge by 20 ms and more."""
-    with live_gateway(tmp_path, {"agents": {"desk": {"llm": {"provider": "script"}}}}) as gateway:
+    with live_gateway(tmp_path, CONFIG) as gateway:
         spoken, bot, record = asyncio.run(talk(gateway, impairments))
     gaps, stops = compared(measure_turns(spoken, bot), record["turns"])
     assert len(gaps) >= 3, record["turns"]
@@ -59,7 +61,7 @@ def test_a_soft_first_sound_and_a_soft_voice_count(tmp_path: Path) -> None:
             interrupt(gateway, ("Sorry.", "Listen."), "kal16", 0.25),
         )
 
-    with live_gateway(tmp_path, {"agents": {"desk": {"llm": {"provider": "script"}}}}) as gateway:
+    with live_gateway(tmp_path, CONFIG) as gateway:
         found = asyncio.run(calls(gateway))
     stops = [stop for spoken, bot, record in found
              for stop in stops_of(measure_turns(spoken, bot), record["turns"])]  # fmt: skip
@@ -106,7 +108,7 @@ def test_both_ends_agree_whatever_the_packets_hold(tmp_path: Path) -> None:
             found |= dict(zip(pair, await asyncio.gather(*talks), strict=True))
         return found
 
-    with live_gateway(tmp_path, {"agents": {"desk": {"llm": {"provider": "script"}}}}) as gateway:
+    with live_gateway(tmp_path, CONFIG) as gateway:
         found = asyncio.run(calls(gateway))
     for packet_ms, (spoken, bot, record) in found.items():
         gaps, stops = compared(measure_turns(spoken, bot), record["turns"])

@@ -27,6 +27,10 @@ _TAIL_LINES = 60
 _RTP_PORTS = 80
 _SAMPLE = re.compile(r"^(\w+(?:\{[^}]*\})?) (\S+)$", re.MULTILINE)
 
+LIGHT_VOICE = {"provider": "flite"}
+"""For agents of tests that are not about the voice: the default one takes a second of processor
+time to load, and more to speak.  A gateway without `[agents]`, as `default_gateway`, has that."""
+DEFAULT_VOICE = {"provider": "hibari"}
 running: list[GatewayUnderTest] = []
 """Every gateway that runs at this moment; `tests/conftest.py` shows their logs on a failure."""
 
@@ -185,6 +189,9 @@ def start_gateway(
     """Start a gateway and do not wait for anything; whoever calls this stops it."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = _merged(_default_settings(), tomllib.loads(toml))
+    for agent in settings.get("agents", {}).values():
+        if "language" not in agent:
+            agent.setdefault("tts", LIGHT_VOICE)
     config_path = folder / "gateway.toml"
     config_path.write_text(to_toml(settings), encoding="utf-8")
     log = folder / "gateway.log"

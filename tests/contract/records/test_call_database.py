@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -291,13 +291,19 @@ def test_a_database_that_is_gone_and_back_has_missed_nothing(
                 assert (await archive.get(during)).state == "finished"  # from disk
                 postgresql.start()
                 await until(lambda: _has(archive, 2))
-            told = [entry["event"] for entry in logs]
+                # It is listed with its row, and told of after the last look at the disk.
+                await until(lambda: "call_index_up_to_date" in events_of(logs))
+            told = events_of(logs)
             assert told == ["call_index_behind", "call_index_up_to_date"]
             calls = await archive.list_calls(CallQuery())
             assert {call.call_id for call in calls} == {before, during}
             assert 'gateway_records_waiting{queue="index"} 0.0' in metrics.text()
 
     asyncio.run(body())
+
+
+def events_of(logs: list[MutableMapping[str, Any]]) -> list[str]:
+    return [entry["event"] for entry in logs]
 
 
 def _errors(metrics: Metrics) -> float:
