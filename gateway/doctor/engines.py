@@ -42,6 +42,9 @@ from gateway.providers.kit.speech import speech
 
 LIMIT_S = 30.0
 """For one engine, loading included."""
+_RECOGNIZER_LIMIT_S = LIMIT_S + 60.0
+"""A recognizer may start a process of its own first, at a low priority; it says itself when that
+takes too long (60 s)."""
 SPOKEN = "What time do you open tomorrow morning?"
 Kind = Literal["stt", "llm", "tts", "s2s"]
 """What may be slow; voice detectors are tried with the models."""
@@ -89,15 +92,16 @@ async def check_engines(deployment: Deployment) -> AsyncIterator[Finding]:
         if not deployment.may_ask_engines:
             yield skip(engine.name, "not asked (--quick)")
             continue
+        limit_s = _RECOGNIZER_LIMIT_S if engine.kind == "stt" else LIMIT_S
         try:
-            async with asyncio.timeout(LIMIT_S):
+            async with asyncio.timeout(limit_s):
                 trial = await _try(engine)
         except ProviderError as error:
             yield judge_error(engine, error)
         except ValidationError as error:
             yield fail(engine.name, f"its settings are wrong: {error.title}", "gateway check")
         except TimeoutError:
-            late = ProviderTimeout(engine.table.provider, f"nothing within {LIMIT_S:g} s")
+            late = ProviderTimeout(engine.table.provider, f"nothing within {limit_s:g} s")
             yield judge_error(engine, late)
         else:
             yield judge_trial(engine, trial)

@@ -9,7 +9,7 @@ import resource
 import sys
 from pathlib import Path
 
-DEADLINE_S = 90
+DEADLINE_S = 180
 
 
 async def doctor(
@@ -28,14 +28,28 @@ async def doctor(
         preexec_fn=limit if files else None,
         env={**os.environ, "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": store_key},
     )
-    async with asyncio.timeout(DEADLINE_S):
-        out, errors = await process.communicate()
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            out, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     assert process.returncode is not None
     assert out, errors.decode()
     return process.returncode, json.loads(out)["findings"], (out + errors).decode()
 
 
+WORKS = "works"
+"""ok, or a warning: a busy machine is late, and the doctor says so.  How late an engine may be is
+judged in `tests/unit/doctor`."""
+_LEVELS = {WORKS: ("ok", "warn")}
+
+
 def found(findings: list[dict[str, str]], name: str, level: str, words: str) -> bool:
+    """Tell whether something is reported so: at a level of the report, or that it `WORKS`."""
+    levels = _LEVELS.get(level, (level,))
     return any(
-        f["name"].startswith(name) and f["level"] == level and words in f["cause"] for f in findings
+        f["name"].startswith(name) and f["level"] in levels and words in f["cause"]
+        for f in findings
     )

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tests.support.asking import is_answered, largest_gap_ms
-from tests.support.false_clock import false_clock, needs_false_clock
+from tests.support.false_clock import false_clock, needs_false_clock, set_clock
 from tests.support.live_gateway import LiveGateway, live_gateway
 from tests.support.outside import calling, normal_call
 
@@ -15,7 +15,7 @@ from tests.support.outside import calling, normal_call
 @needs_false_clock
 def test_the_wall_clock_jumps(tmp_path: Path) -> None:
     offset = tmp_path / "offset"
-    offset.write_text("+0")
+    set_clock(offset, "+0")
 
     async def scenario(gateway: LiveGateway) -> None:
         start_s = time.monotonic()
@@ -23,7 +23,7 @@ def test_the_wall_clock_jumps(tmp_path: Path) -> None:
             await phone.bot_is_done()
             since_ns = time.monotonic_ns()
             for jump in ("+7200", "-7200"):
-                offset.write_text(jump)
+                set_clock(offset, jump)
                 await is_answered(phone)
             gap_ms = largest_gap_ms(phone, since_ns)
         took_s = time.monotonic() - start_s
