@@ -30,6 +30,8 @@ class CallerTurns:
         self._text_id = ""
         self._typed = ""
         """Keys that belong to the turn in progress."""
+        self._keys: Asked | None = None
+        """Keys alone that the next answer is for, where that begins by itself."""
         self._has_spoken = False
         """Since the latest answer began."""
         self._answered_id: str | None = None
@@ -44,10 +46,15 @@ class CallerTurns:
         self._typed = f"{self._typed} (The caller typed {digits}.)".strip()
         self._has_spoken = True
 
+    def types_alone(self, keys: Asked) -> None:
+        """Keys were pressed without a spoken turn; the engine answers when it likes."""
+        self._keys = keys
+
     def take(self, onset: int | None = None) -> Asked | None:
-        """Return the turn that is answered now; None where the engine speaks of its own accord."""
+        """Return what is answered now; None where the engine speaks of its own accord."""
+        keys, self._keys = self._keys, None
         if not (self._has_spoken or self._text):
-            return None
+            return keys
         text = f"{self._text or UNKNOWN} {self._typed}".strip()
         self._answered_id = self._text_id if self._text else None
         self._text = self._text_id = self._typed = ""

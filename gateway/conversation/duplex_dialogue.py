@@ -328,8 +328,11 @@ class DuplexDialogue:
         if is_speaking:
             self._caller.types(entry.digits)
             self._talk.call.note(events.TurnWaits(text=entry.digits))
-        elif self._owner != "none":
-            asked = Asked(entry.digits, None, self._talk.expected, typed=typed, may_go_on=False)
+            return
+        asked = Asked(entry.digits, None, self._talk.expected, typed=typed, may_go_on=False)
+        if self._owner == "none":
+            self._caller.types_alone(asked)
+        else:
             await self._turns.start(self._turns.new(), asked)
 
     # --- the bot's ---

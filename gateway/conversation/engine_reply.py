@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from gateway.audio.converter import Converter
@@ -182,6 +183,7 @@ class EngineAnswer:
         try:
             while True:
                 part = await self._parts.get()
+                is_joined = False
                 while part is not None and (item := await part.next()) is not None:
                     if isinstance(item, ProviderError):
                         raise item
@@ -191,6 +193,8 @@ class EngineAnswer:
                     self.is_owed = False
                     if reply.figures.engine_audio_s is None:
                         reply.figures.engine_audio_s = part.first_audio_s
+                    if item.text and not is_joined:
+                        item, is_joined = _joined(text, item), True
                     self._text += item.text
                     text += item.text
                     yield item
@@ -234,3 +238,9 @@ class EngineAnswer:
                 position_ms = min(heard_ms, round(part.length_ms))
                 self._engine.cut(part.session, part.reply_id, position_ms)
             heard_ms = max(0, heard_ms - round(part.length_ms))
+
+
+def _joined(before: str, item: Spoken) -> Spoken:
+    """Return the first words of a reply apart from those of the one before."""
+    is_apart = not before or before[-1].isspace() or item.text[0].isspace()
+    return item if is_apart else replace(item, text=f" {item.text}")

@@ -48,6 +48,12 @@ ENCODINGS: dict[str, Encoding] = {"linear16": "s16", "mulaw": "pcmu", "alaw": "p
 
 
 class DeepgramPeer(Peer):
+    GOES_ON_WITH_RESULTS = True
+    TELLS_BY = "sentences"
+
+    def detects_turns(self) -> bool:
+        return bool(self.listen.get("eot_threshold", 0) < 1.0)
+
     async def welcome(self) -> None:
         await self.send_event(
             {"type": "Welcome", "request_id": "fc553ec9-5874-49ca-a47c-b670d525a4b3"}
@@ -165,7 +171,9 @@ class DeepgramPeer(Peer):
             text = {"description": "The prompt was cut.", "code": "PROMPT_TOO_LONG"}
             await self.send_event({"type": "Warning", **text})
             return
-        code = {"model": "INVALID_SETTINGS"}.get(problem, "INTERNAL_SERVER_ERROR")
+        code = dict.fromkeys(("model", "voice"), "INVALID_SETTINGS").get(
+            problem, "INTERNAL_SERVER_ERROR"
+        )
         text = {"description": f"The {problem} cannot be used (key {KEY}).", "code": code}
         await self.send_event({"type": "Error", **text})
 

@@ -21,6 +21,7 @@ from websockets.http11 import Request, Response
 from gateway.errors import ProviderRejected, ProviderUnavailable, QuotaExceeded
 from gateway.providers.s2s._elevenlabs_settings import FORMATS
 from tests.support.engine_double import KEY, Abilities, EngineDouble, Peer, unwrapped, wrapped
+from tests.support.speaking_double import Script
 from tests.support.vendor_types import Frame, assert_one_of, assert_only_known, old_websockets
 
 with old_websockets():
@@ -69,6 +70,8 @@ RECEIVED: dict[str, dict[str, Any]] = {
 
 
 class ElevenLabsPeer(Peer):
+    GOES_ON_WITH_RESULTS = True
+    TELLS_BY = "replies"
     number = 0
     """Of the latest event."""
 
@@ -168,12 +171,18 @@ class ElevenLabsPeer(Peer):
 
     async def words(self, reply_id: str, text: str) -> None:
         self._words += text
+        if self.partner is not None:
+            await self._tell_words()
 
     async def finish(self, reply_id: str, end: str = "complete") -> None:
-        if self._words:
-            await self.event("agent_response", agent_response=self._words, event_id=self.number)
+        await self._tell_words()
         if self.agent.reports_ends:
             await self.event("agent_response_complete")
+
+    async def _tell_words(self) -> None:
+        if self._words:
+            await self.event("agent_response", agent_response=self._words, event_id=self.number)
+            self._words = ""
 
     async def ask(self, reply_id: str, call_id: str, name: str, arguments: str) -> None:
         try:
@@ -227,8 +236,8 @@ class ElevenLabsDouble(EngineDouble):
         limit=ProviderUnavailable,
     )
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, script: Script | None = None) -> None:
+        super().__init__(script)
         self.input = self.output = "ulaw_8000"
         self.reports_ends = True
         """The agent's client events contain `agent_response_complete`."""

@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import ssl
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -54,6 +56,7 @@ from gateway.providers.speech_to_speech import (
     ToolAsked,
     ToolsWithdrawn,
 )
+from tests.support.edge import make_certificate
 from tests.support.engine_double import KEY, Abilities, EngineDouble, EngineFault, Peer
 
 TOOL = ToolSpec(
@@ -120,6 +123,17 @@ class Call:
             self._changed.clear()
             await self._changed.wait()
 
+    async def settles(self, is_so: Callable[[], object]) -> None:
+        """Wait until something is so, or the session has failed."""
+        while not (self.error or is_so()):
+            self._changed.clear()
+            await self._changed.wait()
+
+    def whole(self, tone: bytes) -> list[str]:
+        """Return the replies that are over and have this much sound."""
+        over = [event.reply_id for event in self.of(ReplyEnded)]
+        return [each for each in over if len(self.audio(each)) >= 0.8 * len(tone)]
+
     async def says(self, reply_id: str, seconds: float = 0.4, text: str = "Good day.") -> str:
         """Let the engine say something whole; return the session's id of it."""
         await self.peer.say(reply_id, self.peer.tone(seconds), text)
@@ -168,12 +182,16 @@ class Subject:
         return registry.create("s2s", table)
 
     def serve(
-        self, use: Callable[[EngineDouble, SpeechToSpeech], Awaitable[None]], **settings: object
+        self,
+        use: Callable[[EngineDouble, SpeechToSpeech], Awaitable[None]],
+        tls: ssl.SSLContext | None = None,
+        **settings: object,
     ) -> None:
         """Run `use` with a provider and its double; look for what is left behind."""
 
         async def run() -> None:
             double = self.double()
+            double.tls = tls
             async with asyncio.timeout(30), double.running():
                 provider = self.create(double, **settings)
                 try:
@@ -576,6 +594,7 @@ class EngineContract:
             (EngineFault.DOWN, ProviderUnavailable),
             (EngineFault.SLOW, ProviderTimeout),
             (EngineFault.ERROR_FIRST, ProviderRejected),
+            (EngineFault.VOICE_FIRST, ProviderRejected),
             (EngineFault.GARBAGE_FIRST, ProviderProtocolError),
             (EngineFault.CLOSE_FIRST, ProviderUnavailable),
         ],
@@ -668,6 +687,59 @@ class EngineContract:
             assert_sounds_like(call, engine, reply_id, tone)
 
         engine.call(use)
+
+    def test_an_event_of_another_protocol_is_reported(self, engine: Subject):
+        async def use(call: Call) -> None:
+            call.double.fault = EngineFault.DIALECT
+            await call.peer.say("r1", call.peer.tone(0.6))
+            await call.settles(lambda: any(n.is_unknown_event for n in call.of(EngineNotice)))
+            if call.error:
+                assert type(call.error) is ProviderProtocolError, call.error
+            else:
+                assert any(notice.is_unknown_event for notice in call.of(EngineNotice))
+
+        engine.call(use)
+
+    def test_events_without_ids_end_nothing(self, engine: Subject):
+        async def use(call: Call) -> None:
+            tone = call.peer.tone(0.6)
+            call.double.fault = EngineFault.NO_IDS
+            await call.peer.say("r1", tone, "Good day.")
+            call.double.fault = EngineFault.NONE
+            await call.peer.say("r2", tone, "Good day.")
+            await call.until(lambda: call.whole(tone))
+
+        engine.call(use)
+
+    def test_events_out_of_order_end_nothing(self, engine: Subject):
+        async def use(call: Call) -> None:
+            tone = call.peer.tone(0.6)
+            await call.peer.finish("r0", "interrupted")
+            await call.peer.words("r0", "Too early.")
+            await call.peer.say("r1", tone)
+            await call.until(lambda: call.whole(tone))
+            (first, *_) = call.whole(tone)
+            before = call.audio(first)
+            await call.peer.sound("r1", call.peer.tone(0.1))
+            await call.peer.words("r1", "Too late.")
+            await call.peer.finish("r1", "interrupted")
+            await call.peer.say("r2", tone)
+            await call.until(lambda: len(call.whole(tone)) > 1)
+            assert call.audio(first) == before
+
+        engine.call(use)
+
+    def test_a_server_that_is_not_trusted(self, engine: Subject, tmp_path: Path):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*make_certificate(tmp_path))
+
+        async def use(double: EngineDouble, provider: SpeechToSpeech) -> None:
+            with pytest.raises(ProviderRejected, match="not trusted") as caught:
+                await self._connect(provider)
+            assert hides_the_key(caught.value)
+            assert double.attempts == 0
+
+        engine.serve(use, tls=context)
 
     # --- leaving ---------------------------------------------------------------------------------
 

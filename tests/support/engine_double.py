@@ -11,16 +11,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import math
-import struct
+import ssl
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -29,9 +30,12 @@ from websockets.typing import Subprotocol
 from gateway.audio.format import AudioFormat
 from gateway.audio.g711 import encode_alaw, encode_ulaw
 from gateway.errors import ProviderError, ProviderRejected, ProviderUnavailable, QuotaExceeded
+from tests.support.speaking_double import Partner, Script
 
 KEY = "sk-secret+key/1"
 HUGE_BYTES = 16_000_000
+FOREIGN_EVENT = '{"event": "media", "media": {"track": "inbound", "payload": "AAAA"}}'
+_IDS = frozenset({"id", "event_id", "response_id", "item_id", "call_id", "tool_call_id"})
 
 
 class EngineFault(StrEnum):
@@ -49,6 +53,8 @@ class EngineFault(StrEnum):
     """Its first event is an error: the model is unknown."""
     GARBAGE_FIRST = "garbage first"
     """Its first frame is not of its protocol."""
+    VOICE_FIRST = "voice first"
+    """Its first event is an error: the voice is unknown."""
     CLOSE_FIRST = "close first"
     """It closes (1011) instead of accepting the session."""
     # in the middle of the next reply (`Peer.say`)
@@ -66,6 +72,12 @@ class EngineFault(StrEnum):
     """A frame of 16 MB."""
     UNKNOWN = "unknown"
     """An event of a type that nobody knows; the reply goes on."""
+    ERROR = "error"
+    """The frame for a used up quota, or the protocol's nearest to it."""
+    DIALECT = "dialect"
+    """An event of another protocol, as JSON; the reply goes on."""
+    NO_IDS = "no ids"
+    """From here on its events have no ids; the reply goes on."""
     # always
     LATE = "late"
     """After a cut it sends further audio and words of the reply, each twice."""
@@ -131,9 +143,15 @@ class Peer(ABC):
     input_format: AudioFormat
     """What the client sends, as it has announced; set by `read`."""
     output_format: AudioFormat
+    GOES_ON_WITH_RESULTS: ClassVar[bool] = False
+    """It answers the result of a function by itself; else it is asked to."""
+    TELLS_BY: ClassVar[Literal["words", "sentences", "replies"]] = "words"
+    """How much text it reports at once, before the sound of it."""
 
     def __init__(self, double: EngineDouble, connection: ServerConnection) -> None:
         self.double = double
+        self.partner: Partner | None = None
+        """Its own conduct, where the double has a script."""
         self.connection = connection
         self.frames: list[str | bytes] = []
         """Everything that the client sent."""
@@ -194,6 +212,13 @@ class Peer(ABC):
     async def finish(self, reply_id: str, end: str = "complete") -> None:
         """End a reply: `complete`, `interrupted`, `incomplete` or `failed`."""
 
+    def detects_turns(self) -> bool:
+        """Return whether it is to find the caller's turns itself, as the client has set it."""
+        return True
+
+    async def stopped(self, reply_id: str) -> None:  # noqa: B027
+        """Send what follows when it has stopped a reply itself, for the caller speaks."""
+
     async def ask(self, reply_id: str, call_id: str, name: str, arguments: str) -> None:
         """Ask for a function to run, within a reply that has begun."""
         raise NotImplementedError
@@ -241,6 +266,8 @@ class Peer(ABC):
     async def send_event(self, event: dict[str, Any]) -> None:
         """Send a JSON event that the protocol knows."""
         self.checked(event)
+        if self.double.fault is EngineFault.NO_IDS:
+            event = without_ids(event)
         await self.send(json.dumps(event))
 
     def refuse(self, problem: str) -> None:
@@ -259,10 +286,8 @@ class Peer(ABC):
     def tone(self, seconds: float) -> bytes:
         """Return a loud tone of 440 Hz as the engine would send it."""
         rate = self.output_format.sample_rate_hz
-        samples = [
-            int(9000 * math.sin(2 * math.pi * 440 * n / rate)) for n in range(int(seconds * rate))
-        ]
-        return coded(struct.pack(f"<{len(samples)}h", *samples), self.output_format)
+        samples = 9000 * np.sin(2 * np.pi * 440 * np.arange(int(seconds * rate)) / rate)
+        return coded(samples.astype("<i2").tobytes(), self.output_format)
 
     async def say(self, reply_id: str, audio: bytes, text: str = "", piece_ms: int = 100) -> None:
         """Send a whole reply in pieces, with the fault of the moment in its middle."""
@@ -273,7 +298,7 @@ class Peer(ABC):
         words[-1:] = [words[-1].rstrip()] if words else []
         await self.begin(reply_id)
         for number, piece in enumerate(pieces):
-            if number == len(pieces) // 2 and await self._misbehave(reply_id):
+            if number == len(pieces) // 2 and await self.misbehaves(reply_id):
                 return
             if words:
                 await self.words(reply_id, words.pop(0))
@@ -289,28 +314,34 @@ class Peer(ABC):
                 await self.words(reply_id, "late")
                 await self.sound(reply_id, self.tone(0.1))
 
-    async def _misbehave(self, reply_id: str) -> bool:
+    async def misbehaves(self, reply_id: str) -> bool:
         """Do the fault of the moment; return whether the reply ends with it."""
-        match self.double.fault:
-            case EngineFault.DROP:
-                self.connection.transport.abort()
-            case EngineFault.IDLE:
-                await self.idle_close()
-            case EngineFault.LIMIT:
-                await self.limit_close()
-            case EngineFault.WRONG_KIND:
-                await self.wrong_kind()
-            case EngineFault.GARBAGE_AUDIO:
-                await self.garbage_audio(reply_id)
-            case EngineFault.HUGE:
-                with suppress(ConnectionClosed):
-                    await self.send("x" * HUGE_BYTES)
-            case EngineFault.UNKNOWN:
-                await self.unknown()
-                return False
-            case _:
-                return False
-        return True
+        fault = self.double.fault
+        if self.double.is_faulty_once:
+            self.double.fault = EngineFault.NONE
+        ends: dict[EngineFault, Callable[[], Awaitable[None]]] = {
+            EngineFault.DROP: self._drop,
+            EngineFault.IDLE: self.idle_close,
+            EngineFault.LIMIT: self.limit_close,
+            EngineFault.WRONG_KIND: self.wrong_kind,
+            EngineFault.GARBAGE_AUDIO: partial(self.garbage_audio, reply_id),
+            EngineFault.HUGE: self._flood,
+            EngineFault.ERROR: partial(self.error, "quota"),
+        }
+        disturbs: dict[EngineFault, Callable[[], Awaitable[None]]] = {
+            EngineFault.UNKNOWN: self.unknown,
+            EngineFault.DIALECT: partial(self.send, FOREIGN_EVENT),
+        }
+        if act := ends.get(fault) or disturbs.get(fault):
+            await act()
+        return fault in ends
+
+    async def _drop(self) -> None:
+        self.connection.transport.abort()
+
+    async def _flood(self) -> None:
+        with suppress(ConnectionClosed):
+            await self.send("x" * HUGE_BYTES)
 
 
 class EngineDouble:
@@ -322,20 +353,28 @@ class EngineDouble:
     """Appended to the host in `url`."""
     SUBPROTOCOLS: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self) -> None:
+    def __init__(self, script: Script | None = None) -> None:
+        self.script = script
+        """What it does by itself; None = nothing, a test drives its peers."""
         self.fault = EngineFault.NONE
+        self.is_faulty_once = False
+        """The fault in the middle of a reply comes once, then it is well."""
         self.problems: list[str] = []
         """What the client did against the protocol."""
         self.attempts = 0
         self.paths: list[str] = []
         self.peers: list[Peer] = []
+        self.tls: ssl.SSLContext | None = None
+        """With it, it is reached by `wss://` at `localhost`."""
         self._open: set[ServerConnection] = set()
         self._changed = asyncio.Event()
-        self._port = 0
+        self.port = 0
+        """0 = any, once it is running the one that it has."""
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self._port}{self.PATH}"
+        where = "wss://localhost" if self.tls else "ws://127.0.0.1"
+        return f"{where}:{self.port}{self.PATH}"
 
     def settings(self) -> dict[str, Any]:
         """Return what a provider needs to connect to this double."""
@@ -370,10 +409,11 @@ class EngineDouble:
     async def running(self) -> AsyncIterator[EngineDouble]:
         protocols = [Subprotocol(name) for name in self.SUBPROTOCOLS] or None
         server = await serve(
-            self._converse, "127.0.0.1", 0, process_request=self._judge, close_timeout=0.2,
-            ping_interval=None, compression=None, subprotocols=protocols, max_size=None,
+            self._converse, "127.0.0.1", self.port, ssl=self.tls, process_request=self._judge,
+            close_timeout=0.2, ping_interval=None, compression=None, subprotocols=protocols,
+            max_size=None,
         )  # fmt: skip
-        self._port = server.sockets[0].getsockname()[1]
+        self.port = server.sockets[0].getsockname()[1]
         try:
             yield self
         finally:
@@ -396,10 +436,15 @@ class EngineDouble:
         self._changed.set()
         try:
             if await self._begins(peer):
-                async for frame in connection:
-                    peer.frames.append(frame)
-                    await peer.read(frame)
-                    peer.changes()
+                async with AsyncExitStack() as stack:
+                    if self.script is not None:
+                        peer.partner = await stack.enter_async_context(Partner(peer, self.script))
+                    async for frame in connection:
+                        peer.frames.append(frame)
+                        await peer.read(frame)
+                        if peer.partner is not None:
+                            await peer.partner.follow()
+                        peer.changes()
         except ConnectionClosed:
             pass
         except Exception as problem:
@@ -418,6 +463,9 @@ class EngineDouble:
             case EngineFault.ERROR_FIRST:
                 await peer.error("model")
                 await peer.connection.wait_closed()
+            case EngineFault.VOICE_FIRST:
+                await peer.error("voice")
+                await peer.connection.wait_closed()
             case EngineFault.GARBAGE_FIRST:
                 await peer.wrong_kind()
                 await peer.connection.wait_closed()
@@ -432,6 +480,13 @@ class EngineDouble:
         """Read nothing any more, so that a close is not answered either."""
         for connection in self._open:
             connection.transport.pause_reading()  # type: ignore[attr-defined]
+
+
+def without_ids(value: Any) -> Any:
+    """Return an event without ids, at any depth."""
+    if isinstance(value, dict):
+        return {key: without_ids(each) for key, each in value.items() if key not in _IDS}
+    return [without_ids(each) for each in value] if isinstance(value, list) else value
 
 
 def coded(pcm: bytes, form: AudioFormat) -> bytes:

@@ -25,6 +25,8 @@ GROUP = "9fc18597-3567-42d5-94d6-935bde84bf2f"
 
 
 class HumePeer(Peer):
+    GOES_ON_WITH_RESULTS = True
+    TELLS_BY = "sentences"
     output_format = AudioFormat(48_000)
     part = "part-0"
     """The id of the assistant's message whose sound is sent."""
@@ -135,6 +137,7 @@ class HumePeer(Peer):
         code, slug = {
             "quota": ("E0300", "out_of_credits"),
             "model": ("E0101", "invalid_request"),
+            "voice": ("E0101", "invalid_request"),
             "minor": ("W0101", "something_minor"),
         }.get(problem, ("I0118", "transcription_disconnected"))
         told = {"code": code, "slug": slug, "message": f"The {problem} is wrong (key {KEY})."}

@@ -145,6 +145,7 @@ class LivePeer(Peer):
         )
         if is_final:
             self._caller = ""
+        if is_final and self.partner is None:
             await self.sound("", self.tone(0.04))  # the engine answers
 
     async def begin(self, reply_id: str) -> None:
@@ -159,6 +160,8 @@ class LivePeer(Peer):
         await self.send_event(event)
 
     async def finish(self, reply_id: str, end: str = "complete") -> None:
+        if self.partner is not None:
+            return  # silence flows anyhow
         form = self.output_format
         for _ in range(9):
             await self.sound(reply_id, coded(bytes(form.sample_rate_hz // 10 * 2), form))

@@ -24,6 +24,7 @@ ERRORS = {
     "quota": ("insufficient_quota", "You exceeded your current quota, check your plan."),
     "key": ("invalid_api_key", "Incorrect API key provided."),
     "model": ("model_not_found", "The model does not exist: model"),
+    "voice": ("invalid_value", "Invalid value: 'no voice'."),
     "limits": ("rate_limit_exceeded", "Too many requests."),
     "minor": ("item_truncate_invalid_item_id", "There is no such item."),
 }
@@ -193,6 +194,8 @@ class RealtimePeer(Peer):
     async def on_response_cancel(self, event: dict[str, Any]) -> None:
         if not self.active or event.get("response_id", self.active) != self.active:
             await self._error("response_cancel_not_active", "Cancellation failed: no response.")
+        elif self.partner is not None:
+            await self.partner.stop()
 
     async def on_response_create(self, event: dict[str, Any]) -> None:
         request = event.get("response", {})
@@ -260,6 +263,12 @@ class RealtimePeer(Peer):
         self._texts[self.turn_id()] = text
         delta = text if self.PARTIAL_IS_WHOLE else text.removeprefix(known)
         await self.send_event({**self.ids(kind + "delta"), **which, "delta": delta})
+
+    def detects_turns(self) -> bool:
+        return self.detection(self.session) is not None
+
+    async def stopped(self, reply_id: str) -> None:
+        await self.finish(reply_id, "interrupted")
 
     def response(self, reply_id: str, status: str, reason: str | None = None) -> dict[str, Any]:
         details: dict[str, Any] | None = {"type": status} if status != "in_progress" else None

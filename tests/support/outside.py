@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from gateway.probe import voices
 from gateway.probe.caller import Call, CallPolicy, wait_for_invite
@@ -15,7 +18,10 @@ from gateway.probe.listener import BotListener
 from gateway.probe.media import RtpPeer
 from gateway.probe.rtp import Impairments
 from gateway.probe.sip_messages import Credentials
+from gateway.probe.timeline import Audio
 from gateway.probe.transactions import SipSocket, open_sip_socket
+
+_LOUD_PEAK = 2000
 
 
 @dataclass(slots=True)
@@ -63,6 +69,35 @@ class Telephone:
         _, last = self.media.play(await voices.render(text))
         await self.until(lambda: len(self.media.sent) > last, 30, "speech to be sent")
         return time.monotonic_ns()
+
+
+class LoudEar:
+    """How much loud sound comes to a telephone from now on."""
+
+    def __init__(self, phone: Telephone) -> None:
+        self._phone = phone
+        self._loud_ns: list[int] = []
+        before = phone.media.on_audio
+
+        def hear(audio: Audio) -> None:
+            before(audio)
+            if int(np.abs(audio.samples.astype(np.int32)).max(initial=0)) > _LOUD_PEAK:
+                self._loud_ns.append(audio.at_ns)
+
+        phone.media.on_audio = hear
+
+    def loud_ms(self, since_ns: int, until_ns: int | None = None) -> int:
+        """Return the length of the loud packets that came between two instants."""
+        end = len(self._loud_ns) if until_ns is None else bisect_left(self._loud_ns, until_ns)
+        return self._phone.media.ptime_ms * (end - bisect_left(self._loud_ns, since_ns))
+
+    async def hears(self, length_ms: int, since_ns: int, *, pause_ms: int = 300) -> None:
+        """Wait for this much loud sound, and for some quiet behind it."""
+        await self._phone.until(
+            lambda: self.loud_ms(since_ns) >= length_ms - 40, 15, f"{length_ms} ms of sound"
+        )
+        until_s = time.monotonic() + pause_ms / 1000
+        await self._phone.until(lambda: time.monotonic() > until_s, 10, "a pause")
 
 
 @asynccontextmanager

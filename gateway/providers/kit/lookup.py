@@ -48,6 +48,9 @@ class Lookup:
             problem = f"no answer within {endpoint.connect_timeout_s:g} s"
             raise endpoint.error(ProviderTimeout, problem) from error
         except (httpx2.HTTPError, OSError) as error:
+            if words := _distrust(error):
+                problem = f"the certificate is not trusted: {words}"
+                raise endpoint.error(ProviderRejected, problem) from None
             problem = f"no connection: {str(error) or type(error).__name__}"
             raise endpoint.error(ProviderUnavailable, problem) from None
         if response.status_code != 200:
@@ -100,3 +103,11 @@ class Lookup:
             problem = f"http:// to {host} would send keys unprotected: use wss://"
             raise self._endpoint.error(ProviderRejected, problem)
         return f"[{addresses[0]}]:{port}" if ":" in addresses[0] else f"{addresses[0]}:{port}"
+
+
+def _distrust(error: BaseException) -> str:
+    """Return why a server is not trusted; empty = the error is of another kind."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    return "" if cause is None else str(cause.verify_message)

@@ -617,6 +617,17 @@ def test_a_key_cuts_full_duplex_and_the_engine_hears_of_it():
     assert LONG.startswith(cut.text)
 
 
+def test_keys_in_full_duplex_are_a_turn_of_the_caller():
+    async def script(scene: Scene) -> None:
+        await scene.until(3)
+        scene.press("4")
+        await scene.until(8)
+
+    scene = scene_of(["Press a key."], ["Thank you."], turns="none", greeting="").play(script)
+    assert [turn.caller_text for turn in scene.notes.turns] == [None, "4"]
+    assert scene.history[1] == UserMessage("4", typed="paused")
+
+
 def test_nothing_is_left_when_the_call_ends_amid_everything():
     async def script(scene: Scene) -> None:
         await scene.says(3, 0.5)
