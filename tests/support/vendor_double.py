@@ -104,10 +104,13 @@ class VendorDouble:
             return response
         if self.fault is Fault.DOWN:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "down\n")
-        is_known = request.headers.get("Authorization") == f"Bearer {KEY}"
-        if self.fault is Fault.REFUSED or not is_known:
+        if self.fault is Fault.REFUSED or not self.knows(request):
             return connection.respond(HTTPStatus.UNAUTHORIZED, f"unknown key {KEY}\n")
         return None
+
+    def knows(self, request: Request) -> bool:
+        """Return whether a request for a connection brings the right key."""
+        return request.headers.get("Authorization") == f"Bearer {KEY}"
 
     async def _converse(self, connection: ServerConnection) -> None:
         self._open.add(connection)

@@ -1,0 +1,253 @@
+"""Voices behind a WebSocket: one connection for a call, one sentence after the other on it.
+
+A vendor is a `VoiceProtocol`, its messages; everything else is here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from gateway.audio.format import AudioFormat
+from gateway.errors import ProviderError, ProviderProtocolError, ProviderTimeout
+from gateway.providers.contracts import Delivery, Spoken, TtsSession
+from gateway.providers.kit import rules
+from gateway.providers.kit.alignment import Follower
+from gateway.providers.kit.fields import Fields, StrangeEventError
+from gateway.providers.kit.websocket import Endpoint, Socket, connected
+
+Message = Mapping[str, object] | str | bytes
+"""What is sent: JSON, text or binary."""
+_MOST_DRAINING = 2
+"""Sentences that were cut off and may still be arriving; with more, another connection is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a message of the vendor's means."""
+
+    context: str = ""
+    """The sentence that it belongs to; empty = the one that is being said."""
+    pieces: tuple[Spoken, ...] = ()
+    """Sound, and words as the vendor reports them."""
+    is_over: bool = False
+    """Nothing more comes of the sentence."""
+    error: ProviderError | None = None
+
+
+class VoiceProtocol(ABC):
+    """A vendor's messages on one connection.  Pure."""
+
+    most_characters = 1000
+    """Of one message; longer texts are sent in several."""
+    ends_what_is_cut = False
+    """The end of a sentence is reported for one that was cut off, too."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        """Start.
+
+        Args:
+            endpoint: that it leads to; makes errors without secrets.
+        """
+        self.endpoint = endpoint
+
+    @abstractmethod
+    def say(self, context: str, parts: list[str]) -> Iterable[Message]:
+        """Return what lets a sentence be said.
+
+        Args:
+            context: names it on this connection.
+            parts: its text, none longer than `most_characters`, to be put together as they are.
+        """
+
+    def cut(self, context: str) -> Iterable[Message] | None:
+        """Return what stops a sentence; None = only the end of the connection does."""
+        return None
+
+    def read(self, event: Fields) -> Heard | None:
+        """Return what a JSON message means; None = nothing.  Raises StrangeEventError."""
+        problem = "text came, where the protocol has only sound"
+        raise self.endpoint.error(ProviderProtocolError, problem)
+
+    def sound(self, audio: bytes) -> Heard:
+        """Return what a binary message means."""
+        problem = f"{len(audio)} bytes came, where the protocol has only text"
+        raise self.endpoint.error(ProviderProtocolError, problem)
+
+    def refusal(self, code: object, words: str, context: str = "") -> Heard:
+        """Return the error that a vendor's code (a status of HTTP or a name) and words mean."""
+        status = code if isinstance(code, int) and 400 <= code < 600 else 400
+        kind = rules.kind_of_limit(f"{code} {words}") or rules.kind_of_status(status, words)
+        told = " ".join(f"error {code}: {words}".split())
+        return Heard(context, is_over=True, error=self.endpoint.error(kind, told[:300]))
+
+
+class SocketVoice:
+    """Satisfies `TextToSpeech` for a vendor behind a WebSocket."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        output_format: AudioFormat,
+        protocol: Callable[[Endpoint], VoiceProtocol],
+        *,
+        timeout_s: float,
+        language: str = "",
+        cache_bytes: int = 0,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            endpoint: of the vendor; nothing is connected yet.
+            output_format: of its sound.
+            protocol: makes what speaks for one connection.
+            timeout_s: how long the vendor may send nothing of a sentence that is wanted.
+            language: of the voice, where settings choose one.
+            cache_bytes: speech that is kept for the next time the same text is said.
+        """
+        self.output_format = output_format
+        self.delivery = Delivery(cache_bytes=cache_bytes)
+        self.language = language
+        self._endpoint = endpoint
+        self._protocol = protocol
+        self._timeout_s = timeout_s
+
+    async def warm_up(self) -> None:
+        """Connect, which shows whether the key is known; costs nothing.  Raises ProviderError."""
+        async with connected(self._endpoint):
+            pass
+
+    @asynccontextmanager
+    async def open_session(self, call_id: str) -> AsyncGenerator[TtsSession, None]:
+        """Connect for one call.  Raises ProviderError."""
+        async with connected(self._endpoint) as socket:
+            yield _Session(socket, self._protocol(self._endpoint), self._timeout_s)
+
+    async def speak(self, text: str) -> AsyncGenerator[Spoken, None]:
+        """Yield the speech of one sentence on a connection of its own.  Raises ProviderError."""
+        if not _cleaned(text):
+            return
+        async with connected(self._endpoint) as socket:
+            session = _Session(socket, self._protocol(self._endpoint), self._timeout_s)
+            async with aclosing(session.speak(text)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    async def close(self) -> None:
+        """Do nothing: every connection has an owner."""
+
+
+class _Session:
+    """Satisfies `TtsSession`."""
+
+    def __init__(self, socket: Socket, protocol: VoiceProtocol, timeout_s: float) -> None:
+        self._socket = socket
+        self._protocol = protocol
+        self._timeout_s = timeout_s
+        self._sentences = 0
+        self._draining: set[str] = set()
+        self._is_spoilt = False
+
+    @property
+    def is_usable(self) -> bool:
+        return (
+            self._socket.is_open and not self._is_spoilt and len(self._draining) <= _MOST_DRAINING
+        )
+
+    async def speak(self, text: str) -> AsyncGenerator[Spoken, None]:
+        said = _cleaned(text)
+        if not said:
+            return
+        self._sentences += 1
+        context = f"s{self._sentences}"
+        words = Follower(said)
+        is_over = False
+        try:
+            parts = list(parts_of(said, self._protocol.most_characters))
+            self._send(self._protocol.say(context, parts))
+            async with aclosing(self._heard(context)) as messages:
+                async for heard in messages:
+                    is_over = heard.is_over
+                    if heard.error is not None:
+                        raise heard.error
+                    for piece in heard.pieces:
+                        found = words.take(piece.text)
+                        if piece.pcm or found:
+                            yield Spoken(piece.pcm, found, piece.at_ms)
+            if rest := words.rest():
+                yield Spoken(b"", rest)
+        except ProviderError:
+            self._is_spoilt = True
+            raise
+        finally:
+            if not is_over:
+                self._cut(context)
+
+    async def _heard(self, context: str) -> AsyncGenerator[Heard, None]:
+        """Yield what comes of a sentence until it is over; skip what was cut off before."""
+        endpoint, time = self._protocol.endpoint, asyncio.get_running_loop().time
+        due_s = time() + self._timeout_s
+        while True:
+            try:
+                async with asyncio.timeout_at(due_s):
+                    message = await self._socket.receive()
+            except TimeoutError as error:
+                problem = f"no speech came within {self._timeout_s:g} s"
+                raise endpoint.error(ProviderTimeout, problem) from error
+            heard = self._read(message)
+            if heard is None:
+                continue
+            if heard.context not in {"", context}:
+                if heard.is_over:
+                    self._draining.discard(heard.context)
+                continue
+            yield heard
+            if heard.is_over:
+                return
+            due_s = time() + self._timeout_s
+
+    def _read(self, message: str | bytes) -> Heard | None:
+        if isinstance(message, bytes):
+            return self._protocol.sound(message)
+        try:
+            return self._protocol.read(Fields(self._socket.parsed(message)))
+        except StrangeEventError as error:
+            problem = f"a message was not understood: {error}"
+            raise self._protocol.endpoint.error(ProviderProtocolError, problem) from None
+
+    def _send(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            if isinstance(message, Mapping):
+                self._socket.send_json(message)
+            else:
+                self._socket.send(message)
+
+    def _cut(self, context: str) -> None:
+        """Stop the rest of a sentence, and the vendor's meter with it."""
+        stopping = None if self._is_spoilt else self._protocol.cut(context)
+        if stopping is None:
+            self._is_spoilt = True
+            return
+        with suppress(ProviderError):  # the connection is lost: that stops it, too
+            self._send(stopping)
+        if self._protocol.ends_what_is_cut:
+            self._draining.add(context)
+
+
+def _cleaned(text: str) -> str:
+    """Return a text without control and invisible characters; empty when it has no sound."""
+    seen = "".join(c if c.isprintable() else " " for c in text)
+    said = " ".join(seen.split())
+    return said if any(map(str.isalnum, said)) else ""
+
+
+def parts_of(text: str, most: int) -> Iterator[str]:
+    """Cut a text between words into parts of a length that a vendor takes, blanks kept."""
+    while len(text) > most:
+        end = text.rfind(" ", 0, most) + 1 or most
+        yield text[:end]
+        text = text[end:]
+    yield text

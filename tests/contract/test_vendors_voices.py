@@ -1,0 +1,320 @@
+"""Voices of vendors against their doubles: the contract of voices, errors, cuts, timings."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from gateway.audio.format import NARROWBAND
+from gateway.audio.g711 import encode_ulaw
+from gateway.conversation.voice import Voice
+from gateway.errors import (
+    ProviderProtocolError,
+    ProviderRejected,
+    ProviderTimeout,
+    ProviderUnavailable,
+    QuotaExceeded,
+    RateLimited,
+)
+from gateway.providers import registry
+from gateway.providers.contracts import Spoken
+from gateway.providers.kit.speech import speech as finished
+from tests.support.cartesia_voice import CartesiaVoice
+from tests.support.elevenlabs_voice import ElevenLabsVoice
+from tests.support.faults import Fault
+from tests.support.provider_contract import Subject
+from tests.support.vendor_double import KEY
+from tests.support.voice_contract import VoiceContract, speech
+from tests.support.voice_double import CHARACTER_MS, VoiceDouble
+
+VENDORS: list[type[VoiceDouble]] = [ElevenLabsVoice, CartesiaVoice]
+BY_NAME = {vendor.NAME: vendor for vendor in VENDORS}
+SENTENCE = "One moment, I look for a table at seven."
+vendors = pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.NAME)
+Use = Callable[[VoiceDouble, Any], Awaitable[None]]
+
+
+class TestContract(VoiceContract):
+    @pytest.fixture(params=list(BY_NAME))
+    def provider(self, request: pytest.FixtureRequest) -> Subject:
+        kind = BY_NAME[request.param]
+
+        @asynccontextmanager
+        async def server() -> AsyncIterator[Mapping[str, Any]]:
+            async with kind() as vendor:
+                yield {"base_url": vendor.base_url}
+                await vendor.all_gone()
+                assert vendor.problems == []
+
+        return Subject("tts", kind.NAME, dict(kind.MINIMUM), server)
+
+
+def run(kind: type[VoiceDouble], use: Use, **settings: object) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(30), kind() as vendor:
+            table = {**vendor.settings(), "timeout_s": 0.5, **settings}
+            tts = registry.create("tts", table)
+            await use(vendor, tts)
+            await vendor.all_gone()
+            await tts.close()
+            assert vendor.problems == []
+
+    asyncio.run(main())
+    gc.collect()
+
+
+@vendors
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault.REFUSED, ProviderRejected),
+        (Fault.DOWN, ProviderUnavailable),
+        (Fault.STALL, ProviderTimeout),
+        (Fault.GARBAGE, ProviderProtocolError),
+        (Fault.CLOSE, ProviderUnavailable),
+    ],
+)
+def test_it_fails_as_it_should_and_recovers(
+    vendor: type[VoiceDouble], fault: Fault, error: type[Exception]
+):
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        double.fault = fault
+        with pytest.raises(error) as caught:
+            await speech(tts, SENTENCE)
+        assert type(caught.value) is error
+        assert KEY not in str(caught.value)
+        double.fault = Fault.NONE
+        assert await speech(tts, SENTENCE)
+
+    run(vendor, use)
+
+
+@vendors
+@pytest.mark.parametrize(
+    ("trouble", "error", "words"),
+    [
+        ("quota", QuotaExceeded, "no credits left"),
+        ("rate", RateLimited, "concurrent requests"),
+        ("voice", ProviderRejected, "No such voice"),
+        ("key", ProviderRejected, "Unknown key"),
+    ],
+)
+def test_a_refused_sentence_names_the_vendors_words_and_no_key(
+    vendor: type[VoiceDouble], trouble: str, error: type[Exception], words: str
+):
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        async with tts.open_session("call") as session:
+            double.trouble = trouble
+            with pytest.raises(error, match=words) as caught:
+                [piece async for piece in session.speak(SENTENCE)]
+            assert type(caught.value) is error
+            assert KEY not in str(caught.value)
+            assert not session.is_usable
+        double.trouble = ""
+        assert await speech(tts, SENTENCE)
+
+    run(vendor, use)
+
+
+@vendors
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (HTTPStatus.UNAUTHORIZED, ProviderRejected),
+        (HTTPStatus.PAYMENT_REQUIRED, QuotaExceeded),
+        (HTTPStatus.TOO_MANY_REQUESTS, RateLimited),
+    ],
+)
+def test_a_refused_connection(
+    vendor: type[VoiceDouble], status: HTTPStatus, error: type[Exception]
+):
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        double.status, double.headers = status, {"Retry-After": "60"}
+        with pytest.raises(error) as caught:
+            await tts.warm_up()
+        assert type(caught.value) is error
+        assert double.attempts == 1  # a minute is too long for a caller
+        assert KEY not in str(caught.value)
+
+    run(vendor, use)
+
+
+@vendors
+def test_every_word_is_reported_where_it_begins(vendor: type[VoiceDouble]):
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        parts = [part async for part in finished(tts, SENTENCE, NARROWBAND)]
+        words = "".join(part.text for part in parts)
+        assert words == SENTENCE
+        at = 0
+        for part in parts:
+            if part.text:
+                assert part.at_ms == pytest.approx(at * CHARACTER_MS, abs=16)
+                at += len(part.text)
+
+    run(vendor, use)
+
+
+@vendors
+def test_without_timings_it_speaks_all_the_same(vendor: type[VoiceDouble]):
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        double.has_words = False
+        parts = [part async for part in finished(tts, SENTENCE, NARROWBAND)]
+        assert not any(part.text for part in parts)
+        assert sum(len(part.pcm) for part in parts) > 16_000
+
+    run(vendor, use)
+
+
+@vendors
+def test_what_the_caller_cuts_off_is_stopped_and_the_next_sentence_is_right(
+    vendor: type[VoiceDouble],
+):
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        double.pace_s = 0.02
+        async with tts.open_session("call") as session:
+            for number in range(3):
+                pieces = session.speak(f"{number} " + "A long sentence without an end. " * 3)
+                assert await anext(pieces)
+                await pieces.aclose()
+                if not session.is_usable:
+                    assert not double.STOPS
+                    return
+                said = [piece async for piece in session.speak("Yes, sir.")]
+                assert "".join(piece.text for piece in said) == "Yes, sir."
+            if double.STOPS:
+                assert double.cuts == ["s1", "s3", "s5"]
+                assert double.chunks < 3 * 6 + 3 * 3
+        assert double.attempts == 1
+
+    run(vendor, use)
+
+
+@vendors
+def test_sound_after_a_cut_is_not_heard(vendor: type[VoiceDouble]):
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        double.is_late, double.pace_s = True, 0.005
+        async with tts.open_session("call") as session:
+            pieces = session.speak("A long sentence that is interrupted by the caller.")
+            assert await anext(pieces)
+            await pieces.aclose()
+            parts = [p async for p in finished(tts, "Yes.", NARROWBAND, session.speak)]
+            ms = sum(len(part.pcm) for part in parts) / 16
+            assert ms == pytest.approx(4 * CHARACTER_MS + 120, abs=30)
+
+    run(vendor, use)
+
+
+@vendors
+def test_a_voice_that_sends_no_sound_says_nothing(vendor: type[VoiceDouble]):
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        double.is_mute = True
+        assert await speech(tts, SENTENCE) == b""
+
+    run(vendor, use)
+
+
+@vendors
+def test_what_has_no_sound_is_not_sent(vendor: type[VoiceDouble]):
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        for text in ("", " ", "😀", "...", "\0\x07\x1b"):
+            assert await speech(tts, text) == b""
+        assert double.said == []
+        assert await speech(tts, "Bell\x07 and\u200b emoji 😀!")
+        assert "".join(double.said[0].split()) == "Belland emoji😀!".replace(" ", "")
+
+    run(vendor, use)
+
+
+@vendors
+def test_a_hundred_kilobytes_are_sent_in_parts_that_the_vendor_takes(vendor: type[VoiceDouble]):
+    text = "All of the words in this text are short. " * 2500
+
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        async with tts.open_session("call") as session:
+            pieces = session.speak(text)
+            assert await anext(pieces)
+            await pieces.aclose()
+        assert double.said == [text.strip()]
+        assert all(len(message) < 2_000 for message in double.received)
+
+    run(vendor, use)
+
+
+@vendors
+def test_sound_is_untouched_on_its_way(vendor: type[VoiceDouble]):
+    """What arrives as mu-law is the same mu-law when the line encodes it."""
+
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        assert str(tts.output_format) == "pcmu/8000"
+        voice = Voice(tts)
+        frames = [frame.pcm async for frame in voice.frames(SENTENCE)]
+        assert double.form.encoding == "pcmu"
+        raw = b"".join([piece.pcm async for piece in tts.speak(SENTENCE)])
+        sent = b"".join(encode_ulaw(frame) for frame in frames)
+        assert raw[800:4000] in sent
+
+    run(vendor, use)
+
+
+@vendors
+def test_a_connection_that_is_lost_in_silence_is_no_longer_usable(vendor: type[VoiceDouble]):
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        async with tts.open_session("call") as session:
+            assert [piece async for piece in session.speak("Yes.")]
+            double.drop_all()
+            with pytest.raises(ProviderUnavailable):
+                [piece async for piece in session.speak("Yes.")]
+            assert not session.is_usable
+
+    run(vendor, use)
+
+
+def test_settings_of_elevenlabs_reach_the_vendor():
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        assert await speech(tts, "Ja.")
+        assert tts.language == "de"
+        first = double.received[0]
+        assert isinstance(first, str)
+        assert '"stability":0.4' in first
+        assert '"speed":1.1' in first
+        for wish in ("language_code=de", "output_format=pcm_16000", "seed=7", "auto_mode=false",
+                     "enable_logging=false", "inactivity_timeout=60"):  # fmt: skip
+            assert wish in double.paths[0]
+
+    run(
+        ElevenLabsVoice, use, language="de", stability=0.4, speed=1.1, output_format="pcm_16000",
+        seed=7, auto_mode=False, enable_logging=False, inactivity_timeout_s=60,
+    )  # fmt: skip
+
+
+def test_settings_of_cartesia_reach_the_vendor():
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        assert await speech(tts, "Ja.")
+        first = double.received[0]
+        assert isinstance(first, str)
+        for wish in ('"language":"de"', '"speed":1.2', '"volume":0.8', '"emotion":"calm"',
+                     '"encoding":"pcm_s16le"', '"sample_rate":16000',
+                     '"pronunciation_dict_id":"names"'):  # fmt: skip
+            assert wish in first
+
+    run(
+        CartesiaVoice, use, language="de", speed=1.2, volume=0.8, emotion="calm",
+        encoding="pcm_s16le", sample_rate_hz=16000, pronunciation_dict_id="names",
+    )  # fmt: skip
+
+
+@vendors
+def test_a_missing_key_is_told_before_the_first_call(vendor: type[VoiceDouble]):
+    module = registry.load("tts", vendor.NAME)
+    settings = {**vendor.MINIMUM, "api_key": ""}
+    ((key, problem),) = module.faults(module.Settings(**settings))
+    assert key == "api_key"
+    assert "is empty" in problem
+
+
+def test_a_word_that_comes_with_its_sound_has_no_place_of_its_own():
+    assert Spoken(b"ab", "word").at_ms is None

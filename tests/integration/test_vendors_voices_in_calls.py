@@ -1,0 +1,110 @@
+"""Calls whose agent speaks with a vendor's voice: a cut sentence keeps the words that were over."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.cartesia_voice import CartesiaVoice
+from tests.support.elevenlabs_voice import ElevenLabsVoice
+from tests.support.gateway_process import free_port
+from tests.support.live_gateway import live_gateway
+from tests.support.llm_server import Answer, LlmServer
+from tests.support.outside import Telephone, calling
+from tests.support.voice_double import VoiceDouble
+
+GREETING = "Good morning."
+ANSWER = "I see excellent wooden tables available tomorrow evening."
+LAST = "Very well."
+SLOW = {"x": 1500}
+"""One sound of "excellent" lasts for 1.5 s: by its length, more would have been said."""
+
+
+class Ear:
+    """How long the bot was heard, from the beginning of its latest speech on."""
+
+    def __init__(self, phone: Telephone) -> None:
+        self.intervals_ms: list[list[float]] = []
+        self._listen = phone.media.on_audio
+        phone.media.on_audio = self.push
+
+    def push(self, audio: Any) -> None:
+        self._listen(audio)
+        loud = np.flatnonzero(np.abs(audio.samples.astype(np.int32)) > 1000)
+        if not len(loud):
+            return
+        at_ms = audio.at_ns / 1e6
+        first, last = at_ms + loud[0] / 8, at_ms + loud[-1] / 8
+        if not self.intervals_ms or first - self.intervals_ms[-1][1] > 300:
+            self.intervals_ms.append([first, last])
+        self.intervals_ms[-1][1] = last
+
+    def heard_ms(self, number: int) -> float:
+        first, last = self.intervals_ms[number]
+        return last - first
+
+
+def words_over(double: VoiceDouble, text: str, played_ms: float) -> str:
+    """Return the words of a text that were over after some of its sound."""
+    over = ""
+    for index, character in enumerate(text):
+        if character == " " and double.begins_at_ms(text, index + 1) <= played_ms:
+            over = text[:index]
+    return over
+
+
+async def led(double: VoiceDouble, folder: Path) -> tuple[dict[str, Any], float]:
+    """Lead a call that interrupts `ANSWER`; return its record and how long it was heard, ms."""
+    port = free_port()
+    agent: dict[str, Any] = {
+        "greeting": GREETING,
+        "tts": double.settings(),
+        "speculation": {"enabled": False},
+        "llm": {"provider": "openai", "model": "test", "base_url": f"http://127.0.0.1:{port}/v1"},
+    }
+    with ExitStack() as stack:
+        gateway = await asyncio.to_thread(
+            stack.enter_context, live_gateway(folder, {"agents": {"desk": agent}})
+        )
+        async with (
+            LlmServer(Answer(text=ANSWER), Answer(text=LAST), port=port),
+            calling(gateway.uri()) as phone,
+        ):
+            ear = Ear(phone)
+            await phone.bot_is_done()
+            said_ns = await phone.say("Do you have a table for two tomorrow?")
+            await phone.bot_speaks(10, said_ns)
+            since_s = time.monotonic()
+            await phone.until(lambda: time.monotonic() > since_s + 0.6, 5, "some words")
+            broke_in_ns = await phone.say("Stop, wait a moment please, that is wrong.")
+            await phone.bot_is_done(12, broke_in_ns)
+        record = await gateway.finished(phone.sip_call_id)
+    return record, ear.heard_ms(-2)
+
+
+@pytest.mark.parametrize("vendor", [ElevenLabsVoice, CartesiaVoice], ids=lambda it: it.NAME)
+def test_an_interrupted_sentence_is_cut_at_the_word_that_was_heard(
+    vendor: type[VoiceDouble], tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with vendor() as double:
+            double.slow_ms = SLOW
+            double.pace_s = 0.05
+            record, heard_ms = await led(double, tmp_path)
+            await double.all_gone()
+        greeting, answer, last = record["turns"][:3]
+        assert greeting["bot_text_heard"] == GREETING
+        assert answer["interrupted"]
+        assert 300 < heard_ms < 2200
+        assert answer["bot_text_heard"] == words_over(double, ANSWER, heard_ms) == "I see"
+        assert last["bot_text_heard"] == LAST
+        assert double.problems == []
+        assert double.said.count(ANSWER) == 1
+
+    asyncio.run(scenario())
