@@ -19,7 +19,7 @@ from gateway.call import events
 from gateway.call.line import Line
 from gateway.call.media import Lane
 from gateway.config.models import TransferConfig
-from gateway.errors import SipError, TransferFailed
+from gateway.errors import CommandError, SipError, TransferFailed
 from gateway.telemetry.logging import masked
 
 log = structlog.get_logger(__name__)
@@ -54,6 +54,16 @@ class ControlEnded:
     error: SipError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AgentWanted:
+    """Another agent is to lead the call."""
+
+    agent: str
+    by: By
+    cut: bool = False
+    """What the bot is saying is cut, not finished."""
+
+
 class CallControl:
     """Acts on one call; one thing at a time.  Loop thread only."""
 
@@ -62,7 +72,7 @@ class CallControl:
         line: Line,
         group: asyncio.TaskGroup,
         note: Callable[[events.Event], None],
-        post: Callable[[ControlBegan | ControlEnded], None],
+        post: Callable[[ControlBegan | ControlEnded | AgentWanted], None],
     ) -> None:
         self._line = line
         self._group = group
@@ -74,6 +84,8 @@ class CallControl:
         self._is_transferring = False
         self.settings = TransferConfig()
         """Of transfers that do not bring their own."""
+        self.agents: frozenset[str] = frozenset()
+        """Names of those that may lead the call, while one does."""
 
     @property
     def is_busy(self) -> bool:
@@ -101,6 +113,25 @@ class CallControl:
     def send_digits(self, digits: str, by: By) -> asyncio.Task[ControlEnded]:
         """Begin to send keys; see `transfer`."""
         return self._begin(self._send_digits(digits, by))
+
+    def change_agent(self, agent: str, by: By, *, cut: bool = False) -> None:
+        """Let another agent lead the call, with the history.
+
+        Args:
+            agent: its name.
+            by: the source of the request.
+            cut: cut what the bot is saying; otherwise it is finished first.
+
+        Raises:
+            CommandError: no agent leads the call now, or there is none of this name.
+        """
+        if not self.agents or self._is_transferring:
+            raise CommandError(409, "no agent talks in this call now")
+        if agent not in self.agents:
+            known = ", ".join(sorted(self.agents))
+            raise CommandError(422, f'there is no agent "{agent}"; there are: {known}')
+        self._note(events.AgentChanges(agent=agent, by=by))
+        self._post(AgentWanted(agent, by, cut))
 
     def end(self) -> None:
         """Cancel what is under way: the call ends now and does not wait for it."""

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from gateway.call import events
 from gateway.call.call_audio import CallAudio
-from gateway.call.control import CallControl, ControlBegan, ControlEnded
+from gateway.call.control import AgentWanted, CallControl, ControlBegan, ControlEnded
 from gateway.call.line import Line, LineEvent
 from gateway.config.models import Eagerness
 from gateway.records.model import EngineRecord, SpeculationRecord, ToolUse, TurnRecord
@@ -57,7 +57,7 @@ class EagernessRequest:
 Request = SayRequest | EagernessRequest
 """What the operator may ask of a call."""
 
-CallEvent = LineEvent | Request | ControlBegan | ControlEnded
+CallEvent = LineEvent | Request | ControlBegan | ControlEnded | AgentWanted
 
 
 @dataclass(slots=True)

@@ -236,6 +236,12 @@ def _agent_faults(config: GatewayConfig) -> Iterator[Fault]:
     for name, agent in config.agents.items():
         for loc, text in _one_agent_faults(agent):
             yield ("agents", name, *loc), text
+        for index, target in enumerate(agent.agent_targets):
+            if target == name:
+                yield ("agents", name, "agent_targets", index), "is this agent itself"
+            elif target not in names:
+                text = f'no agent "{target}"{did_you_mean(target, names)}'
+                yield ("agents", name, "agent_targets", index), text
 
 
 def _one_agent_faults(agent: AgentConfig) -> Iterator[Fault]:

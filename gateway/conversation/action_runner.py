@@ -6,7 +6,14 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from gateway.call.control import CallControl, ControlEnded
-from gateway.conversation.actions import Action, HangUp, SendDigits, Transfer, failed_action
+from gateway.conversation.actions import (
+    Action,
+    ChangeAgent,
+    HangUp,
+    SendDigits,
+    Transfer,
+    failed_action,
+)
 from gateway.conversation.reply import Outcome
 from gateway.providers.contracts import ToolResult
 
@@ -42,13 +49,13 @@ class ActionRunner:
             for action, told in zip(outcome.actions, outcome.action_results, strict=True)
         )
 
-    def run(self) -> HangUp | None:
-        """Begin what is due; returns the hang-up that is, for the conversation."""
+    def run(self) -> Asked | None:
+        """Begin what is due; return what ends this conversation: a hang-up, another agent."""
         while self._waiting and not self._control.is_busy:
             asked = self._waiting.popleft()
             match asked.action:
-                case HangUp():
-                    return asked.action
+                case HangUp() | ChangeAgent():
+                    return asked
                 case Transfer(target=target):
                     self._running = asked
                     self._control.transfer(target, "agent")

@@ -7,7 +7,7 @@ the reply that asked for it when that is never heard to its end.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -45,6 +45,13 @@ class SendDigits:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeAgent:
+    """Let another agent lead the call."""
+
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
 class PauseRecording:
     """Leave out of the record what is said, or record again.  Done at once, not after playout."""
 
@@ -58,7 +65,7 @@ class ExpectAnswer:
     expect: Expect
 
 
-Action = HangUp | Transfer | SendDigits
+Action = HangUp | Transfer | SendDigits | ChangeAgent
 """Done after playout."""
 
 
@@ -76,14 +83,22 @@ def failed_action(told: ToolResult, error: SipError) -> ToolResult:
     return replace(told, content=json.dumps({"error": str(error)}), is_error=True)
 
 
+def changed_agent(told: ToolResult, agent: str) -> ToolResult:
+    """Make the result that the agent reads which leads the call now."""
+    return replace(told, content=json.dumps({"status": f"done: you lead the call now, {agent}"}))
+
+
 def builtin_tools(
-    names: Iterable[BuiltinTool], transfer_targets: Mapping[str, str]
+    names: Iterable[BuiltinTool],
+    transfer_targets: Mapping[str, str],
+    agent_targets: Sequence[str] = (),
 ) -> tuple[FunctionTool, ...]:
     """Make the built-in tools of an agent.
 
     Args:
         names: which ones.
         transfer_targets: name -> SIP URI; `transfer_call` is left out when there are none.
+        agent_targets: names of agents; `change_agent` is left out when there are none.
 
     Raises:
         ToolError: no such built-in.
@@ -100,6 +115,9 @@ def builtin_tools(
         if name == "transfer_call":
             if transfer_targets:
                 tools.append(_transfer_tool(transfer_targets))
+        elif name == "change_agent":
+            if agent_targets:
+                tools.append(_change_tool(agent_targets))
         elif name in functions:
             tools.append(FunctionTool.of(functions[name]))
         else:
@@ -171,3 +189,18 @@ def _transfer_tool(targets: Mapping[str, str]) -> FunctionTool:
     names: Any = Literal[tuple(targets)]
     transfer_call.__annotations__["target"] = names
     return FunctionTool.of(transfer_call)
+
+
+def _change_tool(targets: Sequence[str]) -> FunctionTool:
+    @tool(side_effects=False)
+    def change_agent(agent: str) -> ChangeAgent:
+        """Let another assistant lead this call; it knows what was said. Tell the caller first.
+
+        Args:
+            agent: the assistant.
+        """
+        return ChangeAgent(agent)
+
+    names: Any = Literal[tuple(targets)]
+    change_agent.__annotations__["agent"] = names
+    return FunctionTool.of(change_agent)

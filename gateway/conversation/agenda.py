@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from gateway.conversation.action_runner import ActionRunner
+from gateway.conversation.action_runner import ActionRunner, Asked
+from gateway.conversation.actions import ChangeAgent, HangUp, changed_agent
 from gateway.conversation.first_words import FirstWords
 from gateway.conversation.talk import Ending, Talk
 
@@ -67,9 +68,13 @@ class Agenda:
     async def go_on(self) -> None:
         """The bot has finished: do what it was to do, then answer what came meanwhile."""
         talk = self._talk
-        hang_up = self._actions.run()
-        if hang_up is not None:
-            talk.ending = Ending("bot_hung_up", hang_up.reason)
+        match self._actions.run():
+            case Asked(action=HangUp(reason=reason)):
+                talk.ending = Ending("bot_hung_up", reason)
+            case Asked(action=ChangeAgent(agent=agent), told=told):
+                talk.context.amend([changed_agent(told, agent)])
+                talk.call.control.change_agent(agent, "agent")
+                return
         if talk.ending is None and not talk.call.control.is_busy:
             await talk.dialogue.answer_waiting()
             await self.say_next()

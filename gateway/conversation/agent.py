@@ -27,3 +27,16 @@ class Agent:
     """Makes the voice detector of one call."""
     speech: SpeechToSpeech | None = None
     """Understands and answers instead of recognizer and language model, its fallback."""
+
+
+def adapted(agent: Agent) -> AgentConfig:
+    """Return the agent's settings as its engine needs them."""
+    config, speech = agent.config, agent.speech
+    if speech is not None and speech.turns == "none":  # both sides speak whenever they want
+        barge_in = config.turn.barge_in.model_copy(update={"interruptible": False})
+        turn = config.turn.model_copy(update={"barge_in": barge_in})
+        config = config.model_copy(update={"turn": turn})
+    if speech is not None and config.s2s is not None and config.s2s.filler == "engine":
+        filler = config.filler.model_copy(update={"after_ms": 0})
+        config = config.model_copy(update={"filler": filler})
+    return config

@@ -92,6 +92,9 @@ class CascadeDialogue:
         """
         asked = self._take(event.text, event.choice, event.onset)
         self._floor.caller_ends()
+        if self._talk.ending is not None:
+            self._talk.leave(asked)
+            return
         if source is not None:
             figures = self._figures(asked, event)
             await self._floor.start(source, figures, asked if is_told else None)

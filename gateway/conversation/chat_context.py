@@ -67,6 +67,19 @@ class ChatContext:
         self._untold: set[str] = set()
         """Of these, the calls whose result no reply was about yet."""
 
+    def passed_on(self, instructions: str, max_messages: int, max_tokens: int) -> ChatContext:
+        """Return the same history for another agent; what its model wants back begins anew.
+
+        Args:
+            instructions: of that agent.
+            max_messages: as in the constructor.
+            max_tokens: as in the constructor.
+        """
+        other = ChatContext(instructions, max_messages, max_tokens)
+        other._store(self._messages)
+        other._untold = set(self._untold)
+        return other
+
     @property
     def has_untold(self) -> bool:
         """True while there is the result of a tool that no reply was about yet."""

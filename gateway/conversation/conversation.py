@@ -10,14 +10,13 @@ import structlog
 
 from gateway.audio.voice_chunk import Chunk
 from gateway.call import events
-from gateway.call.control import ControlBegan, ControlEnded
+from gateway.call.control import AgentWanted, ControlBegan, ControlEnded
 from gateway.call.line import Answered, Digit, End, Held, HungUp, MediaSource, Resumed
 from gateway.call.live_call import CallEvent, EagernessRequest, LiveCall, SayRequest
-from gateway.config.models import AgentConfig
 from gateway.conversation.action_runner import ActionRunner
 from gateway.conversation.actions import FAILED, undone_action
 from gateway.conversation.agenda import Agenda, SilenceToFill
-from gateway.conversation.agent import Agent
+from gateway.conversation.agent import Agent, adapted
 from gateway.conversation.call_variables import filled_text, local_now
 from gateway.conversation.cascade_dialogue import CascadeDialogue
 from gateway.conversation.chat_context import ChatContext
@@ -27,6 +26,7 @@ from gateway.conversation.duplex_dialogue import DuplexDialogue
 from gateway.conversation.exchange import Cut
 from gateway.conversation.first_words import FirstWordIsOurs, FirstWords
 from gateway.conversation.floor import Floor, ReplyFinished
+from gateway.conversation.handover import Handover, leave_events
 from gateway.conversation.keypad import Keypad
 from gateway.conversation.keys import Keys
 from gateway.conversation.listener import Heard, Listener
@@ -34,7 +34,7 @@ from gateway.conversation.preparation import BotTurn
 from gateway.conversation.reply import Outcome
 from gateway.conversation.running_tools import RunningTools
 from gateway.conversation.takeover import Takeover
-from gateway.conversation.talk import Ending, Talk
+from gateway.conversation.talk import AgentChange, Ending, Talk
 from gateway.conversation.tools import CallContext
 from gateway.conversation.trouble import Trouble
 from gateway.errors import ProviderError, ProviderTimeout
@@ -89,15 +89,17 @@ Event = (
 class Conversation:
     """One talk between a caller and an agent."""
 
-    def __init__(self, call: LiveCall, agent: Agent) -> None:
+    def __init__(self, call: LiveCall, agent: Agent, earlier: Handover | None = None) -> None:
+        """Prepare; `earlier` is what the agent leaves that has led the call before."""
         voice = agent.voice.for_line(call.line.media_format)
         agent = replace(agent, voice=voice.of_call(call.line.facts.call_id, call.group))
-        own, agent = agent, replace(agent, config=_adapted(agent))
+        own, agent = agent, replace(agent, config=adapted(agent))
         config = agent.config
         self._call = call
         self._agent = agent
         self._now = local_now(config.timezone)
         self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._earlier = earlier
         self._talk = talk = self._make_talk()
         self._floor, self._listener, self._keypad = talk.floor, talk.listener, talk.keypad
         self._context = talk.context
@@ -118,9 +120,15 @@ class Conversation:
         call, agent, post = self._call, self._agent, self._events.put_nowait
         config = agent.config
         instructions = self._filled(config.instructions)
-        context = ChatContext(instructions, config.history_messages, config.history_tokens)
+        limits = config.history_messages, config.history_tokens
+        earlier = self._earlier
+        passed_on = ChatContext if earlier is None else earlier.context.passed_on
+        context = passed_on(instructions, *limits)
         listener = Listener(call, config.turn, config.silence.reprompt_after_s, post)
-        floor = Floor(call, context, agent.voice, listener.taker, config, post, self._bot_turn_over)
+        turns = 0 if earlier is None else earlier.turns
+        floor = Floor(
+            call, context, agent.voice, listener.taker, config, post, self._bot_turn_over, turns
+        )
         facts = CallContext.of(call.line.facts, agent.name)
         tools = RunningTools(call, agent.tools, facts, context, lambda: post(ToolFinished()))
         is_costly = agent.speech is not None or agent.llm.counts_tokens
@@ -152,8 +160,11 @@ class Conversation:
         engines = " -> ".join(self._talk.dialogue.engine_names)
         return f"line {self._call.line.media_format} -> audio -> turn taker -> {engines} -> line"
 
-    async def run(self) -> Ending:
-        """Talk until one side has had enough.  Being cancelled (hang-up) is its other end."""
+    async def run(self) -> Ending | Handover:
+        """Talk until one side has had enough, or another agent is to go on.
+
+        Being cancelled (hang-up) is its other end.
+        """
         log.info("conversation_started", agent=self._agent.name, chain=str(self))
         if self._call.audio.open(self._agent.make_detector):
             vad = self._agent.config.vad.provider
@@ -161,10 +172,12 @@ class Conversation:
         self._call.audio.sink = self._on_frame
         forward = self._call.group.create_task(self._forward_line_events())
         try:
-            await self._first_words.greet()
-            while self._talk.ending is None or self._floor.is_bots:
+            if self._earlier is None:
+                await self._first_words.greet()
+            else:
+                await self._earlier.accept(self._talk, self._first_words)
+            while (ending := self._ending()) is None:
                 await self._handle(await self._events.get())
-            return self._talk.ending
         finally:
             forward.cancel()
             self._call.audio.sink = None
@@ -173,6 +186,21 @@ class Conversation:
             await self._floor.preparation.drop()
             self._talk.dialogue.close()
             self._agent.voice.close()
+        if isinstance(ending, Ending):
+            return ending
+        leave_events(self._events, self._call.inbox)
+        return Handover.of(self._talk, ending)
+
+    def _ending(self) -> Ending | AgentChange | None:
+        """Return how it ended, if it has: the bot's last words are said before.
+
+        An agent that follows begins between turns: it has not heard what the caller says now.
+        """
+        ending = self._talk.ending
+        is_free = (
+            self._floor.is_free if isinstance(ending, AgentChange) else not self._floor.is_bots
+        )
+        return ending if is_free else None
 
     async def _forward_line_events(self) -> None:
         while True:
@@ -224,6 +252,8 @@ class Conversation:
                 await self._agenda.operator_wants(text)
             case ControlBegan() | ControlEnded():
                 await self._control.changed(event)
+            case AgentWanted():
+                await self._change_agent(event)
             case EagernessRequest(eagerness=eagerness):
                 self._listener.taker.set_eagerness(eagerness)
                 self._listener.hearing.set_eagerness(eagerness)
@@ -264,6 +294,13 @@ class Conversation:
                 await self._agenda.prompt_silent_caller(times)
             case _:
                 await self._turn_event(event)
+
+    async def _change_agent(self, event: AgentWanted) -> None:
+        talk = self._talk
+        if talk.ending is None and event.agent != talk.agent.name:
+            talk.ending = AgentChange(event.agent, event.by)
+            if event.cut:
+                await self._floor.interrupt("operator")
 
     def _hold(self, event: Held | Resumed) -> None:
         if isinstance(event, Held):
@@ -316,6 +353,7 @@ class Conversation:
 
     async def _turn_ended(self, event: TurnEnded) -> None:
         if self._talk.ending is not None:
+            await self._talk.dialogue.turn_ended(event)
             return
         self._opening.heard_out()
         self._keypad.turn_ended()
@@ -357,16 +395,3 @@ class Conversation:
             self._trouble.engines_work()
         self._actions.add(outcome)
         await self._agenda.go_on()
-
-
-def _adapted(agent: Agent) -> AgentConfig:
-    """Return the agent's settings as its engine needs them."""
-    config, speech = agent.config, agent.speech
-    if speech is not None and speech.turns == "none":  # both sides speak whenever they want
-        barge_in = config.turn.barge_in.model_copy(update={"interruptible": False})
-        turn = config.turn.model_copy(update={"barge_in": barge_in})
-        config = config.model_copy(update={"turn": turn})
-    if speech is not None and config.s2s is not None and config.s2s.filler == "engine":
-        filler = config.filler.model_copy(update={"after_ms": 0})
-        config = config.model_copy(update={"filler": filler})
-    return config

@@ -301,6 +301,9 @@ class DuplexDialogue:
         """Let the engine answer, where turns are ours; see `Dialogue.turn_ended`."""
         talk = self._talk
         talk.floor.caller_ends()
+        if talk.ending is not None:
+            talk.leave(self._caller.take(event.onset))
+            return
         if source is not None:
             asked = self._caller.take(event.onset) if is_told else None
             self._own_opening = source if source != self._opening_source else None

@@ -77,6 +77,7 @@ class EngineTurns:
         """
         talk = self._talk
         if talk.ending is not None:
+            talk.leave(asked)
             return
         if talk.floor.is_bots or talk.call.control.is_busy:
             self._pending.append((answer, asked, turn))

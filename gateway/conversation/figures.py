@@ -66,6 +66,7 @@ class TurnFigures:
     tools: list[ToolUse] = field(default_factory=list)
     earlier_tools: list[ToolUse] = field(default_factory=list)
     """Of replies before it, whose outcome came since, or which were dropped."""
+    agent: str = ""
     error: str | None = None
     input_delay_ms: float = 0.0
     """How long ago what is heard was sent, when the caller's turn was over."""
@@ -75,7 +76,8 @@ class TurnFigures:
     @classmethod
     def at(cls, call: LiveCall, turn: TurnEnded | None = None) -> TurnFigures:
         """Begin now."""
-        return cls(0, asyncio.get_running_loop().time(), call.audio.now, turn)
+        began_s = asyncio.get_running_loop().time()
+        return cls(0, began_s, call.audio.now, turn, agent=call.agent_name)
 
     def answers(self, turn: TurnEnded | None, call: LiveCall) -> None:
         """Take the turn that it answers, just over, and what is known of it only now."""
@@ -103,6 +105,7 @@ class TurnFigures:
         started = self.turn.onset if self.turn else self.asked_at
         return TurnRecord(
             index=self.index,
+            agent=self.agent,
             started_s=_seconds(started),
             bot_started_s=self._bot_started_s(),
             caller_text=self.caller_text,

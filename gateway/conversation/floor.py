@@ -63,6 +63,7 @@ class Floor:
         config: AgentConfig,
         post: Callable[[ReplyFinished], None],
         on_over: OnOver,
+        turns: int = 0,
     ) -> None:
         """Start with a free floor.
 
@@ -75,6 +76,7 @@ class Floor:
             post: accepts the news that a bot turn which was not cut is over.
             on_over: called at once with each bot turn that gives up the floor, what was heard of
                 it, and whether it was cut.
+            turns: bot turns that there were before, of other agents.
         """
         self._call = call
         self._context = context
@@ -86,7 +88,8 @@ class Floor:
         """Replies that are not heard yet."""
         self._fillers = FillerRotation(config.filler.first)
         self._turn: BotTurn | None = None
-        self._count = 0
+        self.turns = turns
+        """Number of bot turns so far."""
         self._began_at = 0
         self._asked_at: int | None = None
         """When the question of the latest reply was heard, if it was and has one."""
@@ -234,8 +237,8 @@ class Floor:
         self._asked_at = None
         figures = held.reply.figures
         figures.answers(turn, self._call)
-        figures.index = self._count
-        self._count += 1
+        figures.index = self.turns
+        self.turns += 1
         self._is_audible = self._is_callers = False
         self._taker.bot_busy(now, busy=True)
         again = self._cover.give_to(held.reply) or again

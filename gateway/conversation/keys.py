@@ -7,8 +7,10 @@ from collections.abc import Callable
 from gateway.call import events
 from gateway.call.line import Digit
 from gateway.conversation.agenda import Agenda
+from gateway.conversation.exchange import Asked
 from gateway.conversation.first_words import FirstWords
 from gateway.conversation.talk import Talk
+from gateway.providers.contracts import Typed
 from gateway.turn.digits import Entry
 
 
@@ -48,6 +50,9 @@ class Keys:
         if talk.ending is None:
             is_speaking = talk.keypad.gathers and talk.listener.taker.in_turn
             await talk.dialogue.typed(entry, is_speaking=is_speaking)
+        else:
+            typed: Typed = "ended" if entry.is_ended else "paused"
+            talk.leave(Asked(entry.digits, None, talk.expected, typed=typed))
 
     async def _entry(self, digit: str) -> Entry | None:
         """Accept a key; nothing comes of one over what is about to be done anyhow."""

@@ -77,6 +77,16 @@ class RunningTools:
         self._on_result = on_result
         self._left: list[RunningTool] = []
 
+    def take_over(self, earlier: RunningTools) -> None:
+        """Bring to their end what the conversation of another agent has begun."""
+        taken, earlier._left = earlier._left, []
+        for tool in taken:
+            self._wait_for(tool)
+
+    def _wait_for(self, tool: RunningTool) -> None:
+        self._left.append(tool)
+        tool.task.add_done_callback(lambda _: self._take(tool))
+
     @property
     def is_running(self) -> bool:
         """True while a tool of a cut reply runs."""
@@ -129,8 +139,7 @@ class RunningTools:
 
     def leave(self, tool: RunningTool) -> ToolOutcome:
         """Let one go on whose reply was cut; gives what the model is told meanwhile."""
-        self._left.append(tool)
-        tool.task.add_done_callback(lambda _: self._take(tool))
+        self._wait_for(tool)
         self._call.note(events.ToolContinues(tool=tool.call.name))
         return ToolOutcome(ToolResult(tool.call.id, tool.call.name, PENDING, is_running=True))
 
@@ -155,6 +164,8 @@ class RunningTools:
         return round((asyncio.get_running_loop().time() - tool.began_s) * 1000, 1)
 
     def _take(self, tool: RunningTool) -> None:
+        if tool not in self._left:
+            return  # another agent's conversation waits for it
         self._left.remove(tool)
         found = tool.outcome
         assert found is not None  # noqa: S101 - its task is done

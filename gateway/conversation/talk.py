@@ -6,10 +6,12 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.call.control import By
 from gateway.call.live_call import LiveCall
 from gateway.conversation.agent import Agent
 from gateway.conversation.chat_context import ChatContext
 from gateway.conversation.dialogue import Dialogue
+from gateway.conversation.exchange import Asked
 from gateway.conversation.figures import TurnFigures
 from gateway.conversation.floor import Floor
 from gateway.conversation.keypad import Keypad
@@ -30,6 +32,14 @@ class Ending:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AgentChange:
+    """Another agent goes on with the call."""
+
+    agent: str
+    by: By
+
+
 @dataclass(slots=True)
 class Talk:
     """One conversation: its parts, and the state that they share."""
@@ -44,9 +54,10 @@ class Talk:
     dialogue: Dialogue = field(init=False)
     expected: Expect = field(default_factory=Expect)
     """What was asked of the caller."""
-    ending: Ending | None = None
-    """Set once it is over but for the bot's last words."""
-    _muted_for: set[str] = field(default_factory=set)
+    ending: Ending | AgentChange | None = None
+    """Set once it is over but for the bot's last words, and the caller's if an agent follows."""
+    muted_for: set[str] = field(default_factory=set)
+    """Why no one is listened to."""
 
     def use(self, dialogue: Dialogue) -> None:
         """Understand and answer by this from now on."""
@@ -61,18 +72,23 @@ class Talk:
 
     def caller_is_there(self) -> None:
         """Note a sign of life: a talk that ended for want of one goes on."""
-        if self.ending is not None and self.ending.reason == "silence":
+        if isinstance(self.ending, Ending) and self.ending.reason == "silence":
             self.ending = None
+
+    def leave(self, asked: Asked | None) -> None:
+        """Leave the caller's words to the agent that follows, if one does."""
+        if asked is not None and isinstance(self.ending, AgentChange):
+            self.context.add_user(asked.text, asked.choice, typed=asked.typed)
 
     def mute(self, reason: str) -> None:
         """Listen to no one: the caller is on hold or being transferred."""
-        self._muted_for.add(reason)
+        self.muted_for.add(reason)
         self.listener.mute()
 
     def unmute(self, reason: str) -> None:
         """Listen again, unless there is another reason not to: phones hold while they transfer."""
-        self._muted_for.discard(reason)
-        if not self._muted_for:
+        self.muted_for.discard(reason)
+        if not self.muted_for:
             self.listener.unmute()
 
     async def say(self, text: str, *, asks: bool = False) -> None:

@@ -21,6 +21,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from gateway.conversation.actions import (
     Action,
+    ChangeAgent,
     ExpectAnswer,
     HangUp,
     PauseRecording,
@@ -193,7 +194,7 @@ class _Threads:
 
 
 def _succeeded(call: ToolCall, value: object) -> ToolOutcome:
-    if isinstance(value, HangUp | Transfer | SendDigits):
+    if isinstance(value, HangUp | Transfer | SendDigits | ChangeAgent):
         content = '{"status": "will be done when what you have said so far was played"}'
         return ToolOutcome(ToolResult(call.id, call.name, content), value)
     if isinstance(value, PauseRecording | ExpectAnswer):

@@ -82,10 +82,20 @@ async def say(step: Say, scope: StepScope) -> None:
 
 
 async def talk(step: Talk, scope: StepScope) -> Ending:
-    """Let an agent talk until it is done."""
-    agent = replace(scope.agent(step.agent), voice=scope.voice(step.agent))  # the same session
-    scope.call.begin_agent(agent.name, is_recorded=agent.config.record)
-    return await Conversation(scope.call, agent).run()
+    """Let an agent talk, and those that it is followed by, until one is done."""
+    control = scope.call.control
+    control.agents = frozenset(scope.agents)
+    name, earlier = step.agent, None
+    try:
+        while True:
+            agent = replace(scope.agent(name), voice=scope.voice(name))  # the same session
+            scope.call.begin_agent(agent.name, is_recorded=agent.config.record)
+            ending = await Conversation(scope.call, agent, earlier).run()
+            if isinstance(ending, Ending):
+                return ending
+            name, earlier = ending.change.agent, ending
+    finally:
+        control.agents = frozenset()
 
 
 async def collect(step: Collect, scope: StepScope) -> None:

@@ -25,6 +25,7 @@ from gateway.http.errors import ErrorBody, install_error_answers
 from gateway.http.event_feed import EventFeed
 from gateway.http.event_stream import event_routes
 from gateway.http.port import (
+    AgentBody,
     CallPlacedBody,
     CallsBody,
     CallsQuery,
@@ -191,6 +192,14 @@ def _acting_routes(gateway: GatewayPort) -> APIRouter:
     async def eagerness(call_id: CallId, body: EagernessBody) -> None:
         """Answer the caller sooner or later from now on.  204 when it was taken."""
         await gateway.set_eagerness(call_id, body.eagerness)
+
+    @routes.post("/{call_id}/agent", status_code=204, responses=_errors(409))
+    async def agent(call_id: CallId, body: AgentBody) -> None:
+        """Let another agent lead the call, with its history.  204 when it was taken.
+
+        It begins between two turns.  409 while no agent talks in the call.
+        """
+        await gateway.change_agent(call_id, body.agent, cut=body.cut)
 
     return routes
 

@@ -111,6 +111,15 @@ class EagernessBody(Body):
     )
 
 
+class AgentBody(Body):
+    """The agent that is to lead the call."""
+
+    agent: str = Field(min_length=1, max_length=128, examples=["support"])
+    cut: bool = Field(
+        default=False, description="cut what the bot is saying; false: it is finished first"
+    )
+
+
 class CallPlacedBody(Body):
     """The call that was begun."""
 
@@ -240,6 +249,9 @@ class GatewayPort(Protocol):
 
     async def set_eagerness(self, call_id: str, eagerness: Eagerness) -> None:
         """Answer sooner or later from now on.  Raises CallNotFound."""
+
+    async def change_agent(self, call_id: str, agent: str, *, cut: bool) -> None:
+        """Let another agent lead a call.  Raises CallNotFound, CommandError."""
 
     async def trunks(self) -> Sequence[TrunkStatus]:
         """Return the state of every trunk."""

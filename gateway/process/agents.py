@@ -169,7 +169,9 @@ class Agents:
 
     def _build(self, name: str, config: AgentConfig, folder: Path) -> Agent:
         tools = [load_tool(reference, folder) for reference in config.tools]
-        builtins = builtin_tools(config.builtin_tools, config.transfer_targets)
+        builtins = builtin_tools(
+            config.builtin_tools, config.transfer_targets, config.agent_targets
+        )
         recognizer = self._engine(
             self._recognizers, "stt", config.stt, lambda: registry.create("stt", config.stt)
         )

@@ -11,7 +11,9 @@ from gateway.call.session import CallSession
 from gateway.errors import CallNotFound, CommandError
 from gateway.process import messages as m
 
-CallCommand = m.HangUp | m.Transfer | m.Say | m.Dtmf | m.SetEagerness | m.SetRecording
+CallCommand = (
+    m.HangUp | m.Transfer | m.Say | m.Dtmf | m.SetEagerness | m.ChangeAgent | m.SetRecording
+)
 
 
 async def act_on_call(session: CallSession, command: CallCommand) -> None:
@@ -30,6 +32,8 @@ async def act_on_call(session: CallSession, command: CallCommand) -> None:
             _live(session).inbox.put_nowait(SayRequest(text))
         case m.SetEagerness(eagerness=eagerness):
             _live(session).inbox.put_nowait(EagernessRequest(eagerness))
+        case m.ChangeAgent(agent=agent, cut=cut):
+            _answered(session).control.change_agent(agent, "api", cut=cut)
         case m.SetRecording(paused=paused):
             _live(session).pause_recording(paused=paused)
 

@@ -76,6 +76,15 @@ class SetEagerness(ControlMessage):
     eagerness: Eagerness
 
 
+class ChangeAgent(ControlMessage):
+    """Let another agent lead a call -> `Done` when it was taken."""
+
+    op: Literal["change_agent"] = "change_agent"
+    call_id: str
+    agent: str
+    cut: bool = False
+
+
 class SetRecording(ControlMessage):
     """Leave out of the record what is said from now on, or record again -> `Done`."""
 
@@ -136,6 +145,7 @@ Command = Annotated[
     | Say
     | Dtmf
     | SetEagerness
+    | ChangeAgent
     | SetRecording
     | ListCalls
     | GetCall

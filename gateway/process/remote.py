@@ -22,6 +22,7 @@ from gateway.process.messages import (
     CallDetail,
     CallList,
     CallPlaced,
+    ChangeAgent,
     Command,
     Done,
     Dtmf,
@@ -49,7 +50,7 @@ from gateway.telemetry.metrics import Metrics, merge_texts
 from gateway.telemetry.process import read_memory
 
 R = TypeVar("R", bound=BaseModel)
-CallCommand = GetCall | HangUp | Transfer | Say | Dtmf | SetEagerness | SetRecording
+CallCommand = GetCall | HangUp | Transfer | Say | Dtmf | SetEagerness | ChangeAgent | SetRecording
 
 _LOOK_TIMEOUT_S = 2.0
 """Figures of a worker that takes longer are left out."""
@@ -241,6 +242,10 @@ class RemoteGateway:
     async def set_eagerness(self, call_id: str, eagerness: Eagerness) -> None:
         """Answer sooner or later from now on."""
         await self._ask_for_call(SetEagerness(call_id=call_id, eagerness=eagerness), Done)
+
+    async def change_agent(self, call_id: str, agent: str, *, cut: bool) -> None:
+        """Let another agent lead a call."""
+        await self._ask_for_call(ChangeAgent(call_id=call_id, agent=agent, cut=cut), Done)
 
     async def pause_recording(self, call_id: str, *, paused: bool) -> None:
         """Leave out of the record what is said, or record again."""

@@ -168,6 +168,8 @@ class TurnRecord(Entry):
     """One caller turn and the bot's reply; the greeting is a turn without caller text."""
 
     index: int
+    agent: Text = ""
+    """The agent that led the call then; a call may change it."""
     started_s: float | None = None
     """Audio time at which the turn began."""
     bot_started_s: float | None = None

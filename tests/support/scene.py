@@ -13,6 +13,7 @@ from gateway.config.models import AgentConfig, TurnConfig
 from gateway.conversation.actions import builtin_tools
 from gateway.conversation.agent import Agent
 from gateway.conversation.conversation import Conversation
+from gateway.conversation.handover import Handover
 from gateway.conversation.talk import Ending
 from gateway.conversation.tools import FunctionTool, ToolBox
 from gateway.conversation.voice import Voice
@@ -61,8 +62,12 @@ class Scene:
         tools: Sequence[Any] = (),
         voice: Any = None,
         engine: ScriptedEngine | None = None,
+        name: str = "bot",
+        others: Sequence[Scene] = (),
         **config: Any,
     ) -> None:
+        self.others = {other.agent.name: other for other in others}
+        """Whose agents may lead the call after this one's."""
         self.llm = llm if hasattr(llm, "reply") else ScriptedModel(*llm)
         self.recognizer = heard if hasattr(heard, "stream") else ScriptedRecognizer(*heard)
         self.synthesizer = voice or ScriptedVoice()
@@ -72,13 +77,15 @@ class Scene:
         self.config = AgentConfig(**({"greeting": GREETING, "turn": patient()} | config))
         targets = {"sales": "sip:sales@host"}
         builtins = builtin_tools(
-            ("hang_up", "transfer_call", "send_dtmf", "expect_answer"), targets
+            ("hang_up", "transfer_call", "send_dtmf", "expect_answer", "change_agent"),
+            targets,
+            tuple(self.others),
         )
         functions = [FunctionTool.of(tool) for tool in tools]
         box = ToolBox(functions, builtins, timeout_s=self.config.tool_timeout_s)
         self.voice = Voice(self.synthesizer)
         self.agent = Agent(
-            "bot", self.config, self.recognizer, self.llm, self.voice, box, LevelDetector,
+            name, self.config, self.recognizer, self.llm, self.voice, box, LevelDetector,
             engine,
         )  # fmt: skip
         self.notes = NoteBook()
@@ -100,8 +107,9 @@ class Scene:
         audio = CallAudio(line.inlet, self.notes.write_audio, lambda _: None)
         async with asyncio.TaskGroup() as tools, asyncio.TaskGroup() as group:
             self.call = LiveCall(line, audio, self.notes, Metrics(), group, tools)
-            self.talk = Conversation(self.call, self.agent)
-            talking = group.create_task(self.talk.run())
+            self.talk = self._begin(self.agent)
+            self.call.control.agents = frozenset({self.agent.name, *self.others})
+            talking = group.create_task(self._talk_on())
             clock = [group.create_task(line.run()), group.create_task(audio.run())]
             scripted = group.create_task(_as_coroutine(script(self)))
             await asyncio.wait([talking, scripted], return_when=asyncio.FIRST_COMPLETED)
@@ -115,11 +123,23 @@ class Scene:
             audio.settle()
             for task in clock:
                 task.cancel()
-        parts = (self.llm, self.synthesizer, self.recognizer)
-        assert [getattr(part, "open", 0) for part in parts] == [0, 0, 0]
-        assert self.engine is None or self.engine.open == 0
+        for each in (self, *self.others.values()):
+            parts = (each.llm, each.synthesizer, each.recognizer, each.engine)
+            assert [getattr(part, "open", 0) for part in parts] == [0, 0, 0, 0]
         assert self.talk._context._reply is None
         assert_well_formed(self.history)
+
+    def _begin(self, agent: Agent, earlier: Handover | None = None) -> Conversation:
+        self.call.begin_agent(agent.name, is_recorded=True)
+        return Conversation(self.call, agent, earlier)
+
+    async def _talk_on(self) -> Ending:
+        """As the dialplan's step does."""
+        while not isinstance(ending := await self.talk.run(), Ending):
+            name = ending.change.agent
+            agent = self.others[name].agent if name in self.others else self.agent
+            self.talk = self._begin(agent, ending)
+        return ending
 
     # --- what a script can do ---
 

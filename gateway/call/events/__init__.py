@@ -40,6 +40,7 @@ from gateway.call.events.of_call import (
     TrunkChanged,
 )
 from gateway.call.events.of_conversation import (
+    AgentChanges,
     AgentStarted,
     BotSays,
     BotStarted,
@@ -77,6 +78,7 @@ __all__ = [
     "CLASSES",
     "FORMER_FIELDS",
     "FOR_REPLAY",
+    "AgentChanges",
     "AgentStarted",
     "Answered",
     "BotSays",
@@ -142,8 +144,8 @@ OwnEvent = (
     | RecordingPaused | RecordingResumed | LineIsDead
     | KeyPressed | KeysCollected | DigitsSent | DigitsNotSent
     | TransferStarted | TransferFailed | Transferred | TransferOutcome
-    | AgentStarted | EarOpened | Say | BotSays | BotStarted | ReplyFinished | Interrupted
-    | TurnWaits | TurnFinished | HistoryShortened | LlmLimitReached | EngineFailed
+    | AgentChanges | AgentStarted | EarOpened | Say | BotSays | BotStarted | ReplyFinished
+    | Interrupted | TurnWaits | TurnFinished | HistoryShortened | LlmLimitReached | EngineFailed
     | EngineConnected | EngineLost | EngineHears | EngineHungUp | EngineReply | EngineNoted
     | ToolCalled | ToolDropped | ToolContinues | ToolFinished
     | TurnTakingStarted | TurnTakingEnded | TurnInput | Expects

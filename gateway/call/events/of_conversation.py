@@ -17,6 +17,16 @@ class AgentStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentChanges:
+    """Another agent is to lead the call from its next turn on; `agent_started` follows."""
+
+    kind: ClassVar[str] = "agent_changes"
+    agent: str
+    by: str = ""
+    """`agent` (the tool `change_agent`) or `api`."""
+
+
+@dataclass(frozen=True, slots=True)
 class EarOpened:
     """The caller's audio reaches the agent from here on."""
 

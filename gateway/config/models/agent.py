@@ -19,6 +19,7 @@ BuiltinTool = Literal[
     "pause_recording",
     "resume_recording",
     "expect_answer",
+    "change_agent",
 ]
 
 
@@ -223,6 +224,8 @@ class AgentConfig(Table):
     transfer_targets: dict[str, str] = {}
     """Names that `transfer_call` may use and the SIP URIs or numbers behind them; a number is
     reached by the call's own trunk.  Empty = no transfer."""
+    agent_targets: tuple[str, ...] = ()
+    """Agents that `change_agent` may hand the call to.  Empty = none."""
     tool_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     llm_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     """To the first token of a reply."""

@@ -83,14 +83,18 @@ class ScriptModel:
 
 
 def _unanswered(messages: Sequence[Message], state: State | None) -> list[Message | None]:
-    """Pick what is new: the result that the script waits for, and the caller's last words."""
-    if not messages:
+    """Pick what is new: the result that the script waits for, and the caller's last words.
+
+    None = the script begins: with the call, or where another agent has led it so far.
+    """
+    is_asked = bool(messages) and isinstance(messages[-1], UserMessage)
+    if not messages or (state is None and not is_asked):
         return [None]
     new: list[Message | None] = []
     if state and state.pending:
         wanted = state.pending.call_id
         new += [m for m in messages if isinstance(m, ToolResult) and m.call_id == wanted][-1:]
-    if isinstance(messages[-1], UserMessage):
+    if is_asked:
         new.append(messages[-1])
     return new
 

@@ -86,6 +86,9 @@ class Gateway:
     async def set_eagerness(self, call_id: str, eagerness: Eagerness) -> None:
         self._do(("eagerness", self._known(call_id).call_id, eagerness))
 
+    async def change_agent(self, call_id: str, agent: str, *, cut: bool) -> None:
+        self._do(("agent", self._known(call_id).call_id, agent, cut))
+
     async def trunks(self) -> Sequence[TrunkStatus]:
         return [TrunkStatus(name="carrier", state="failed", sip_status=403, reason="Forbidden")]
 
@@ -216,6 +219,7 @@ def test_calls_are_steered(ask: Ask, gateway: Gateway) -> None:
             ("say", {"text": " Hold\nthe line. "}),
             ("dtmf", {"digits": "12a#"}),
             ("eagerness", {"eagerness": "low"}),
+            ("agent", {"agent": "sales", "cut": True}),
         ]:
             answer = await client.post(f"{V1}/{path}", json=body)
             assert (answer.status_code, answer.content) == (204, b"")
@@ -226,6 +230,7 @@ def test_calls_are_steered(ask: Ask, gateway: Gateway) -> None:
             ("say", CALL, "Hold the line."),
             ("dtmf", CALL, "12A#"),
             ("eagerness", CALL, "low"),
+            ("agent", CALL, "sales", True),
         ]
 
     ask(test)
@@ -273,6 +278,7 @@ def test_failures_have_one_form(
         ("POST", "/v1/calls", {"to": "100", "speed": 3}, 422, "invalid_request"),
         ("POST", f"{V1}/dtmf", {"digits": "hello"}, 422, "invalid_request"),
         ("POST", f"{V1}/eagerness", {}, 422, "invalid_request"),
+        ("POST", f"{V1}/agent", {"agent": ""}, 422, "invalid_request"),
         ("POST", f"/v1/calls/{OTHER}/eagerness", {"eagerness": "auto"}, 404, "call_not_found"),
         ("POST", f"{V1}/say", {"text": "x" * 3000}, 422, "invalid_request"),
         ("POST", f"{V1}/say", {"text": "x" * 70_000}, 413, "body_too_large"),

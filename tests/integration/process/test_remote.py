@@ -23,6 +23,7 @@ from gateway.process.messages import (
     CallDetail,
     CallList,
     CallPlaced,
+    ChangeAgent,
     Command,
     Done,
     Dtmf,
@@ -82,7 +83,7 @@ class Worker:
             case HangUp(call_id=call_id) if call_id == LIVE:
                 self.told.append(command)
                 return Done()
-            case Say() | Transfer() | Dtmf() | SetEagerness() | SetRecording():
+            case Say() | Transfer() | Dtmf() | SetEagerness() | ChangeAgent() | SetRecording():
                 self.told.append(command)
                 return Done()
             case _:
@@ -198,6 +199,7 @@ def test_commands_reach_the_worker_and_errors_come_back(tmp_path: Path) -> None:
                 ("transfer", {"target": "100"}),
                 ("dtmf", {"digits": "1"}),
                 ("eagerness", {"eagerness": "low"}),
+                ("agent", {"agent": "sales"}),
                 ("recording", {"paused": True}),
                 ("hangup", None),
             ]:
@@ -219,6 +221,7 @@ def test_commands_reach_the_worker_and_errors_come_back(tmp_path: Path) -> None:
         Transfer(call_id=LIVE, target="100"),
         Dtmf(call_id=LIVE, digits="1"),
         SetEagerness(call_id=LIVE, eagerness="low"),
+        ChangeAgent(call_id=LIVE, agent="sales"),
         SetRecording(call_id=LIVE, paused=True),
         HangUp(call_id=LIVE),
     ]

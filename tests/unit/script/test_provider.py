@@ -100,9 +100,13 @@ def test_a_goodbye_needs_no_second_reply() -> None:
 
 
 def test_nothing_new_is_answered_by_nothing() -> None:
-    events, memo = reply([AssistantMessage("Hello.")])
+    _, memo = reply([])
+    events, _ = reply([AssistantMessage("Hello.")], memo)
     assert events == []
-    assert memo is None
+
+
+def test_it_begins_where_another_agent_has_led_the_call_so_far() -> None:
+    assert reply([AssistantMessage("I hand you over.")]) == reply([])
 
 
 def test_known_texts_are_spoken_as_they_are() -> None:
