@@ -100,7 +100,9 @@ class DuplexDialogue:
         self._turns = EngineTurns(
             talk, self._link, self._replies, self._caller, tools, engine.turns
         )
-        self.hearing: Hearing = EngineHearing(self._link, call, self._on_frame)
+        self.hearing: Hearing = EngineHearing(
+            self._link, call, talk.agent.config.turn.preroll_ms, self._on_frame
+        )
         self.engine_names: tuple[str, ...] = (self._name,)
         self.greets = bool(greeting)
         self.answers_anything = True

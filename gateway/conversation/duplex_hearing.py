@@ -10,22 +10,26 @@ from gateway.call.live_call import LiveCall
 from gateway.config.models import Eagerness
 from gateway.conversation.speech_link import SpeechLink
 from gateway.providers.contracts import Expect
-from gateway.turn.events import TurnEvent
+from gateway.turn.events import TurnEvent, TurnStarted, samples
 
 
 class EngineHearing:
     """Sends every frame, speech or not.  Satisfies `Hearing`; there are no words of ours."""
 
-    def __init__(self, link: SpeechLink, call: LiveCall, on_frame: Callable[[], bool]) -> None:
+    def __init__(
+        self, link: SpeechLink, call: LiveCall, preroll_ms: int, on_frame: Callable[[], bool]
+    ) -> None:
         """Prepare.
 
         Args:
             link: to the engine.
             call: whose audio time counts.
+            preroll_ms: audio before detected speech that belongs to it.
             on_frame: called with each frame; returns whether neither side says anything.
         """
         self._link = link
         self._call = call
+        self._preroll = samples(preroll_ms)
         self._on_frame = on_frame
 
     def hear(self, pcm: bytes) -> None:
@@ -33,7 +37,9 @@ class EngineHearing:
         self._link.push(pcm, self._call.audio.now, is_idle=self._on_frame())
 
     def follow(self, event: TurnEvent) -> None:
-        """Turn events are the dialogue's, which gets them in their order."""
+        """Report the beginning of a turn; all else is the dialogue's."""
+        if isinstance(event, TurnStarted):
+            self._link.begin_turn(max(0, event.onset - self._preroll))
 
     def caller_goes_on(self) -> None:
         """No transcript was asked for."""

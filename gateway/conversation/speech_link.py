@@ -35,7 +35,7 @@ from gateway.providers.speech_to_speech import (
     SpeechToSpeech,
     ToolAsked,
 )
-from gateway.turn.events import samples
+from gateway.turn.events import milliseconds, samples
 
 log = structlog.get_logger(__name__)
 
@@ -157,6 +157,11 @@ class SpeechLink:
         """Return when the caller's audio up to a position was sent, by the clock of the loop."""
         later = (at_s for until, at_s in self._sent if until >= position)
         return next(later, asyncio.get_running_loop().time())
+
+    def begin_turn(self, since: int) -> None:
+        """The caller speaks, since this audio time."""
+        audio = self._call.audio
+        self._do(lambda session: session.begin_turn(round(milliseconds(audio.now - since))))
 
     def commit(self) -> None:
         """End the caller's turn."""

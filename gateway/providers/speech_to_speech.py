@@ -197,7 +197,8 @@ SpeechEvent = (
 class SpeechSession(Protocol):
     """One conversation with an engine.  Loop thread only; no method waits.
 
-    No method raises either: what goes wrong comes out of the iteration, also after its end.
+    No method raises either: what goes wrong comes out of the iteration, also after its end.  What
+    an engine cannot do is reported by an `EngineNotice`; ids of another session do nothing.
     """
 
     input_format: AudioFormat
@@ -217,8 +218,20 @@ class SpeechSession(Protocol):
     def pause(self) -> None:
         """Note that no audio follows for a while (hold, transfer); keep the session open."""
 
+    def begin_turn(self, ago_ms: int) -> None:
+        """Note that the caller speaks, and takes the floor, where the gateway owns turns.
+
+        A `commit` follows, or the caller goes on: another call of this before that changes nothing.
+
+        Args:
+            ago_ms: how much of the audio that was pushed before belongs to the turn.
+        """
+
     def commit(self) -> None:
-        """End the caller's turn and ask for a reply, where the gateway owns turns."""
+        """End the caller's turn and ask for a reply, where the gateway owns turns.
+
+        It comes without `begin_turn` where the turn was begun in another session.
+        """
 
     def cut(self, reply_id: str, heard_ms: int) -> None:
         """Stop a reply, of which the caller heard `heard_ms` from its first sample on.
@@ -231,10 +244,15 @@ class SpeechSession(Protocol):
     def tell(self, messages: Sequence[Message], *, answer: bool) -> None:
         """Add to the engine's history: tool results, keys, words that another voice has said.
 
+        Nothing of it is spoken as it is: what the caller is to hear word for word is said by the
+        gateway's own voice and told here afterwards.
+
         Args:
-            messages: `ToolResult` answers a `ToolAsked`; `UserMessage` is what the caller has typed
-                or what the operator tells; `AssistantMessage` was said by the gateway's own voice.
-            answer: the engine is to speak now.
+            messages: `ToolResult` answers a `ToolAsked` of this session; `UserMessage` is what the
+                caller has typed, or what happened beside the engine; `AssistantMessage` was said by
+                the gateway's own voice or another session, and was cut if it is `interrupted`.
+            answer: the engine is to speak now, once: to the last of the messages, or of its own
+                accord where there is none, or where the last was said by the bot.
         """
 
     def instruct(self, instructions: str) -> None:
@@ -247,6 +265,9 @@ class SpeechSession(Protocol):
 
     def __aiter__(self) -> AsyncIterator[SpeechEvent]:
         """Yield what happens until the session is over.
+
+        An end without an error is the engine hanging up on purpose: the call ends once all that it
+        has said was played.
 
         Raises:
             ProviderError: the session is lost, was refused, has expired or broke the protocol.

@@ -247,18 +247,6 @@ def test_what_was_injected_is_not_reported_as_the_callers():
     SUBJECT.call(use)
 
 
-def test_it_says_given_words_and_goes_on_when_asked():
-    async def use(call: Call) -> None:
-        call.session.tell([AssistantMessage("Please hold the line.")], answer=True)
-        await call.peer.until(lambda peer: peer.told)
-        assert call.peer.told == [("assistant", "Please hold the line.")]
-        call.session.tell([], answer=True)
-        await call.peer.until(lambda peer: peer.answers_asked == 2)
-        assert call.peer.told[-1][0] == "user"
-
-    SUBJECT.call(use)
-
-
 def test_a_tool_that_still_runs_is_answered_later():
     async def use(call: Call) -> None:
         await call.peer.ask("r1", "c1", TOOL.name, "{}")

@@ -309,15 +309,18 @@ def test_the_rest_of_a_reply_that_the_engine_interrupted_is_dropped():
     SUBJECT.call(use)
 
 
-def test_an_activity_of_the_caller_interrupts_only_when_it_is_meant_to():
+def test_only_turns_are_sent_where_the_gateway_owns_them():
     async def use(call: Call) -> None:
         frame = silence(call.session.input_format)
-        call.session.push(frame)
+        for _ in range(50):
+            call.session.push(frame)
+        assert peer_of(call).activities == []
+        call.session.begin_turn(200)
         call.session.push(frame)
         call.session.pause()
         call.session.commit()
         await call.peer.until(lambda peer: peer.commits == 1)
-        call.session.push(frame)  # before and while the engine speaks: kept
+        assert len(call.peer.heard) == 11 * len(frame)
         await call.peer.sound("r1", call.peer.tone(0.1))
         reply_id = (await call.next(ReplyStarted)).reply_id
         for _ in range(500):
@@ -325,14 +328,14 @@ def test_an_activity_of_the_caller_interrupts_only_when_it_is_meant_to():
         assert peer_of(call).activities == ["start", "end"]
         call.session.cut(reply_id, 100)
         await call.peer.until(lambda peer: peer.activities == ["start", "end", "start"])
-        await call.peer.until(lambda peer: len(peer.heard) == (2 + 3 * 50) * len(frame))
+        await call.peer.until(lambda peer: len(peer.heard) == (11 + 50) * len(frame))
         await call.peer.finish("r1", "interrupted")
         assert (await call.next(ReplyEnded)).end == "interrupted"
         call.session.commit()
         await call.says("r2")
         await call.next(ReplyEnded)
-        call.session.push(frame)  # nothing is interrupted any more
-        await call.peer.until(lambda peer: peer.activities[-1] == "start")
+        call.session.commit()  # of a turn that another session has begun
+        await call.peer.until(lambda peer: peer.commits == 3)
         assert not call.of(CallerStarted)
 
     SUBJECT.call(use, turns="gateway")

@@ -17,7 +17,7 @@ from gateway.errors import (
     ProviderUnavailable,
     QuotaExceeded,
 )
-from gateway.providers.contracts import AssistantMessage, ToolResult, UserMessage
+from gateway.providers.contracts import ToolResult, UserMessage
 from gateway.providers.s2s.hume_evi import pcm_of
 from gateway.providers.speech_to_speech import (
     CallerEnded,
@@ -178,15 +178,6 @@ def test_what_was_injected_is_not_reported_as_the_callers():
         await call.says("r1")
         assert call.of(CallerText) == []
         assert call.of(CallerStarted) == []
-
-    SUBJECT.call(use)
-
-
-def test_it_says_given_words():
-    async def use(call: Call) -> None:
-        call.session.tell([AssistantMessage("Please hold the line.")], answer=True)
-        await call.peer.until(lambda peer: peer.told)
-        assert call.peer.told == [("assistant", "Please hold the line.")]
 
     SUBJECT.call(use)
 

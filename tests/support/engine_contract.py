@@ -377,9 +377,17 @@ class EngineContract:
 
         async def use(call: Call) -> None:
             assert call.session.turns == "gateway"
-            call.session.push(silence(call.session.input_format))
+            frame = silence(call.session.input_format)
+            for _ in range(50):
+                call.session.push(frame)
+            call.session.begin_turn(200)
+            call.session.begin_turn(200)
+            for _ in range(20):
+                call.session.push(frame)
             call.session.commit()
             await call.peer.until(lambda peer: peer.commits and peer.answers_asked)
+            assert len(call.peer.heard) >= 30 * len(frame)
+            assert call.peer.commits == call.peer.answers_asked == 1
             await call.says("r1")
 
         engine.call(use, **(engine.can.gateway_turns or {}))
@@ -547,6 +555,22 @@ class EngineContract:
             await call.peer.until(lambda peer: peer.told)
             assert "One moment, please." in call.peer.told[-1][1]
             assert call.peer.answers_asked == 0
+
+        engine.call(use)
+
+    def test_words_of_another_voice_are_never_said_again(self, engine: Subject):
+        """The engine is to speak after them, of its own accord."""
+        needs(ability=engine.can.takes_own_words and engine.can.takes_text)
+
+        async def use(call: Call) -> None:
+            said = AssistantMessage("One moment, please.")
+            call.session.tell([said], answer=False)
+            call.session.tell([], answer=True)
+            await call.peer.until(lambda peer: peer.answers_asked == 1)
+            await call.says("r1")
+            await call.next(ReplyEnded)
+            call.session.tell([said], answer=True)
+            await call.peer.until(lambda peer: peer.answers_asked == 2)
 
         engine.call(use)
 

@@ -116,6 +116,8 @@ class ScriptedSession:
         self.turns: TurnOwner = engine.turns
         self.pushed_ms = 0.0
         self.commits = 0
+        self.begun: list[tuple[int, int]] = []
+        """Positions in the pushed audio at which turns begin, and at which that was told."""
         self.pauses = 0
         self.cuts: list[tuple[str, int]] = []
         self.told: list[tuple[tuple[Message, ...], bool]] = []
@@ -157,6 +159,9 @@ class ScriptedSession:
 
     def pause(self) -> None:
         self.pauses += 1
+
+    def begin_turn(self, ago_ms: int) -> None:
+        self.begun.append((round(self.pushed_ms) - ago_ms, round(self.pushed_ms)))
 
     def commit(self) -> None:
         assert self.turns == "gateway"

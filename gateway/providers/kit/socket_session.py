@@ -99,6 +99,9 @@ class SocketSession(ABC):
     def pause(self) -> None:  # noqa: B027
         """Do nothing: the connection stays open without audio."""
 
+    def begin_turn(self, ago_ms: int) -> None:  # noqa: B027
+        """Do nothing: the engine gets the caller's audio anyhow."""
+
     def commit(self) -> None:  # noqa: B027
         """Do nothing: the engine ends turns."""
 
@@ -107,20 +110,13 @@ class SocketSession(ABC):
         self._reply.cut(reply_id)
 
     def tell(self, messages: Sequence[Message], *, answer: bool) -> None:
-        """Add to the engine's history (see `SpeechSession`).
-
-        With `answer`, an `AssistantMessage` that is the last is spoken by the engine, word for
-        word, where its protocol can.
-        """
+        """Add to the engine's history (see `SpeechSession`)."""
         results = [m for m in messages if isinstance(m, ToolResult) and not m.is_running]
         for result in results:
             self._answer_call(result)
         said = [m for m in messages if not isinstance(m, ToolResult)]
-        last = said[-1] if said else None
         if not answer:
             self._note_all(said)
-        elif isinstance(last, AssistantMessage) and self._speak(last.text):
-            self._note_all(said[:-1])
         elif said or not results:
             self._note_all([m for m in said if isinstance(m, AssistantMessage)])
             texts = [words_of_user(m) for m in said if isinstance(m, UserMessage)]
@@ -141,10 +137,6 @@ class SocketSession(ABC):
     @abstractmethod
     def _ask(self, text: str) -> None:
         """Add what the caller has typed or an operator tells; the engine answers it."""
-
-    def _speak(self, text: str) -> bool:
-        """Let the engine say a text as it stands; return False if the protocol cannot."""
-        return False
 
     def _sound(self, audio: bytes) -> Iterable[SpeechEvent]:
         """Handle binary audio; without it in the protocol, binary is an error."""

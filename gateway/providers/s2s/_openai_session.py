@@ -76,6 +76,9 @@ class RealtimeSession:
     def pause(self) -> None:
         """Send nothing: the protocol's pings keep the connection."""
 
+    def begin_turn(self, ago_ms: int) -> None:
+        """Do nothing: the engine gets the caller's audio anyhow."""
+
     def commit(self) -> None:
         """End the caller's turn, unless the server's detection has, and ask for a reply."""
         if self._engine.settings.turn_detection == "none" or self._reader.is_heard_open:

@@ -192,10 +192,6 @@ class _Session(SocketSession):
         self._injected.append(text)
         self._send({"type": "InjectUserMessage", "content": text})
 
-    def _speak(self, text: str) -> bool:
-        self._send({"type": "InjectAgentMessage", "message": text, "behavior": "interrupt"})
-        return True
-
     def _handled(self) -> dict[str, Handler]:
         return {
             **dict.fromkeys(_WITHOUT_MEANING, nothing),

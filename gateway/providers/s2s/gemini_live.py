@@ -6,7 +6,7 @@ The client is our own: google-genai refuses `ws://`, waits in every call that se
 The caller's audio is PCM of 16 kHz, replies are PCM of 24 kHz.  The API can neither be told to stop
 a reply nor how much of it was heard: it interrupts itself when it hears the caller.  With
 `turns = "gateway"` its detection is off, and the audio stands between `activityStart` and
-`activityEnd`; the start is sent when it interrupts nothing, or is meant to.
+`activityEnd`; what is said between two turns is not sent.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ _PATH = "/ws/google.ai.generativelanguage.{}.GenerativeService.BidiGenerateConte
 _RESUME_WITHIN_S = 15.0
 """A session that ended longer ago does not go on: others may have led the call since then."""
 _KEPT_S = 3.0
-"""Caller audio that is kept while the engine speaks and the gateway owns turns."""
+"""Caller audio that is kept between two turns where the gateway owns them."""
+_BEFORE_CUT_MS = 1000
+"""Of that, what belongs to a turn that begins by cutting a reply."""
 _CLOSES: dict[int, type[ProviderError]] = {1007: ProviderRejected, 1008: ProviderRejected}
 """A bad key, field or value (1007); an unknown model, voice or handle (1008)."""
 
@@ -89,15 +91,13 @@ class GeminiSession:
         self._held: list[Message] = []
 
     def push(self, audio: bytes) -> None:
-        """Send caller audio; while the engine speaks and the gateway owns turns, keep it."""
+        """Send caller audio; between two turns of the gateway's, keep it."""
         self.reader.hear(self.input_format.seconds(audio) * 1000)
         self._is_paused = False
         if self.turns == "gateway" and not self._is_active:
-            if self.reader.is_generating:
-                self._kept += audio
-                del self._kept[: -self._most_kept]
-                return
-            self._begin_activity()
+            self._kept += audio
+            del self._kept[: -self._most_kept]
+            return
         self._link.post(self._audio.build(audio))
 
     def pause(self) -> None:
@@ -106,11 +106,20 @@ class GeminiSession:
             self._link.post(messages_of.AUDIO_STREAM_END)
         self._is_paused = True
 
+    def begin_turn(self, ago_ms: int) -> None:
+        """Begin the caller's activity, which interrupts the model; what was kept belongs to it."""
+        if self.turns == "gateway" and not self._is_active:
+            self._is_active = True
+            self._link.post(messages_of.ACTIVITY_START)
+            size = int(ago_ms / 20) * self.input_format.frame_bytes
+            if kept := self._kept[-size:] if size else b"":
+                self._link.post(self._audio.build(bytes(kept)))
+            self._kept.clear()
+
     def commit(self) -> None:
         """End the caller's activity: the model answers."""
         if self.turns == "gateway":
-            if not self._is_active:
-                self._begin_activity()
+            self.begin_turn(int(_KEPT_S * 1000))
             self._link.post(messages_of.ACTIVITY_END)
             self._is_active = False
             self.reader.ask()
@@ -120,8 +129,8 @@ class GeminiSession:
 
         The API takes no position: what was heard it takes from its own clock.
         """
-        if self.reader.cut(reply_id) and self.turns == "gateway" and not self._is_active:
-            self._begin_activity()
+        if self.reader.cut(reply_id):
+            self.begin_turn(_BEFORE_CUT_MS)
 
     def tell(self, messages: Sequence[Message], *, answer: bool) -> None:
         """Answer calls and add texts; a text that asks for no reply waits for the end of one."""
@@ -182,13 +191,6 @@ class GeminiSession:
         for message in messages_of.texts(self._settings, self._held, answer=answer):
             self._link.post(message)
         self._held.clear()
-
-    def _begin_activity(self) -> None:
-        self._is_active = True
-        self._link.post(messages_of.ACTIVITY_START)
-        if self._kept:
-            self._link.post(self._audio.build(bytes(self._kept)))
-            self._kept.clear()
 
 
 class _Last:

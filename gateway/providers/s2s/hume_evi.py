@@ -188,7 +188,7 @@ class _Session(SocketSession):
         """Add what the first message has no place for."""
         self._own.append(SessionExpires(max_duration_s))
         if opening.greeting:
-            self._speak(opening.greeting)
+            self._send({"type": "assistant_input", "text": opening.greeting})
 
     def push(self, audio: bytes) -> None:
         """Send audio as it is; the first after a pause lets the engine answer again."""
@@ -225,10 +225,6 @@ class _Session(SocketSession):
 
     def _ask(self, text: str) -> None:
         self._send({"type": "user_input", "text": text})
-
-    def _speak(self, text: str) -> bool:
-        self._send({"type": "assistant_input", "text": text})
-        return True
 
     def _handled(self) -> dict[str, Handler]:
         return {

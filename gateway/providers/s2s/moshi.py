@@ -137,6 +137,9 @@ class MoshiSession:
     def pause(self) -> None:
         """Do nothing: without audio the model stands still and says nothing."""
 
+    def begin_turn(self, ago_ms: int) -> None:
+        """Do nothing: the engine gets the caller's audio anyhow."""
+
     def commit(self) -> None:
         """Do nothing: there are no turns."""
 

@@ -108,6 +108,9 @@ class LiveSession:
             self._is_paused = True
             self._post({"type": "session.input_audio.mute"})
 
+    def begin_turn(self, ago_ms: int) -> None:
+        """Do nothing: the engine gets the caller's audio anyhow."""
+
     def commit(self) -> None:
         """Do nothing: the engine has no turns."""
 
@@ -129,7 +132,7 @@ class LiveSession:
                 self._append("commentary" if answer else "thinking", text)
         if answer and has_results:
             self._post({"type": "response.create"})
-        elif answer and not messages:
+        elif answer and all(isinstance(message, AssistantMessage) for message in messages):
             self._append("commentary", "Speak to the caller now.")
 
     def instruct(self, instructions: str) -> None:

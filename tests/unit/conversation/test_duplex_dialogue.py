@@ -92,6 +92,21 @@ def test_the_verdict_is_the_first_one(turns: str):
         assert cut_s - suspected_s > 0.2
 
 
+def test_a_turn_of_ours_begins_where_the_caller_began():
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        await scene.says(7, 1.0)
+        await scene.until(10)
+
+    scene = scene_of([LONG], ["Yes?"], turns="gateway").play(script)
+    (first, first_told), (second, second_told) = scene.engine.session.begun
+    assert first == pytest.approx(3000 - 400, abs=120)  # with what is before detected speech
+    assert second == pytest.approx(7000 - 400, abs=120)
+    assert first_told < 3300
+    assert 7200 < second_told < 7700  # an interruption is a turn once it is certain
+    assert scene.engine.session.commits == 2
+
+
 def test_late_audio_of_a_cut_reply_is_not_heard():
     async def script(scene: Scene) -> None:
         await scene.says(3, 0.5)
