@@ -130,7 +130,8 @@ class Scene:
         assert_well_formed(self.history)
 
     def _begin(self, agent: Agent, earlier: Handover | None = None) -> Conversation:
-        self.call.begin_agent(agent.name, is_recorded=True)
+        if self.others:
+            self.call.begin_agent(agent.name, is_recorded=True)
         return Conversation(self.call, agent, earlier)
 
     async def _talk_on(self) -> Ending:
