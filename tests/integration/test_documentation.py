@@ -102,6 +102,7 @@ def in_makefile(word: str) -> bool:
 @pytest.mark.parametrize("block", TOML, ids=str)
 def test_a_printed_configuration_is_accepted(block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
     plugged_in = [*gateway.providers.tts.__path__, str(tmp_path)]
     monkeypatch.setattr(gateway.providers.tts, "__path__", plugged_in)
     (tmp_path / "speech_server.py").write_text(SPEECH_SERVER)
@@ -123,6 +124,9 @@ def lay_out(folder: Path, block: Block, table: dict[str, Any]) -> None:
     (folder / "privacy.py").write_text("def hide(text: str) -> str:\n    return text\n")
     (folder / "desk.toml").write_text(printed("docs/script.md", "[main]"))
     (folder / "calls").mkdir()
+    for model in re.findall(r'"vosk", model = "([^"]+)"', block.text):
+        (folder / model).mkdir()
+        (folder / "vosk.py").touch()  # the package is not installed here, the check looks for it
     plans = folder / "dialplans"
     plans.mkdir()
     if "contexts" not in table:

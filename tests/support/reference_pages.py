@@ -60,7 +60,7 @@ def _call_record() -> str:
     for model, title, intro in (*PARTS, *_further_parts()):
         text += f"\n## {title}\n\n" + (intro + "\n\n" if intro else "")
         text += _table(("field", "type", "meaning"), _fields(model))
-    return text
+    return re.sub(r"\bNone\b", "null", text)
 
 
 def _further_parts() -> Iterator[tuple[type[BaseModel], str, str]]:
