@@ -59,38 +59,48 @@ def run_process() -> NoReturn:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="gateway", description="Give a phone number to an AI agent on this machine."
+        prog="gateway",
+        description="Give a phone number to an AI agent on this machine.",
+        epilog="Begin with `gateway demo`.  Each command has --help.  Exit codes: 0 done, 1 failed,"
+        " 2 wrong arguments, 78 wrong configuration.",
     )
     parser.add_argument("--version", action="version", version=f"gateway {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    run = commands.add_parser("run", help="serve calls")
+    run = _command(commands, "run", "serve calls")
     _add_config(run)
     run.set_defaults(command=_run)
 
-    check = commands.add_parser("check", help="check configuration, dialplan and providers")
+    check = _command(commands, "check", "check configuration, dialplan, tools and engines")
     _add_config(check)
     check.set_defaults(command=_check)
 
-    demo = commands.add_parser("demo", help="make a real SIP call to itself and time it")
+    demo = _command(commands, "demo", "make a real SIP call to itself and time it")
     demo.add_argument(
-        "--record-dir", type=Path, default=Path("calls"), help="where the call bundle goes"
+        "--record-dir",
+        type=Path,
+        default=Path("calls"),
+        help="folder for the record of the call (default: calls)",
     )
     demo.add_argument("--port", type=_port, default=0, help="SIP port (default: a free one)")
     demo.set_defaults(command=_demo)
 
-    call = commands.add_parser("call", help="have the running gateway place a call")
-    call.add_argument("to", metavar="sip:USER@HOST", help="SIP URI, or a number with --trunk")
-    call.add_argument("--agent", default="", help="agent that talks (default: the default agent)")
-    call.add_argument("--trunk", default="", help="trunk to call over (default: directly)")
+    call = _command(commands, "call", "have the running gateway place a call")
+    call.add_argument("to", metavar="TO", help="sip:USER@HOST, or a number with --trunk")
+    call.add_argument("--agent", default="", help="name of the agent (default: the default agent)")
+    call.add_argument(
+        "--trunk",
+        default="",
+        help="name of the trunk to call over (default: straight to the address)",
+    )
     _add_config(call)
     call.set_defaults(command=_call)
 
-    key = commands.add_parser("key", help="make an API key")
+    key = _command(commands, "key", "make an API key")
     actions = key.add_subparsers(metavar="ACTION", required=True)
-    actions.add_parser("new", help="print a new key and its hash").set_defaults(command=_key_new)
+    _command(actions, "new", "print a new key and its hash").set_defaults(command=_key_new)
 
-    providers = commands.add_parser("providers", help="list engines and what they need")
+    providers = _command(commands, "providers", "list engines and what each needs on this machine")
     providers.set_defaults(command=_providers)
 
     _add_load(commands)
@@ -103,14 +113,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
+) -> argparse.ArgumentParser:
+    """Add a command; its own help begins with the text that lists show."""
+    return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+
+
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    doctor = commands.add_parser("doctor", help="examine this deployment; name causes and fixes")
+    doctor = _command(commands, "doctor", "examine this deployment; name causes and fixes")
     doctor.add_argument("--json", action="store_true", help="print findings as one JSON object")
     doctor.add_argument(
         "--call",
         default="",
-        metavar="sip:NUMBER@HOST",
-        help="make the test call to this URI, such as your own number at your trunk"
+        metavar="URI",
+        help="make the test call to this SIP URI, such as sip:YOUR-NUMBER@YOUR-TRUNK"
         " (default: straight to the running gateway's port)",
     )
     doctor.add_argument("--no-call", action="store_true", help="make no test call")
@@ -124,10 +141,14 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def _add_route_test(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
 ) -> None:
-    test = commands.add_parser("route-test", help="show which dialplan rule a call matches")
+    test = _command(commands, "route-test", "show which dialplan rule a call matches")
     test.add_argument("--to", required=True, metavar="NUMBER", help="number that is called")
-    test.add_argument("--from", required=True, dest="caller", metavar="NUMBER", help="caller")
-    test.add_argument("--trunk", default="", help="trunk it comes over (default: none)")
+    test.add_argument(
+        "--from", required=True, dest="caller", metavar="NUMBER", help="number of the caller"
+    )
+    test.add_argument(
+        "--trunk", default="", help="name of the trunk that it comes over (default: none)"
+    )
     test.add_argument(
         "--header",
         action="append",
@@ -140,12 +161,12 @@ def _add_route_test(
 
 
 def _add_records(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    records = commands.add_parser("records", help="look after the records of calls")
+    records = _command(commands, "records", "rebuild the call database, fetch recordings")
     acts = records.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    reindex = acts.add_parser("reindex", help="write the call database anew from the bundles")
+    reindex = _command(acts, "reindex", "write the call database anew from the folders of calls")
     _add_config(reindex)
     reindex.set_defaults(command=_reindex)
-    fetch = acts.add_parser("fetch", help="bring the bundle of a call here from the object store")
+    fetch = _command(acts, "fetch", "copy a call's folder from the object store")
     fetch.add_argument("call_id", metavar="CALL", help="id of the call")
     fetch.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="default: here")
     _add_config(fetch)
@@ -153,9 +174,9 @@ def _add_records(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_edge(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    edge = commands.add_parser("edge", help="write and check the files of the Kamailio in front")
+    edge = _command(commands, "edge", "write and check the files of Kamailio, the edge")
     actions = edge.add_subparsers(title="actions", metavar="ACTION", required=True)
-    render = actions.add_parser("render", help="write them into a folder and check them")
+    render = _command(actions, "render", "write Kamailio's files into a folder and check them")
     render.add_argument(
         "--into", type=Path, metavar="FOLDER", help="where to (default: edge.directory)"
     )
@@ -164,7 +185,7 @@ def _add_edge(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    replay = commands.add_parser("replay", help="run recorded calls through turn taking again")
+    replay = _command(commands, "replay", "run recorded calls through turn taking again")
     replay.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE", help="folder of a call")
     replay.add_argument(
         "--set",
@@ -188,7 +209,7 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _add_load(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    load = commands.add_parser("load", help="find out how many calls a gateway carries")
+    load = _command(commands, "load", "find out how many calls a gateway carries")
     importlib.import_module("gateway.cli.load_arguments").add_arguments(load)
     load.set_defaults(command=_load)
 
@@ -208,7 +229,7 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
         "--config",
         type=Path,
         metavar="FILE",
-        help="configuration (default: gateway.toml here, else one offline agent)",
+        help="configuration (default: gateway.toml in this folder; without one, an offline agent)",
     )
 
 

@@ -93,18 +93,20 @@ class Metrics:
         )
         self.refused = self._counter("refused", "Incoming calls refused, by rule.", "rule")
         self.outgoing_refused = self._counter(
-            "outgoing_refused", "Calls and transfers that [outgoing] kept in, by rule.", "rule"
+            "outgoing_refused",
+            "Placed calls and transfers that [outgoing] refused, by rule.",
+            "rule",
         )
         self.refused.labels("sip.max_calls")  # else the first one is no increase
-        self.call_slots = self._gauge("call_slots", "Calls that fit at the same time.")
+        self.call_slots = self._gauge("call_slots", "Calls that can be in progress together.")
         self.call_slots_used = self._gauge("call_slots_used", "Calls in progress.")
         self.call_duration = self._histogram(
-            "call_duration_seconds", "Start to end of a call.", _CALL_S
+            "call_duration_seconds", "From start to end of a call, in seconds.", _CALL_S
         )
         self.trunk_registered = self._gauge(
             "trunk_registered", "1 while the trunk is registered, else 0.", "trunk"
         )
-        self.sip_dialogs = self._gauge("sip_dialogs", "SIP dialogs that are not over.")
+        self.sip_dialogs = self._gauge("sip_dialogs", "SIP dialogs that have not ended.")
         self.records_errors = self._counter(
             "records_errors", "Parts of call records that could not be written."
         )
@@ -118,27 +120,38 @@ class Metrics:
             "store_errors", "Attempts to reach the object store that failed."
         )
         self.clocks_disagree = self._gauge(
-            "clocks_disagree", "1 while nothing is deleted for its age: the clocks disagree."
+            "clocks_disagree", "1 while clocks disagree, so that no old call is deleted; else 0."
         )
         self.records_waiting = self._gauge(
-            "records_waiting", "Calls that wait for the database or the store.", "queue"
+            "records_waiting",
+            "Calls that wait, by queue: index (database), store, delete.",
+            "queue",
         )
 
     def _turns(self) -> None:
         latency = (
-            ("response_gap", "Last caller speech to first bot speech handed to RTP."),
-            ("gateway_share", "Response gap minus the engines' own waiting."),
-            ("endpointing", "Last caller speech to the decision that the turn is over."),
-            ("stt_final", "End of turn to final transcript."),
-            ("llm_first_token", "Request to first token."),
-            ("llm_first_sentence", "Request to first speakable sentence."),
-            ("tts_first_audio", "Text to first audio."),
-            ("playout_start", "First audio to its hand-over to RTP."),
+            ("response_gap", "Last caller speech to first bot speech handed to RTP, in seconds."),
+            ("gateway_share", "Response gap without the time of the engines, in seconds."),
+            (
+                "endpointing",
+                "Last caller speech to the decision that the turn is over, in seconds.",
+            ),
+            ("stt_final", "End of the turn to the final transcript, in seconds."),
+            ("llm_first_token", "Request to a language model to its first token, in seconds."),
+            (
+                "llm_first_sentence",
+                "Request to a language model to its first sentence, in seconds.",
+            ),
+            ("tts_first_audio", "Text given to a voice to its first audio, in seconds."),
+            ("playout_start", "First audio to its hand-over to RTP, in seconds."),
             (
                 "engine_first_audio",
-                "Last caller speech sent to a speech engine to its audio.",
+                "Last caller speech sent to a speech-to-speech engine to its audio, in seconds.",
             ),
-            ("engine_to_wire", "First audio of a speech engine to its hand-over to RTP."),
+            (
+                "engine_to_wire",
+                "First audio of a speech-to-speech engine to its hand-over to RTP, in seconds.",
+            ),
         )
         histograms = {
             name: self._histogram(f"{name}_seconds", help_text, _LATENCY_S)
@@ -155,15 +168,21 @@ class Metrics:
         self.engine_first_audio = histograms["engine_first_audio"]
         self.engine_to_wire = histograms["engine_to_wire"]
         self.barge_in_stop = self._histogram(
-            "barge_in_stop_seconds", "First caller speech to last bot speech sent.", _STOP_S
+            "barge_in_stop_seconds",
+            "First caller speech to last bot speech sent, in seconds.",
+            _STOP_S,
         )
-        self.barge_in = self._counter("barge_in", "Bot turns cut, by cause.", "cause")
+        self.barge_in = self._counter(
+            "barge_in", "Bot turns that the caller interrupted, by cause.", "cause"
+        )
         self.turns = self._counter("turns", "Turns that ended, by outcome.", "outcome")
         self.false_starts = self._counter(
             "false_starts", "Replies taken back because the caller went on."
         )
         self._false_interruptions = self._counter(
-            "false_interruptions", "Pauses of the bot for what was no interruption.", "evidence"
+            "false_interruptions",
+            "Pauses of the bot for sounds that were no interruption, by evidence.",
+            "evidence",
         )
         self._held_breaths = self._counter(
             "held_breaths", "Former name of gateway_false_interruptions_total.", "evidence"
@@ -174,16 +193,22 @@ class Metrics:
         self.llm_tokens_wasted = self._counter(
             "llm_tokens_wasted", "Tokens of prepared replies that were dropped (partly estimated)."
         )
-        self.fillers = self._counter("fillers", "Words said to bridge a wait.")
-        self.watchdog = self._counter("watchdog", "Dead lines found, by what was done.", "finding")
+        self.fillers = self._counter("fillers", "Short phrases said to bridge a wait.")
+        self.watchdog = self._counter(
+            "watchdog",
+            "Silences that no setting explains (faults of the gateway), by finding.",
+            "finding",
+        )
 
     def _media(self) -> None:
         self.media_callback = self._histogram(
-            "media_callback_seconds", "Time of one callback in the media clock.", _CALLBACK_S
+            "media_callback_seconds",
+            "Time of one callback of the media clock, in seconds.",
+            _CALLBACK_S,
         )
         self.outbound_frame_gap = FastHistogram(
             "gateway_outbound_frame_gap_seconds",
-            "Between two frames sent; 20 ms is right.",
+            "Time between two frames sent, in seconds; 0.020 is right.",
             _FRAME_S,
             self.registry,
         )
@@ -193,25 +218,28 @@ class Metrics:
             "reason",
         )
         self.rtp_foreign_packets = self._counter(
-            "rtp_foreign_packets", "RTP packets from elsewhere that were not let into a call."
+            "rtp_foreign_packets", "RTP packets from addresses that are not the call's, dropped."
         )
         self.inlet_dropped_frames = self._counter(
-            "inlet_dropped_frames", "Caller frames lost because the loop was too slow."
+            "inlet_dropped_frames", "Frames of callers dropped because the event loop was too slow."
         )
 
     def _engines(self) -> None:
         self.provider_errors = self._counter(
-            "provider_errors", "Failures of engines.", "provider", "kind"
+            "provider_errors", "Failures of engines, by provider and kind.", "provider", "kind"
         )
         self.tool_calls = self._counter(
             "tool_calls", "Function tools run, by outcome.", "tool", "outcome"
         )
         self.llm_requests = self._counter("llm_requests", "Requests to language models.")
         self.llm_cost = self._counter(
-            "llm_cost", "What their tokens cost, where prices are configured (partly estimated)."
+            "llm_cost",
+            "Cost of the tokens of language models, at the configured prices (partly estimated).",
         )
         self.llm_limits = self._counter(
-            "llm_limits", "Replies that were not asked for, by the limit that was reached.", "limit"
+            "llm_limits",
+            "Requests to language models not sent, by the limit that was reached.",
+            "limit",
         )
         self.engine_sessions = self._counter(
             "engine_sessions", "Sessions that speech-to-speech engines accepted.", "provider"
@@ -223,10 +251,10 @@ class Metrics:
             "kind",
         )
         self.engine_session_seconds = self._counter(
-            "engine_session_seconds", "Seconds that speech-to-speech engines count."
+            "engine_session_seconds", "Seconds of sessions, as speech-to-speech engines count them."
         )
         self.engine_cost = self._counter(
-            "engine_cost", "What speech-to-speech engines cost, where prices are configured."
+            "engine_cost", "Cost of speech-to-speech engines, at the configured prices."
         )
         self.llm_tokens = self._counter(
             "llm_tokens",
@@ -237,7 +265,7 @@ class Metrics:
     def _workers(self) -> None:
         self.workers = self._gauge("workers", "Worker processes, by state.", "state")
         self.memory_bytes = self._gauge(
-            "memory_bytes", "Memory of a process; of shared pages its part (PSS).", "of"
+            "memory_bytes", "Memory of a process, with its part of shared pages (PSS).", "of"
         )
         self.worker_restarts = self._counter(
             "worker_restarts", "Workers started again, by cause: died, stuck, lost.", "cause"
@@ -251,15 +279,22 @@ class Metrics:
         self.asyncio_tasks = self._gauge("asyncio_tasks", "Tasks of the event loop.")
         self.threads = self._gauge("threads", "Threads of this process.")
         self.rss_bytes = self._gauge("rss_bytes", "Resident memory of this process.")
-        self.rss_idle_bytes = self._gauge("rss_idle_bytes", "Of it before the first call.")
+        self.rss_idle_bytes = self._gauge(
+            "rss_idle_bytes", "Resident memory of this process before its first call."
+        )
         self.rss_per_call_bytes = self._gauge(
-            "rss_per_call_bytes", "Of it, what came with calls, for each in progress."
+            "rss_per_call_bytes", "Resident memory added by calls, for each call in progress."
         )
         self.loop_late = self._gauge(
-            "loop_late_seconds", "How long the event loop was blocked, worst of 2.5 s."
+            "loop_late_seconds", "Longest delay of the event loop in the last 2.5 s, in seconds."
         )
-        self.clock_late = self._gauge("clock_late_seconds", "How long the media clock is overdue.")
-        self.cpu_seconds = self._gauge("cpu_seconds", "CPU time used since the start.")
+        self.clock_late = self._gauge(
+            "clock_late_seconds",
+            "How long the next tick of the media clock is overdue, in seconds.",
+        )
+        self.cpu_seconds = self._gauge(
+            "cpu_seconds", "CPU time used since the start of this process, in seconds."
+        )
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"gateway_{name}_total", help_text, labels, registry=self.registry)
