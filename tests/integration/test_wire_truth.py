@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,34 +35,65 @@ Pairs = list[tuple[float, float]]
 """(what the caller measured, what the gateway reported), milliseconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How a caller is connected, and how much is said."""
+
+    impairments: Impairments | None = None
+    ptime_ms: int = 20
+    """Audio per packet."""
+    lines: int = 4
+    gaps: int = 3
+    """Turns that both ends must have measured, at least."""
+    stops: int = 2
+
+
+SHORT = {"lines": 2, "gaps": 2, "stops": 0}
+LINES = {  # packets of 20 ms, but for those that are named for theirs
+    "clean": Line(),
+    "jitter": Line(Impairments(jitter_ms=30.0)),
+    "loss": Line(Impairments(loss_percent=5.0)),
+    "10 ms": Line(ptime_ms=10, **SHORT),
+    "30 ms": Line(ptime_ms=30, **SHORT),
+    "60 ms": Line(ptime_ms=60, **SHORT),
+}
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
+    with live_gateway(tmp_path_factory.mktemp("wire"), CONFIG) as running:
+        yield running
+
+
 @pytest.mark.parametrize(
-    "impairments",
-    [Impairments(), Impairments(jitter_ms=30.0), Impairments(loss_percent=5.0)],
-    ids=["clean", "jitter", "loss"],
+    "pair", [("clean", "jitter"), ("loss", "30 ms"), ("10 ms", "60 ms")], ids=" and ".join
 )
-def test_both_ends_agree(tmp_path: Path, impairments: Impairments) -> None:
+def test_both_ends_agree(gateway: LiveGateway, pair: tuple[str, str]) -> None:
     """Most turns do.  A packet lost at the edge of speech moves that edge by 20 ms and more."""
-    with live_gateway(tmp_path, CONFIG) as gateway:
-        spoken, bot, record = asyncio.run(talk(gateway, impairments))
-    gaps, stops = compared(measure_turns(spoken, bot), record["turns"])
-    assert len(gaps) >= 3, record["turns"]
-    assert len(stops) >= 2, record["turns"]
-    for name, pairs in (("response gap", gaps), ("barge-in stop", stops)):
-        apart = statistics.median(abs(wire - reported) for wire, reported in pairs)
-        assert apart <= TOLERANCE_MS, f"{name}: {pairs}"
+
+    async def calls() -> list[Any]:  # two at once: more would blur the caller's clock
+        return await asyncio.gather(*(talk(gateway, LINES[name]) for name in pair))
+
+    for name, (spoken, bot, record) in zip(pair, asyncio.run(calls()), strict=True):
+        line = LINES[name]
+        gaps, stops = compared(measure_turns(spoken, bot), record["turns"])
+        assert len(gaps) >= line.gaps, (name, record["turns"])
+        assert len(stops) >= line.stops, (name, record["turns"])
+        for what, pairs in (("response gap", gaps), ("barge-in stop", stops)):
+            apart = statistics.median(abs(wire - reported) for wire, reported in pairs or [(0, 0)])
+            assert apart <= TOLERANCE_MS, f"{name}: {what}: {pairs}"
 
 
-def test_a_soft_first_sound_and_a_soft_voice_count(tmp_path: Path) -> None:
+def test_a_soft_first_sound_and_a_soft_voice_count(gateway: LiveGateway) -> None:
     """Both ends mean the same "first sample" of an "s", however loud the caller is."""
 
-    async def calls(gateway: LiveGateway) -> list[Any]:
+    async def calls() -> list[Any]:
         return await asyncio.gather(
             interrupt(gateway, ("Stop.", "Excuse me."), "awb", 1.0),
             interrupt(gateway, ("Sorry.", "Listen."), "kal16", 0.25),
         )
 
-    with live_gateway(tmp_path, CONFIG) as gateway:
-        found = asyncio.run(calls(gateway))
+    found = asyncio.run(calls())
     stops = [stop for spoken, bot, record in found
              for stop in stops_of(measure_turns(spoken, bot), record["turns"])]  # fmt: skip
     assert len(stops) >= 3
@@ -98,38 +129,18 @@ def stops_of(wire: list[Turn], reported: list[dict[str, Any]]) -> Pairs:
     return list(zip(heard, cuts, strict=True)) if len(heard) == len(cuts) else []
 
 
-def test_both_ends_agree_whatever_the_packets_hold(tmp_path: Path) -> None:
-    """Callers with 10, 20, 30 and 60 ms of audio per packet."""
-
-    async def calls(gateway: LiveGateway) -> dict[int, Any]:
-        found = {}
-        for pair in ((10, 60), (20, 30)):  # two calls at once: more would blur the caller's clock
-            talks = (talk(gateway, ptime_ms=each, lines=2) for each in pair)
-            found |= dict(zip(pair, await asyncio.gather(*talks), strict=True))
-        return found
-
-    with live_gateway(tmp_path, CONFIG) as gateway:
-        found = asyncio.run(calls(gateway))
-    for packet_ms, (spoken, bot, record) in found.items():
-        gaps, stops = compared(measure_turns(spoken, bot), record["turns"])
-        assert len(gaps) >= 2, record["turns"]
-        for name, pairs in (("response gap", gaps), ("barge-in stop", stops)):
-            apart = statistics.median(abs(wire - reported) for wire, reported in pairs or [(0, 0)])
-            assert apart <= TOLERANCE_MS, f"{packet_ms} ms: {name}: {pairs}"
-
-
-async def talk(
-    gateway: LiveGateway, impairments: Impairments | None = None, ptime_ms: int = 20, lines: int = 4
-) -> tuple[list[Instants], Instants, dict[str, Any]]:
+async def talk(gateway: LiveGateway, line: Line) -> tuple[list[Instants], Instants, dict[str, Any]]:
     """Ask, hear the answers out, then break into some; gives what was said, heard, recorded."""
     spoken: list[Instants] = []
-    async with calling(gateway.uri(), impairments=impairments, ptime_ms=ptime_ms) as phone:
+    async with calling(
+        gateway.uri(), impairments=line.impairments, ptime_ms=line.ptime_ms
+    ) as phone:
         await phone.bot_is_done(30)
-        for text in QUESTIONS[:lines]:
+        for text in QUESTIONS[: line.lines]:
             spoken.append(await said(phone, text))
             await phone.bot_is_done(30, time.monotonic_ns())
         spoken.append(await said(phone, INTERRUPTIONS[-1]))
-        for text in INTERRUPTIONS[:lines]:
+        for text in INTERRUPTIONS[: line.lines]:
             await phone.bot_speaks(10, time.monotonic_ns())
             await phone.until(lambda: spoke_for_s(phone) > 0.9, 10, "the bot in mid-sentence")
             spoken.append(await said(phone, text))

@@ -24,7 +24,12 @@ from gateway.errors import ProviderUnavailable
 from gateway.installing import pip_install
 from gateway.providers.contracts import Delivery, ProviderSettings, Spoken, TextToSpeech
 from gateway.providers.shared_engine import SharedEngine
-from gateway.providers.tts._hibari_tables import PackedTable, load_table
+from gateway.providers.tts._hibari_tables import (
+    load_packing,
+    load_table,
+    packed,
+    read_table,
+)
 from gateway.recognizer.model_files import check_model
 from gateway.recognizer.onnx import session
 from gateway.threads import BlockingEngine
@@ -200,10 +205,9 @@ def _signal_processing() -> Any:  # noqa: ANN401 - it has no types
 
 def _front_end(module: Any, assets: Path, oov: Any) -> Callable[[str], str]:  # noqa: ANN401
     """Build `hibari.g2p.G2P` on packed tables: a worker has no 100 MB for its dictionaries."""
-    tagger = load_table(assets / "tagger.json.gz")
-    tagger["weights"] = PackedTable(tagger["weights"])
-    gold = PackedTable(load_table(assets / "lexicon_us_gold.json.gz"))
-    silver = PackedTable(load_table(assets / "lexicon_us_silver.json.gz"))
+    tagger = load_packing(assets / "tagger.json.gz", "weights")
+    gold = packed(read_table(assets / "lexicon_us_gold.json.gz"))
+    silver = packed(read_table(assets / "lexicon_us_silver.json.gz"))
     front_end = module.G2P.__new__(module.G2P)
     front_end.lexicon = module.Lexicon(gold, silver, british=False)
     front_end.tokenizer = module.Tokenizer(load_table(assets / "tokenizer_exceptions.json"))

@@ -39,7 +39,7 @@ def agents_with(monkeypatch, **failing):
 @pytest.mark.parametrize("error", [ProviderUnavailable, ProviderTimeout])
 def test_a_language_model_may_come_up_later(monkeypatch, error):
     agents = agents_with(monkeypatch, llm=error("acme", "nobody there"))
-    asyncio.run(agents.warm_up())
+    run(agents.warm_up())
     assert agents.by_name["desk"].voice.rendered("Hello.")
 
 
@@ -55,7 +55,7 @@ def test_a_language_model_may_come_up_later(monkeypatch, error):
 def test_nothing_is_served_without_the_others_or_with_a_wrong_key(monkeypatch, failing):
     agents = agents_with(monkeypatch, **failing)
     with pytest.raises(type(*failing.values())):
-        asyncio.run(agents.warm_up())
+        run(agents.warm_up())
 
 
 KNOWN = ("One.", "Two.", "Three.")
