@@ -14,6 +14,7 @@ import structlog
 
 from gateway.call import events
 from gateway.conversation.asking import expected_by
+from gateway.conversation.delegate import Delegate
 from gateway.conversation.dialogue import Due, Hearing
 from gateway.conversation.duplex_caller import CallerTurns, is_answerable
 from gateway.conversation.duplex_hearing import EngineHearing, coding_of
@@ -94,6 +95,8 @@ class DuplexDialogue:
         """The latest turn that no reply has answered yet."""
         self._has_hung_up = False
         self._caller = CallerTurns(talk)
+        self._delegate = Delegate(talk)
+        talk.tools.delegate = self._delegate.run
         self._watch = EngineWatch(talk.agent.config.llm_timeout_s)
         self._link = SpeechLink(call, engine, SpeechUsage.of(talk, self._name), self)
         tools = ReplyTools(call, talk.agent.tools, talk.context, talk.tools)
@@ -131,10 +134,12 @@ class DuplexDialogue:
     def opening(self) -> Opening:
         """Return what a session begins with: the first, or one that goes on with the call."""
         talk = self._talk
+        messages = talk.context.messages()
+        self._delegate.begin(messages)
         return Opening(
             call_id=talk.call.line.facts.call_id,
             instructions=talk.context.instructions,
-            messages=talk.context.messages(),
+            messages=messages,
             tools=talk.agent.tools.specs,
             language=talk.agent.config.language,
             greeting=self._greeting,
@@ -145,7 +150,8 @@ class DuplexDialogue:
         """Let the session that follows answer what the one before owes."""
         self._watch.restart()
         self._replies.end()
-        if self._turns.owed is None or self._greeting:
+        owed = self._turns.owed
+        if owed is None or not owed.is_due or self._greeting:
             return
         if is_answerable(self._talk.context.messages()):
             self._link.tell([], answer=True)

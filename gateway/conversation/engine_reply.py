@@ -15,11 +15,12 @@ from gateway.audio.format import AudioFormat
 from gateway.conversation.actions import undone_action
 from gateway.conversation.asking import expected_by
 from gateway.conversation.chat_context import ChatContext
+from gateway.conversation.preparation import end_task
 from gateway.conversation.reply import Reply
 from gateway.conversation.reply_tools import ReplyTools
 from gateway.errors import ProviderError
 from gateway.providers.contracts import Message, Spoken, ToolCall, ToolResult
-from gateway.providers.speech_to_speech import SpeechSession
+from gateway.providers.speech_to_speech import DELEGATED, SpeechSession
 
 Item = Spoken | ToolCall | ProviderError | None
 """None = nothing more comes."""
@@ -44,6 +45,8 @@ class EngineReply:
         """Of the audio so far."""
         self.has_begun = False
         """Something of it has come, if only its end."""
+        self.has_calls = False
+        """Tool calls of it have come that were not taken."""
         self.is_over = False
         self.is_broken_off = False
         """Its session was over before it was."""
@@ -71,7 +74,7 @@ class EngineReply:
         """Accept a tool call behind what was said before it."""
         if not self.is_over:
             self._flush()
-            self.has_begun = True
+            self.has_begun = self.has_calls = True
             self._items.put_nowait(call)
 
     def end(self, error: ProviderError | None = None) -> None:
@@ -99,6 +102,7 @@ class EngineReply:
     def take_calls(self, first: ToolCall) -> list[ToolCall]:
         """Return a call with those that have come right behind it: they run side by side."""
         calls = [first]
+        self.has_calls = False
         queued: list[Item] = []
         while not self._items.empty():
             item = self._items.get_nowait()
@@ -107,6 +111,7 @@ class EngineReply:
             else:
                 queued.append(item)
         for item in queued:
+            self.has_calls |= isinstance(item, ToolCall)
             self._items.put_nowait(item)
         return calls
 
@@ -124,10 +129,23 @@ class Engine(Protocol):
 class EngineAnswer:
     """One bot turn; `say` is its source."""
 
-    def __init__(self, engine: Engine, context: ChatContext, tools: ReplyTools) -> None:
+    def __init__(
+        self, engine: Engine, context: ChatContext, tools: ReplyTools, group: asyncio.TaskGroup
+    ) -> None:
+        """Wait for the engine to begin.
+
+        Args:
+            engine: is told what came of it.
+            context: the history.
+            tools: that the engine may ask for.
+            group: owns the task in which they run beside the engine's speech.
+        """
         self._engine = engine
         self._context = context
         self._tools = tools
+        self._group = group
+        self._running: asyncio.Task[None] | None = None
+        """Tools; what the engine says meanwhile is heard."""
         self._parts: asyncio.Queue[EngineReply | None] = asyncio.Queue()
         self._known: list[EngineReply] = []
         self._reply: Reply | None = None
@@ -135,8 +153,14 @@ class EngineAnswer:
         self._withdrawn: set[str] = set()
         self._acts: list[ToolResult] = []
         """What the engine is told of actions once they are done, or are not done."""
-        self.is_owed = True
-        """The engine has still to begin a reply that belongs to it."""
+        self.is_due = True
+        """The engine has to begin a reply that belongs to it, now."""
+
+    @property
+    def is_owed(self) -> bool:
+        """True while a further reply of the engine belongs to it: now, or behind its tools."""
+        has_calls = any(part.has_calls for part in self._known)
+        return self.is_due or has_calls or self._running is not None
 
     @property
     def parts(self) -> Sequence[EngineReply]:
@@ -151,7 +175,7 @@ class EngineAnswer:
     @property
     def is_silent(self) -> bool:
         """True while the engine is to speak and nothing has come of that."""
-        return self.is_owed or not self._known[-1].has_begun
+        return self.is_due or (bool(self._known) and not self._known[-1].has_begun)
 
     def has(self, part: EngineReply) -> bool:
         """Return whether a reply of the engine is part of it."""
@@ -159,13 +183,13 @@ class EngineAnswer:
 
     def adopt(self, part: EngineReply) -> None:
         """Go on with a reply that the engine has begun."""
-        self.is_owed = False
+        self.is_due = False
         self._known.append(part)
         self._parts.put_nowait(part)
 
     def give_up(self) -> None:
         """End with what has come: nothing more will."""
-        self.is_owed = False
+        self.is_due = False
         self._parts.put_nowait(None)
 
     def withdraw(self, call_ids: Sequence[str]) -> None:
@@ -188,9 +212,9 @@ class EngineAnswer:
                     if isinstance(item, ProviderError):
                         raise item
                     if isinstance(item, ToolCall):
-                        await self._run(part.take_calls(item), reply)
+                        await self._start_tools(part.take_calls(item), reply)
                         continue
-                    self.is_owed = False
+                    self.is_due = False
                     if reply.figures.engine_audio_s is None:
                         reply.figures.engine_audio_s = part.first_audio_s
                     if item.text and not is_joined:
@@ -202,13 +226,22 @@ class EngineAnswer:
                     break
             reply.outcome.is_answer = True
         finally:
+            if self._running is not None:
+                await end_task(self._running)
+                self._running = None
             self._context.add_assistant(self._text.strip())
             reply.outcome.expect = reply.outcome.expect or expected_by(text)
 
-    async def _run(self, calls: Sequence[ToolCall], reply: Reply) -> None:
-        """Run tools and report what came of them; what was said is followed by an answer to it."""
+    async def _start_tools(self, calls: Sequence[ToolCall], reply: Reply) -> None:
+        """Run tools beside the speech that goes on; those before come to their end first."""
+        if self._running is not None:
+            await asyncio.wait([self._running])
         self._context.add_assistant(self._text.strip(), calls)
         said, self._text = bool(self._text.strip()), ""
+        self._running = self._group.create_task(self._run(calls, reply, said=said))
+
+    async def _run(self, calls: Sequence[ToolCall], reply: Reply, *, said: bool) -> None:
+        """Run tools and report what came of them; what was said is followed by an answer to it."""
         acts, hints = len(reply.outcome.actions), reply.outcome.hints
         results: list[ToolResult] = []
         is_over = False
@@ -218,11 +251,14 @@ class EngineAnswer:
         finally:
             done = len(reply.outcome.actions) - acts + reply.outcome.hints - hints
             wanted = [r for r in results if r.call_id not in self._withdrawn and not r.is_running]
-            if is_over and said and done == len(calls):  # it needs no last word
+            is_spoken = any(call.name == DELEGATED for call in calls)  # the result is
+            if is_over and said and done == len(calls) and not is_spoken:  # it needs no last word
                 self._acts += wanted
             elif wanted:
-                self.is_owed = is_over
+                self.is_due = is_over
                 self._engine.tell(wanted, answer=is_over)
+            self._running = None
+            self._parts.put_nowait(None)
 
     def over(self, *, is_cut: bool) -> None:
         """Note that it has given up the floor; the engine learns what was heard of it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.call import events
@@ -18,6 +18,7 @@ from gateway.conversation.actions import ExpectAnswer, PauseRecording, undone_ac
 from gateway.conversation.chat_context import ChatContext
 from gateway.conversation.tools import CallContext, ToolBox, ToolOutcome
 from gateway.providers.contracts import ToolCall, ToolResult
+from gateway.providers.speech_to_speech import DELEGATED
 from gateway.records.model import ToolUse
 
 PENDING = (
@@ -76,6 +77,8 @@ class RunningTools:
         self._context = context
         self._on_result = on_result
         self._left: list[RunningTool] = []
+        self.delegate: Callable[[ToolCall], Coroutine[None, None, ToolOutcome]] | None = None
+        """Does what an engine hands to the agent's own language model (`DELEGATED`)."""
 
     def take_over(self, earlier: RunningTools) -> None:
         """Bring to their end what the conversation of another agent has begun."""
@@ -112,9 +115,14 @@ class RunningTools:
         for call in calls:
             self._call.note(events.ToolCalled(tool=call.name, arguments=call.arguments))
             task = self._running(call, [tool.task for tool in started])
-            task = task or self._call.run_tool(self._box.run(call, self._facts))
+            task = task or self._call.run_tool(self._outcome(call))
             started.append(RunningTool(call, task, began_s))
         return started
+
+    async def _outcome(self, call: ToolCall) -> ToolOutcome:
+        if call.name == DELEGATED and self.delegate is not None:
+            return await self.delegate(call)
+        return await self._box.run(call, self._facts)
 
     def _running(
         self, call: ToolCall, taken: Sequence[asyncio.Task[ToolOutcome]]

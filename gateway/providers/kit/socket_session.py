@@ -1,7 +1,8 @@
 """One conversation with a speech-to-speech engine over a WebSocket: what all such sessions do.
 
-A subclass is a vendor's protocol: its handlers turn messages into events, its other methods put
+A subclass of `MessageSession` is a vendor's protocol: it understands messages as events, and puts
 messages together.  No method waits, and none raises: what goes wrong comes out of the iteration.
+`SocketSession` is one for protocols of JSON events, each of a `type`, that know no ids of replies.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def nothing(_: Fields) -> Iterable[SpeechEvent]:
     return ()
 
 
-class SocketSession(ABC):
-    """What a vendor's session inherits.  Loop thread only."""
+class MessageSession(ABC):
+    """What every session over a WebSocket does.  Loop thread only."""
 
     turns: TurnOwner = "engine"
     may_hang_up = False
@@ -75,8 +76,6 @@ class SocketSession(ABC):
         self._began_s = self._time()
         self._due_s: float | None = None
         """When `_overdue` is to be asked, by the clock of the loop."""
-        self._reply = Reply()
-        self._handlers = self._handled()
 
     async def __aiter__(self) -> AsyncIterator[SpeechEvent]:
         """Yield what happens (see `SpeechSession`)."""
@@ -103,7 +102,74 @@ class SocketSession(ABC):
         """Do nothing: the engine gets the caller's audio anyhow."""
 
     def commit(self) -> None:  # noqa: B027
-        """Do nothing: the engine ends turns."""
+        """Do nothing: the engine ends turns, or has none."""
+
+    @abstractmethod
+    def _understood(self, message: str | bytes) -> Iterable[SpeechEvent]:
+        """Yield what a message means.  Raises ProviderError: the session is over."""
+
+    def _overdue(self) -> Iterable[SpeechEvent]:
+        """Yield what follows from nothing having come until `_due_s`."""
+        return ()
+
+    def _send(self, message: Mapping[str, object] | bytes) -> None:
+        """Queue a message; a failure comes out of the iteration."""
+        self._socket.post(message if isinstance(message, bytes) else json.dumps(message))
+
+    def _notice(self, text: str) -> None:
+        """Report something of our own at once."""
+        self._own.append(self._noticed(text))
+        if self._waiting is not None and not self._waiting.expired():
+            self._waiting.reschedule(self._time())
+
+    def _noticed(self, text: str) -> EngineNotice:
+        return EngineNotice(self._harmless(text))
+
+    def _error(self, kind: type[ProviderError], problem: str) -> ProviderError:
+        return self._endpoint.error(kind, self._harmless(problem))
+
+    def _harmless(self, text: str) -> str:
+        shown = " ".join(text.split())[:_SHOWN_CHARACTERS]
+        return rules.without_secrets(shown, self._endpoint.secrets)
+
+    async def _next(self) -> str | bytes:
+        """Return the next message.
+
+        Raises:
+            TimeoutError: `_due_s` has come, or something of our own is to be reported.
+            _OverError: the engine has hung up.
+        """
+        if self._early:
+            return self._early.popleft()
+        try:
+            async with asyncio.timeout_at(self._due_s) as self._waiting:
+                return await self._socket.receive()
+        except ProviderError as error:
+            if self.may_hang_up and self._socket.close_code == 1000:
+                raise _OverError from error
+            raise
+        finally:
+            self._waiting = None
+
+
+class _OverError(Exception):
+    """The engine has ended the session normally."""
+
+
+class SocketSession(MessageSession):
+    """A protocol of JSON events by `type`, with one reply at a time: a table of handlers."""
+
+    def __init__(
+        self,
+        socket: Socket,
+        endpoint: Endpoint,
+        formats: tuple[AudioFormat, AudioFormat],
+        early: Iterable[str | bytes] = (),
+    ) -> None:
+        """Begin (see `MessageSession`)."""
+        super().__init__(socket, endpoint, formats, early)
+        self._reply = Reply()
+        self._handlers = self._handled()
 
     def cut(self, reply_id: str, heard_ms: int) -> None:
         """Drop the rest of a reply; the protocol has no message for it."""
@@ -143,56 +209,13 @@ class SocketSession(ABC):
         problem = f"text was expected, {len(audio)} bytes came: {audio[:40]!r}"
         raise self._error(ProviderProtocolError, problem)
 
-    def _overdue(self) -> Iterable[SpeechEvent]:
-        """Yield what follows from nothing having come until `_due_s`."""
-        return ()
-
-    def _send(self, message: Mapping[str, object] | bytes) -> None:
-        """Queue a message; a failure comes out of the iteration."""
-        self._socket.post(message if isinstance(message, bytes) else json.dumps(message))
-
     def _note_all(self, messages: Sequence[Message]) -> None:
         if text := note(messages):
             self._note(text)
 
-    def _notice(self, text: str) -> None:
-        """Report something of our own at once."""
-        self._own.append(self._noticed(text))
-        if self._waiting is not None and not self._waiting.expired():
-            self._waiting.reschedule(self._time())
-
-    def _noticed(self, text: str) -> EngineNotice:
-        return EngineNotice(self._harmless(text))
-
-    def _error(self, kind: type[ProviderError], problem: str) -> ProviderError:
-        return self._endpoint.error(kind, self._harmless(problem))
-
     def usage(self) -> EngineUsage:
         """Return the seconds of the connection: such engines are paid by the minute."""
         return EngineUsage(audio_s=round(self._time() - self._began_s, 3))
-
-    def _harmless(self, text: str) -> str:
-        shown = " ".join(text.split())[:_SHOWN_CHARACTERS]
-        return rules.without_secrets(shown, self._endpoint.secrets)
-
-    async def _next(self) -> str | bytes:
-        """Return the next message.
-
-        Raises:
-            TimeoutError: `_due_s` has come, or something of our own is to be reported.
-            _OverError: the engine has hung up.
-        """
-        if self._early:
-            return self._early.popleft()
-        try:
-            async with asyncio.timeout_at(self._due_s) as self._waiting:
-                return await self._socket.receive()
-        except ProviderError as error:
-            if self.may_hang_up and self._socket.close_code == 1000:
-                raise _OverError from error
-            raise
-        finally:
-            self._waiting = None
 
     def _understood(self, message: str | bytes) -> Iterator[SpeechEvent]:
         if isinstance(message, bytes):
@@ -211,10 +234,6 @@ class SocketSession(ABC):
             raise self._error(ProviderProtocolError, str(error)) from None
         except StrangeEventError as error:
             yield self._noticed(f"the event {kind!r} was skipped: {error}")
-
-
-class _OverError(Exception):
-    """The engine has ended the session normally."""
 
 
 class Reply:

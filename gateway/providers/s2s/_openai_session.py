@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 from pydantic import SecretStr
 
 from gateway.audio.format import NARROWBAND, AudioFormat
 from gateway.providers.contracts import Message
+from gateway.providers.kit.socket_session import MessageSession
 from gateway.providers.kit.websocket import Endpoint, Socket, connected
 from gateway.providers.s2s._openai_dialect import (
     Dialect,
@@ -26,7 +26,6 @@ from gateway.providers.s2s._openai_dialect import (
 from gateway.providers.s2s._openai_events import Reader
 from gateway.providers.speech_to_speech import (
     Eagerness,
-    EngineNotice,
     Opening,
     SpeechEvent,
     SpeechSession,
@@ -34,38 +33,32 @@ from gateway.providers.speech_to_speech import (
 )
 
 
-class RealtimeSession:
+class RealtimeSession(MessageSession):
     """Satisfies `speech_to_speech.SpeechSession`."""
 
     def __init__(
-        self, socket: Socket, reader: Reader, engine: RealtimeEngine, form: AudioFormat
+        self, socket: Socket, endpoint: Endpoint, engine: RealtimeEngine, form: AudioFormat
     ) -> None:
-        self._socket = socket
-        self._reader = reader
+        super().__init__(socket, endpoint, (form, form))
+        self.turns = engine.turns
+        self._reader = Reader(engine.dialect, form, endpoint.error)
         self._engine = engine
-        self._events: list[SpeechEvent] = []
-        """Not yielded yet."""
         self._told = 0
         self._untaken: set[str] = set()
         """Ids of items that the server has not confirmed."""
         self._wants_answer = False
         self._is_asked = False
         """`response.create` was sent, and nothing has come of it yet."""
-        self.input_format = form
-        self.output_format = form
-        self.turns: TurnOwner = engine.turns
 
     async def open(self, opening: Opening, session: Event, within_s: float) -> None:
         """Ask for the session and wait until the server has accepted it.  Raises ProviderError."""
-        self._post({"type": "session.update", "session": session})
+        self._send({"type": "session.update", "session": session})
         for item in history_items(opening.messages):
             self._add(item)
         if opening.greeting:
             self._ask(greeting_request(opening.greeting))
         while not self._reader.is_accepted:
-            self._take(await self._socket.receive(within_s))
-            if self._reader.failure:
-                raise self._reader.failure
+            self._own.extend(self._understood(await self._socket.receive(within_s)))
 
     def push(self, audio: bytes) -> None:
         """Send caller audio."""
@@ -73,22 +66,16 @@ class RealtimeSession:
             coded = base64.b64encode(audio).decode()
             self._socket.post('{"type":"input_audio_buffer.append","audio":"' + coded + '"}')
 
-    def pause(self) -> None:
-        """Send nothing: the protocol's pings keep the connection."""
-
-    def begin_turn(self, ago_ms: int) -> None:
-        """Do nothing: the engine gets the caller's audio anyhow."""
-
     def commit(self) -> None:
         """End the caller's turn, unless the server's detection has, and ask for a reply."""
         if self._engine.settings.turn_detection == "none" or self._reader.is_heard_open:
-            self._post({"type": "input_audio_buffer.commit"})
+            self._send({"type": "input_audio_buffer.commit"})
         self._answer()
 
     def cut(self, reply_id: str, heard_ms: int) -> None:
         """Cancel a reply that is being made, and truncate it to what was heard."""
         for event in self._reader.cut(reply_id, heard_ms):
-            self._post(event)
+            self._send(event)
 
     def tell(self, messages: Sequence[Message], *, answer: bool) -> None:
         """Add items to the conversation, and ask for a reply."""
@@ -100,32 +87,21 @@ class RealtimeSession:
     def instruct(self, instructions: str) -> None:
         """Replace the instructions."""
         session = placed(self._engine.dialect, {"instructions": instructions})
-        self._post({"type": "session.update", "session": session})
+        self._send({"type": "session.update", "session": session})
 
     def set_eagerness(self, eagerness: Eagerness) -> None:
         """Change the server's turn detection, if it has any."""
         detection = self._engine.settings.detection(eagerness)
         if detection is None:
-            notice = "turn detection is off: the gateway ends turns, and its eagerness counts"
-            self._events.append(EngineNotice(notice))
+            self._notice("turn detection is off: the gateway ends turns, and its eagerness counts")
             return
         session = placed(self._engine.dialect, {"turn_detection": detection})
-        self._post({"type": "session.update", "session": session})
+        self._send({"type": "session.update", "session": session})
 
-    async def __aiter__(self) -> AsyncIterator[SpeechEvent]:
-        """Yield events until the connection ends.  Raises ProviderError."""
-        while True:
-            events, self._events = self._events, []
-            for event in events:
-                yield event
-            if self._reader.failure:
-                raise self._reader.failure
-            self._take(await self._socket.receive())
-
-    def _take(self, message: str | bytes) -> None:
+    def _understood(self, message: str | bytes) -> Iterator[SpeechEvent]:
         """Read one message of the server and answer what depends on it."""
         event = self._socket.parsed(message)
-        self._events += self._reader.read(event)
+        events = self._reader.read(event)
         self._untaken.difference_update(self._reader.seen_items)
         self._reader.seen_items.clear()
         match event.get("type"):
@@ -140,6 +116,9 @@ class RealtimeSession:
                 self._wants_answer |= self._reader.was_refused
                 self._reader.was_refused = False
         self._ask_if_free()
+        yield from events
+        if self._reader.failure:
+            raise self._reader.failure
 
     def _answer(self) -> None:
         self._wants_answer = True
@@ -153,16 +132,13 @@ class RealtimeSession:
 
     def _ask(self, response: Event) -> None:
         self._is_asked = True
-        self._post({"type": "response.create", **({"response": response} if response else {})})
+        self._send({"type": "response.create", **({"response": response} if response else {})})
 
     def _add(self, item: Event) -> None:
         self._told += 1
         item_id = f"told_{self._told}"
         self._untaken.add(item_id)
-        self._post({"type": "conversation.item.create", "item": {"id": item_id, **item}})
-
-    def _post(self, event: Event) -> None:
-        self._socket.post(json.dumps(event, ensure_ascii=False))
+        self._send({"type": "conversation.item.create", "item": {"id": item_id, **item}})
 
 
 class RealtimeEngine:
@@ -189,9 +165,7 @@ class RealtimeEngine:
         form = audio_format(self.dialect, self.settings, opening.line)
         endpoint = self._endpoint(opening.call_id)
         async with connected(endpoint) as socket:
-            session = RealtimeSession(
-                socket, Reader(self.dialect, form, endpoint.error), self, form
-            )
+            session = RealtimeSession(socket, endpoint, self, form)
             wanted = session_object(self.dialect, self.settings, opening, form)
             await session.open(opening, wanted, self.settings.connect_timeout_s)
             yield session

@@ -12,20 +12,20 @@ a reply nor how much of it was heard: it interrupts itself when it hears the cal
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from gateway.audio.format import AudioFormat
 from gateway.errors import ProviderError, ProviderRejected, ProviderTimeout
 from gateway.providers.contracts import Message, ToolResult
 from gateway.providers.kit.advice import Advice, missing_key, unknown_voice, without_effect
+from gateway.providers.kit.socket_session import MessageSession
 from gateway.providers.kit.websocket import Endpoint, Socket, connected
 from gateway.providers.s2s import _gemini_messages as messages_of
-from gateway.providers.s2s._gemini_events import OUTPUT, Json, Reader, SessionError, check
+from gateway.providers.s2s._gemini_events import OUTPUT, Reader, SessionError, check
 from gateway.providers.s2s._gemini_messages import AudioMessages, Settings
 from gateway.providers.speech_to_speech import (
     Eagerness,
-    EngineNotice,
     Opening,
     SpeechEvent,
     SpeechSession,
@@ -49,7 +49,7 @@ _CLOSES: dict[int, type[ProviderError]] = {1007: ProviderRejected, 1008: Provide
 """A bad key, field or value (1007); an unknown model, voice or handle (1008)."""
 
 
-class GeminiSession:
+class GeminiSession(MessageSession):
     """Satisfies `SpeechSession`."""
 
     def __init__(
@@ -58,7 +58,7 @@ class GeminiSession:
         opening: Opening,
         link: Socket,
         endpoint: Endpoint,
-        unread: Sequence[Json] = (),
+        unread: Sequence[str | bytes] = (),
     ) -> None:
         """Begin on a connection whose setup was accepted.
 
@@ -69,19 +69,15 @@ class GeminiSession:
             endpoint: of the connection, for errors.
             unread: messages that came before the acceptance.
         """
-        self.input_format = AudioFormat(settings.input_rate_hz)
-        self.output_format = OUTPUT
-        self.turns: TurnOwner = settings.turns
+        formats = AudioFormat(settings.input_rate_hz), OUTPUT
+        super().__init__(link, endpoint, formats, unread)
+        self.turns = settings.turns
         self.instructions = opening.instructions
         self.reader = Reader(
             engine_owns_turns=settings.turns == "engine",
             waits_for_tools=not settings.async_tools,
         )
         self._settings = settings
-        self._endpoint = endpoint
-        self._link = link
-        self._unread = unread
-        self._notices: list[str] = []
         self._audio = AudioMessages(settings.input_rate_hz)
         self._kept = bytearray()
         self._most_kept = int(self.input_format.frame_bytes * _KEPT_S * 50)
@@ -98,29 +94,29 @@ class GeminiSession:
             self._kept += audio
             del self._kept[: -self._most_kept]
             return
-        self._link.post(self._audio.build(audio))
+        self._socket.post(self._audio.build(audio))
 
     def pause(self) -> None:
         """Report to the server's detection that nothing follows for a while."""
         if self.turns == "engine" and not self._is_paused:
-            self._link.post(messages_of.AUDIO_STREAM_END)
+            self._socket.post(messages_of.AUDIO_STREAM_END)
         self._is_paused = True
 
     def begin_turn(self, ago_ms: int) -> None:
         """Begin the caller's activity, which interrupts the model; what was kept belongs to it."""
         if self.turns == "gateway" and not self._is_active:
             self._is_active = True
-            self._link.post(messages_of.ACTIVITY_START)
+            self._socket.post(messages_of.ACTIVITY_START)
             size = int(ago_ms / 20) * self.input_format.frame_bytes
             if kept := self._kept[-size:] if size else b"":
-                self._link.post(self._audio.build(bytes(kept)))
+                self._socket.post(self._audio.build(bytes(kept)))
             self._kept.clear()
 
     def commit(self) -> None:
         """End the caller's activity: the model answers."""
         if self.turns == "gateway":
             self.begin_turn(int(_KEPT_S * 1000))
-            self._link.post(messages_of.ACTIVITY_END)
+            self._socket.post(messages_of.ACTIVITY_END)
             self._is_active = False
             self.reader.ask()
 
@@ -145,7 +141,7 @@ class GeminiSession:
                 self._held.append(message)
         if results:
             is_async = self._settings.async_tools
-            self._link.post(messages_of.tool_response(results, is_async=is_async, answer=answer))
+            self._socket.post(messages_of.tool_response(results, is_async=is_async, answer=answer))
         elif answer or not self.reader.is_generating:
             self._send_held(answer=answer)
         if answer:
@@ -154,34 +150,22 @@ class GeminiSession:
     def instruct(self, instructions: str) -> None:
         """Replace the instructions by a `contextUpdate`."""
         self.instructions = instructions
-        self._link.post(messages_of.instructions_update(instructions))
+        self._socket.post(messages_of.instructions_update(instructions))
 
     def set_eagerness(self, eagerness: Eagerness) -> None:
         """Report that this is set with the connection."""
-        self._notices.append(
+        self._notice(
             f"eagerness {eagerness} was left out: Gemini Live takes end_sensitivity and silence_ms"
             " when it is connected to, and no change of them"
         )
 
     def report(self, text: str) -> None:
-        """Yield a notice with the next event."""
-        self._notices.append(text)
+        """Yield a notice."""
+        self._notice(text)
 
-    async def __aiter__(self) -> AsyncIterator[SpeechEvent]:
-        """Yield what happens.  Raises ProviderError."""
-        for message in self._unread:
-            for event in self._read(message):
-                yield event
-        while True:
-            message = self._link.parsed(await self._link.receive())
-            for event in self._read(message):
-                yield event
-
-    def _read(self, message: Json) -> Iterator[SpeechEvent]:
-        while self._notices:
-            yield EngineNotice(self._notices.pop(0))
+    def _understood(self, message: str | bytes) -> Iterator[SpeechEvent]:
         try:
-            yield from self.reader.read(message)
+            yield from self.reader.read(self._socket.parsed(message))
         except SessionError as error:
             raise self._endpoint.error(error.kind, error.problem) from None
         if self._held and not self.reader.is_generating:
@@ -189,7 +173,7 @@ class GeminiSession:
 
     def _send_held(self, *, answer: bool) -> None:
         for message in messages_of.texts(self._settings, self._held, answer=answer):
-            self._link.post(message)
+            self._socket.post(message)
         self._held.clear()
 
 
@@ -291,22 +275,23 @@ class GeminiLive:
                 session.reader.ask()
             yield session
 
-    async def _until_accepted(self, link: Socket) -> list[Json]:
+    async def _until_accepted(self, link: Socket) -> list[str | bytes]:
         """Wait for the acceptance of the setup; return what came before it.
 
         Raises:
             ProviderError: the setup was refused, or nothing came in time.
         """
-        unread: list[Json] = []
+        unread: list[str | bytes] = []
         wanted_s = self._settings.connect_timeout_s
         try:
             async with asyncio.timeout(wanted_s):
                 while True:
-                    message = link.parsed(await link.receive())
+                    received = await link.receive()
+                    message = link.parsed(received)
                     if "setupComplete" in message or "setup_complete" in message:
                         return unread
                     check(message)
-                    unread.append(message)
+                    unread.append(received)
         except TimeoutError:
             problem = f"the setup was not accepted within {wanted_s:g} s"
             raise self._endpoint.error(ProviderTimeout, problem) from None

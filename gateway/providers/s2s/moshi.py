@@ -12,7 +12,7 @@ import asyncio
 import importlib
 import importlib.util
 import struct
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from enum import IntEnum
 from typing import Annotated, Any, Protocol
@@ -30,6 +30,7 @@ from gateway.errors import (
 )
 from gateway.installing import pip_install
 from gateway.providers.contracts import Message, ProviderSettings
+from gateway.providers.kit.socket_session import MessageSession
 from gateway.providers.kit.spurts import Spurts
 from gateway.providers.kit.websocket import Endpoint, Socket, connected
 from gateway.providers.speech_to_speech import (
@@ -109,39 +110,31 @@ class _Decoder(Protocol):
         """Return the sound of the pages that are complete.  Raises ValueError."""
 
 
-class MoshiSession:
+class MoshiSession(MessageSession):
     """Satisfies `SpeechSession`."""
 
-    input_format = FORMAT
-    output_format = FORMAT
     turns: TurnOwner = "none"
 
     def __init__(self, link: Socket, endpoint: Endpoint, opening: Opening) -> None:
         """Begin on a connection whose handshake has come."""
+        super().__init__(link, endpoint, (FORMAT, FORMAT))
         opus = _opus()
         self._encoder: _Encoder = opus.OpusStreamWriter(FORMAT.sample_rate_hz)
         self._decoder: _Decoder = opus.OpusStreamReader(FORMAT.sample_rate_hz)
         self._spurts = Spurts(FORMAT)
         self._words = ""
         """Those whose sound has not come."""
-        self._link = link
-        self._endpoint = endpoint
-        self._notices = list(_left_out(opening))
+        for text in _left_out(opening):
+            self._notice(text)
 
     def push(self, audio: bytes) -> None:
         """Send caller audio, silence too: it is the model's clock."""
         samples = np.frombuffer(audio, dtype="<i2").astype(np.float32) * _SCALE
         if pages := self._encoder.append_pcm(samples):
-            self._link.post(bytes([Kind.AUDIO]) + pages)
+            self._send(bytes([Kind.AUDIO]) + pages)
 
     def pause(self) -> None:
         """Do nothing: without audio the model stands still and says nothing."""
-
-    def begin_turn(self, ago_ms: int) -> None:
-        """Do nothing: the engine gets the caller's audio anyhow."""
-
-    def commit(self) -> None:
-        """Do nothing: there are no turns."""
 
     def cut(self, reply_id: str, heard_ms: int) -> None:
         """Drop the rest of a reply; the model does not hear of it."""
@@ -153,28 +146,19 @@ class MoshiSession:
     def tell(self, messages: Sequence[Message], *, answer: bool) -> None:
         """Report that the model takes no texts."""
         del messages, answer
-        self._notices.append("a text was left out: Moshi takes nothing but sound")
+        self._notice("a text was left out: Moshi takes nothing but sound")
 
     def instruct(self, instructions: str) -> None:
         """Report that the model takes no instructions."""
         del instructions
-        self._notices.append("instructions were left out: Moshi takes none")
+        self._notice("instructions were left out: Moshi takes none")
 
     def set_eagerness(self, eagerness: Eagerness) -> None:
         """Report that there is no end of turn."""
-        self._notices.append(f"eagerness {eagerness} was left out: Moshi has no turns")
+        self._notice(f"eagerness {eagerness} was left out: Moshi has no turns")
 
-    async def __aiter__(self) -> AsyncIterator[SpeechEvent]:
-        """Yield what happens.  Raises ProviderError."""
-        while True:
-            frame = await self._link.receive()
-            while self._notices:
-                yield EngineNotice(self._notices.pop(0))
-            for event in self._read(frame):
-                yield event
-
-    def _read(self, frame: str | bytes) -> Iterator[SpeechEvent]:
-        kind, payload = _parts(self._endpoint, frame)
+    def _understood(self, message: str | bytes) -> Iterator[SpeechEvent]:
+        kind, payload = _parts(self._endpoint, message)
         match kind:
             case Kind.AUDIO:
                 yield from self._sound(self._decoded(payload))

@@ -7,8 +7,7 @@ Its voice model has no functions: it delegates.  Source: `openai.types.live` of 
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Literal
 
@@ -24,13 +23,13 @@ from gateway.providers.contracts import (
     UserMessage,
 )
 from gateway.providers.kit.advice import Advice, missing_key, without_effect
+from gateway.providers.kit.socket_session import MessageSession
 from gateway.providers.kit.spurts import Spurts
 from gateway.providers.kit.websocket import Endpoint, Socket, connected
 from gateway.providers.s2s._openai_dialect import Event, tool_objects
 from gateway.providers.s2s._openai_live import LiveReader
 from gateway.providers.speech_to_speech import (
     Eagerness,
-    EngineNotice,
     Opening,
     SpeechEvent,
     SpeechSession,
@@ -68,27 +67,25 @@ class Settings(ProviderSettings):
     """To connect, and as long again until the session is accepted."""
 
 
-class LiveSession:
+class LiveSession(MessageSession):
     """Satisfies `speech_to_speech.SpeechSession`."""
 
     turns: TurnOwner = "none"
 
     def __init__(
-        self, socket: Socket, reader: LiveReader, settings: Settings, form: AudioFormat
+        self, socket: Socket, endpoint: Endpoint, settings: Settings, form: AudioFormat
     ) -> None:
-        self._socket = socket
-        self._reader = reader
+        super().__init__(socket, endpoint, (form, form))
+        self._reader = LiveReader(Spurts(form), endpoint.error)
         self._settings = settings
-        self._events: list[SpeechEvent] = []
         self._is_paused = False
-        self.input_format = form
-        self.output_format = form
 
     async def open(self, opening: Opening, session: Event) -> None:
         """Start the session and wait until it has started.  Raises ProviderError."""
-        self._post({"type": "session.start", "session": session})
+        self._send({"type": "session.start", "session": session})
         while not self._reader.is_started:
-            self._take(await self._socket.receive(self._settings.connect_timeout_s))
+            message = await self._socket.receive(self._settings.connect_timeout_s)
+            self._own.extend(self._understood(message))
         if opening.greeting:
             ask = "Greet the caller now with exactly these words and no others: "
             self._append("commentary", ask + opening.greeting)
@@ -97,7 +94,7 @@ class LiveSession:
         """Send caller audio."""
         if self._is_paused:
             self._is_paused = False
-            self._post({"type": "session.input_audio.unmute"})
+            self._send({"type": "session.input_audio.unmute"})
         if audio:
             coded = base64.b64encode(audio).decode()
             self._socket.post('{"type":"session.input_audio.append","audio":"' + coded + '"}')
@@ -106,13 +103,7 @@ class LiveSession:
         """Mute the caller until audio comes again."""
         if not self._is_paused:
             self._is_paused = True
-            self._post({"type": "session.input_audio.mute"})
-
-    def begin_turn(self, ago_ms: int) -> None:
-        """Do nothing: the engine gets the caller's audio anyhow."""
-
-    def commit(self) -> None:
-        """Do nothing: the engine has no turns."""
+            self._send({"type": "session.input_audio.mute"})
 
     def cut(self, reply_id: str, heard_ms: int) -> None:
         """Drop what still comes of a reply: the engine cannot be told."""
@@ -131,7 +122,7 @@ class LiveSession:
                 text = said.text if isinstance(said, UserMessage) else ""
                 self._append("commentary" if answer else "thinking", text)
         if answer and has_results:
-            self._post({"type": "response.create"})
+            self._send({"type": "response.create"})
         elif answer and all(isinstance(message, AssistantMessage) for message in messages):
             self._append("commentary", "Speak to the caller now.")
 
@@ -141,18 +132,10 @@ class LiveSession:
 
     def set_eagerness(self, eagerness: Eagerness) -> None:
         """Yield a notice: the engine decides alone when to speak."""
-        self._events.append(EngineNotice(f"eagerness {eagerness} has no effect on this engine"))
+        self._notice(f"eagerness {eagerness} has no effect on this engine")
 
-    async def __aiter__(self) -> AsyncIterator[SpeechEvent]:
-        """Yield events until the session is over.  Raises ProviderError."""
-        while True:
-            events, self._events = self._events, []
-            for event in events:
-                yield event
-            self._take(await self._socket.receive())
-
-    def _take(self, message: str | bytes) -> None:
-        self._events += self._reader.read(self._socket.parsed(message))
+    def _understood(self, message: str | bytes) -> Iterable[SpeechEvent]:
+        return self._reader.read(self._socket.parsed(message))
 
     def _result(self, result: ToolResult) -> bool:
         """Send a result; return whether the model behind the voice is to go on with it."""
@@ -164,19 +147,16 @@ class LiveSession:
             return False
         output = result.content.strip() or "{}"
         item = {"type": "function_call_output", "call_id": result.call_id, "output": output}
-        self._post({"type": "response.item.create", "item": item})
+        self._send({"type": "response.item.create", "item": item})
         return True
 
     def _append(self, what: str, text: str, delegation_id: str | None = None) -> None:
         for at in range(0, len(text.strip()), _MOST_CHARACTERS):
-            self._post({
+            self._send({
                 "type": f"session.{what}.append",
                 "content": text.strip()[at : at + _MOST_CHARACTERS],
                 "delegation_id": delegation_id,
             })  # fmt: skip
-
-    def _post(self, event: Event) -> None:
-        self._socket.post(json.dumps(event, ensure_ascii=False))
 
 
 class OpenAiLive:
@@ -205,8 +185,7 @@ class OpenAiLive:
         """Open a session."""
         form = _format(self._settings, opening.line)
         async with connected(self._endpoint) as socket:
-            reader = LiveReader(Spurts(form), self._endpoint.error)
-            session = LiveSession(socket, reader, self._settings, form)
+            session = LiveSession(socket, self._endpoint, self._settings, form)
             await session.open(opening, _session(self._settings, opening, form))
             yield session
 
