@@ -238,3 +238,13 @@ class Line(Protocol):
 
     async def send_digits(self, digits: str) -> None:
         """Send keys by signalling; return when the last has been sent.  Raises SipError."""
+
+
+def coding_of(line: Line) -> AudioFormat:
+    """Return how a line codes its audio: an engine that takes it needs no conversion."""
+    codec = line.statistics().codec.upper()
+    if codec.startswith("PCMU"):
+        return AudioFormat(8000, encoding="pcmu")
+    if codec.startswith("PCMA"):
+        return AudioFormat(8000, encoding="pcma")
+    return line.media_format

@@ -32,6 +32,9 @@ class Agent:
 def adapted(agent: Agent) -> AgentConfig:
     """Return the agent's settings as its engine needs them."""
     config, speech = agent.config, agent.speech
+    if speech is not None or not getattr(agent.recognizer, "hears_turns", False):
+        turn = config.turn.model_copy(update={"by": "gateway"})
+        config = config.model_copy(update={"turn": turn})
     if speech is not None and speech.turns == "none":  # both sides speak whenever they want
         barge_in = config.turn.barge_in.model_copy(update={"interruptible": False})
         turn = config.turn.model_copy(update={"barge_in": barge_in})

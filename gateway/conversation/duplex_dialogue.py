@@ -13,11 +13,12 @@ from functools import partial
 import structlog
 
 from gateway.call import events
+from gateway.call.line import coding_of
 from gateway.conversation.asking import expected_by
 from gateway.conversation.delegate import Delegate
 from gateway.conversation.dialogue import Due, Hearing
 from gateway.conversation.duplex_caller import CallerTurns, is_answerable
-from gateway.conversation.duplex_hearing import EngineHearing, coding_of
+from gateway.conversation.duplex_hearing import EngineHearing
 from gateway.conversation.engine_replies import EngineReplies
 from gateway.conversation.engine_reply import EngineReply
 from gateway.conversation.engine_turns import EngineTurns

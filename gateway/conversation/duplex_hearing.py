@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.audio.format import AudioFormat
-from gateway.call.line import Line
 from gateway.call.live_call import LiveCall
 from gateway.config.models import Eagerness
 from gateway.conversation.speech_link import SpeechLink
@@ -64,13 +62,3 @@ class EngineHearing:
     def close(self) -> None:
         """End the session with the engine."""
         self._link.close()
-
-
-def coding_of(line: Line) -> AudioFormat:
-    """Return how a line codes its audio: an engine that takes it needs no conversion."""
-    codec = line.statistics().codec.upper()
-    if codec.startswith("PCMU"):
-        return AudioFormat(8000, encoding="pcmu")
-    if codec.startswith("PCMA"):
-        return AudioFormat(8000, encoding="pcma")
-    return line.media_format

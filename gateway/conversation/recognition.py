@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from gateway.audio.converter import Converter
 from gateway.audio.format import ANALYSIS
 from gateway.call import events
+from gateway.call.line import coding_of
 from gateway.call.live_call import LiveCall
 from gateway.config.models import Eagerness, TurnConfig
+from gateway.conversation.recognized import Found, Recognized, Recognizing
 from gateway.conversation.recognizer_session import RecognizerSession, of_line
 from gateway.errors import ProviderError
-from gateway.providers.contracts import Expect, SpeechToText, SttStream, Transcript
+from gateway.providers.contracts import Expect, SpeechToText, Transcript
 from gateway.turn.barge_in_words import ASIDES
 from gateway.turn.events import (
     BargeInSuspected,
@@ -26,9 +26,15 @@ from gateway.turn.events import (
 )
 from gateway.turn.taker import TurnTaker
 
+_AGAIN = samples(1000)
+"""A recognizer that listens all the time and has failed is tried again after this time."""
+
 
 class Recognition:
-    """Recognizes one caller turn after another.  Satisfies `Hearing`."""
+    """Recognizes one caller turn after another.  Satisfies `Hearing`.
+
+    Where the recognizer's turn detection counts (`turn.by`), it listens all the time instead.
+    """
 
     def __init__(
         self,
@@ -39,32 +45,39 @@ class Recognition:
         on_failure: Callable[[ProviderError], None],
     ) -> None:
         self._call = call
-        self._recognizer = recognizer = of_line(recognizer, call.line.media_format)
-        self._session = RecognizerSession(recognizer, call.line.facts.call_id, call.group)
+        recognizer = of_line(recognizer, coding_of(call.line))
+        session = RecognizerSession(recognizer, call.line.facts.call_id, call.group)
+        self._use = Recognizing(call, session, recognizer.input_format, on_failure)
         self._config = config
         self._taker = taker
-        self._on_failure = on_failure
+        self._listens = taker.by != "gateway"
         self._expect = Expect()
-        self._turn: _CallerTurn | None = None
+        self._turn: Recognized | None = None
+        """The turn in progress; where the recognizer listens all the time, all turns."""
         self.is_whole = False
         """True when the latest transcript also holds the words from before `reopen`."""
 
     def hear(self, pcm: bytes) -> None:
         """Accept one frame in the format of the call."""
-        if self._turn is not None:
+        failed_at = None if self._turn is None else self._turn.failed_at
+        if self._turn is not None and failed_at is None:
             self._turn.push(pcm)
+        elif self._listens and self._call.audio.now - (failed_at or -_AGAIN) >= _AGAIN:
+            since = self._call.audio.now - ANALYSIS.frame_samples
+            self._turn = Recognized(self._use, since, self._found)
 
     def follow(self, event: TurnEvent) -> None:
         """Accept what the turn taker has found in the audio so far."""
         match event:
             case TurnStarted():
-                if self._turn is None:  # else a barge-in was suspected before
+                if self._turn is None:  # else a barge-in was suspected before, or it listens
                     self._start(event.onset)
             case TranscriptWanted():
                 if self._turn is not None:
                     self._turn.request(self._likely(event))
             case BargeInSuspected():
-                self._start(event.onset)
+                if not self._listens:
+                    self._start(event.onset)
             case TurnEnded() | TurnDiscarded():
                 self.drop_turn()
             case _:
@@ -84,6 +97,8 @@ class Recognition:
 
     def reopen(self, onset: int) -> None:
         """The caller goes on with a turn that began at `onset`: recognize it as one."""
+        if self._listens:  # the words from before are those of another turn
+            return
         asked_again = self._turn is not None and self._turn.was_requested
         if self._call.audio.keeps(onset):
             self._start(onset, is_reopened=True)
@@ -92,17 +107,24 @@ class Recognition:
 
     def drop_turn(self) -> None:
         """Stop recognition of the turn in progress."""
-        if self._turn is not None:
-            self._turn.stop()
-            self._turn = None
+        if self._listens and self._turn is not None:
+            self._turn.turn_over(self._call.audio.now)
+        else:
+            self._stop()
 
     def mute(self) -> None:
         """Note that no audio follows for a while; the turn in progress was dropped."""
+        self._stop()
 
     def close(self) -> None:
         """End it, and the recognizer's session."""
-        self.drop_turn()
-        self._session.close()
+        self._stop()
+        self._use.session.close()
+
+    def _stop(self) -> None:
+        if self._turn is not None:
+            self._turn.stop()
+            self._turn = None
 
     def _likely(self, event: TranscriptWanted) -> tuple[str, ...]:
         """What a short utterance over the bot's voice, now over, may well be."""
@@ -110,21 +132,17 @@ class Recognition:
         return tuple(ASIDES) if is_over and self._taker.may_be_aside else ()
 
     def _start(self, onset: int, *, is_reopened: bool = False) -> None:
-        self.drop_turn()
+        self._stop()
         self.is_whole = False
-        back = self._call.audio.now - onset + samples(self._config.preroll_ms)
-        pcm, begins = self._call.audio.recent(back)
-        self._turn = _CallerTurn(
-            self._session,
-            Converter(self._call.audio.format, self._recognizer.input_format),
-            self._recognizer.input_format.sample_rate_hz,
-            self._expect,
-            begins,
-            partial(self._transcribed, is_whole=is_reopened),
-            self._on_failure,
-        )
-        self._turn.push(pcm)
-        self._turn.start(self._call.group)
+        since = onset - samples(self._config.preroll_ms)
+        on_found = partial(self._found, is_whole=is_reopened)
+        self._turn = Recognized(self._use, since, on_found, self._expect)
+
+    def _found(self, found: Found, at: int, *, is_whole: bool = False) -> None:
+        if isinstance(found, Transcript):
+            self._transcribed(found, at, is_whole=is_whole)
+        else:
+            self._taker.recognizer_turn(found.kind, found.text, at)
 
     def _transcribed(self, transcript: Transcript, covers: int, *, is_whole: bool) -> None:
         self.is_whole = is_whole
@@ -148,88 +166,4 @@ class Recognition:
             transcript.end_of_turn,
             transcript.log_prob,
             aside,
-        )
-
-
-class _CallerTurn:
-    """One caller turn at the recognizer."""
-
-    def __init__(
-        self,
-        session: RecognizerSession,
-        converter: Converter,
-        rate_hz: int,
-        expect: Expect,
-        begins: int,
-        on_transcript: Callable[[Transcript, int], None],
-        on_failure: Callable[[ProviderError], None],
-    ) -> None:
-        self._session = session
-        self._expect = expect
-        self._begins = begins
-        self._on_transcript = on_transcript
-        self._on_failure = on_failure
-        self._stream: SttStream | None = None
-        self._waiting: list[bytes] = []
-        self.was_requested = False
-        """True once a transcript was asked for."""
-        self._among: tuple[str, ...] = ()
-        self._task: asyncio.Task[None] | None = None
-        self._is_over = False
-        self._rate_hz = rate_hz
-        self._converter = converter
-
-    def start(self, group: asyncio.TaskGroup) -> None:
-        """Begin in the call's task group."""
-        self._task = group.create_task(self._run())
-
-    def push(self, pcm: bytes) -> None:
-        """Pass on caller audio in the format of the call."""
-        audio = self._converter.process(pcm)
-        if self._stream is None:
-            self._waiting.append(audio)
-        else:
-            self._stream.push(audio)
-
-    def request(self, among: tuple[str, ...]) -> None:
-        """Ask for the transcript of all so far, which may well be one of some phrases."""
-        self.was_requested = True
-        if self._stream is None:
-            self._among = among
-        else:
-            self._stream.request_transcript(among)
-
-    def caller_goes_on(self) -> None:
-        """Note that the transcript that was asked for is not awaited any more."""
-        if self._stream is not None:
-            self._stream.caller_goes_on()
-
-    def stop(self) -> None:
-        """End it; nothing it says counts any more.  It owns its task, so it cancels it."""
-        self._is_over = True
-        if self._task is not None:
-            self._task.cancel()
-
-    async def _run(self) -> None:
-        try:
-            async with self._session.stream(self._expect) as stream:
-                self._open(stream)
-                async for transcript in stream:
-                    if not self._is_over:
-                        self._on_transcript(transcript, self._covers(transcript))
-        except ProviderError as error:
-            if not self._is_over:
-                self._on_failure(error)
-
-    def _open(self, stream: SttStream) -> None:
-        for audio in self._waiting:
-            stream.push(audio)
-        self._waiting.clear()
-        self._stream = stream
-        if self.was_requested:
-            stream.request_transcript(self._among)
-
-    def _covers(self, transcript: Transcript) -> int:
-        return (
-            self._begins + transcript.audio_end_samples * ANALYSIS.sample_rate_hz // self._rate_hz
         )

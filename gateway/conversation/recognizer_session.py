@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from gateway.audio.format import AudioFormat
 from gateway.conversation.engine_session import EngineSession
 from gateway.errors import ProviderError
-from gateway.providers.contracts import Expect, SpeechToText, SttSession, SttStream
+from gateway.providers.contracts import (
+    Expect,
+    ListeningStream,
+    SpeechToText,
+    SttSession,
+    SttStream,
+)
 
 
 def of_line(recognizer: SpeechToText, line_format: AudioFormat) -> SpeechToText:
@@ -33,6 +39,8 @@ class RecognizerSession:
         self._session: EngineSession[SttSession] | None = EngineSession.of(
             recognizer, call_id, group
         )
+        self.was_open = False
+        """True when the latest stream had a session that was open: what fails then was lost."""
 
     @asynccontextmanager
     async def stream(self, expect: Expect) -> AsyncIterator[SttStream]:
@@ -41,10 +49,29 @@ class RecognizerSession:
             async with self._recognizer.stream(expect) as stream:
                 yield stream
             return
+        async with self._current() as session, session.stream(expect) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def listen(self) -> AsyncIterator[ListeningStream]:
+        """Open recognition of everything.  Raises ProviderError."""
+        async with self._current() as session:
+            listen: Callable[[], AbstractAsyncContextManager[ListeningStream]]
+            listen = session.listen  # type: ignore[attr-defined]  # of one that `hears_turns`
+            async with listen() as stream:
+                yield stream
+
+    @asynccontextmanager
+    async def _current(self) -> AsyncIterator[SttSession]:
+        assert self._session is not None  # noqa: S101 - a recognizer that listens has sessions
+        self.was_open = False
+        current = self._session.current
+        if current is not None and not getattr(current, "is_usable", True):
+            self._session.drop()
         try:
             session = await self._session.get()
-            async with session.stream(expect) as stream:
-                yield stream
+            self.was_open = True
+            yield session
         except ProviderError:
             self._session.drop()
             raise

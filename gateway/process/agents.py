@@ -115,8 +115,8 @@ class Agents:
     async def warm_up(self) -> None:
         """Load every model and render what the configuration says.
 
-        A language model that does not answer yet is only logged: it may come up later, and the
-        caller hears the fallback until then.
+        A language model or recognizer behind a network that does not answer yet is only logged: it
+        may come up later, and the caller hears the fallback until then.
 
         Raises:
             ProviderError: a recognizer, synthesizer or voice detector does not work.
@@ -126,14 +126,17 @@ class Agents:
             await detection.warm_up()
         for synthesizer in self._synthesizers.values():
             await synthesizer.warm_up()
-        for recognizer in self._recognizers.values():  # a process that starts beside this one
-            await recognizer.warm_up()
-        remote: list[LanguageModel | SpeechToSpeech] = [*self._models.values()]
+        remote: list[LanguageModel | SpeechToSpeech | SpeechToText] = [*self._models.values()]
+        for recognizer in self._recognizers.values():
+            if hasattr(recognizer, "open_session"):
+                remote.append(recognizer)  # behind a network
+            else:
+                await recognizer.warm_up()  # a process that starts beside this one
         for engine in [*remote, *self._speech.values()]:
             try:
                 await engine.warm_up()
             except (ProviderUnavailable, ProviderTimeout) as error:
-                log.warning("language_model_not_reachable", problem=str(error))
+                log.warning("engine_not_reachable", problem=str(error))
         for agent in self.by_name.values():
             await agent.voice.render_ahead(_fixed_texts(agent.config))
 

@@ -46,6 +46,7 @@ def checked_engines(
             faults.append(((kind, "provider"), error.problem))
         except _WrongSettingsError as error:
             faults.extend(((kind, *loc), text) for loc, text in error.faults)
+    faults.extend(_turn_faults(agent, tables.get("stt")))
     if "s2s" in tables:
         faults.extend(speech_faults(agent, tables["s2s"]))
     return agent.model_copy(update=tables)
@@ -74,6 +75,19 @@ def _language_fault(kind: registry.Kind, table: EngineTable, language: str) -> s
         f'"{language}" is not supported by {kind} = "{table.provider}" with these settings'
         f" (supported: {', '.join(spoken)}): change language, the engine's settings, or the engine"
     )
+
+
+def _turn_faults(agent: AgentConfig, table: EngineTable | None) -> Iterator[tuple[KeyPath, str]]:
+    """Report that turns are to be decided by a recognizer that does not detect them."""
+    if agent.turn.by == "gateway" or table is None:
+        return
+    if not getattr(registry.create("stt", table), "hears_turns", False):
+        yield (
+            ("turn", "by"),
+            f'"{agent.turn.by}" needs a recognizer that detects turns, and stt ='
+            f' "{table.provider}" does not with these settings: write by = "gateway", or name'
+            " another recognizer (docs/engines.md lists them)",
+        )
 
 
 def _is_unused(kind: registry.Kind, agent: AgentConfig) -> bool:

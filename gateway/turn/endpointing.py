@@ -19,6 +19,8 @@ from gateway.turn.events import (
     milliseconds,
     samples,
 )
+from gateway.turn.recognizer_turns import NO_END_MS, QUIET_FOLLOWS, Mark
+from gateway.turn.recognizer_turns import NO_WORDS_MS as _NO_WORDS_BY_RECOGNIZER_MS
 from gateway.turn.silence_tracker import SilenceTracker
 
 _TRANSCRIPT_TIMEOUT_MS = 4000
@@ -88,6 +90,8 @@ class Endpointer:
         self._heard: Heard | None = None
         self._eager_text: str | None = None
         self._is_ended_by_engine = False
+        self._marked: Mark | None = None
+        self._marked_at = 0
 
     @property
     def onset(self) -> int:
@@ -123,6 +127,11 @@ class Endpointer:
         """End the turn in progress: an engine that hears the caller has taken it for over."""
         self._is_ended_by_engine = self.phase is not Phase.IDLE
 
+    def follow_recognizer(self, mark: Mark, now: int) -> None:
+        """Accept what a recognizer with turn detection has found in the turn in progress."""
+        if self.phase is not Phase.IDLE and mark.kind != "start":
+            self._marked, self._marked_at = mark, now
+
     def transcript(
         self,
         text: str,
@@ -145,6 +154,14 @@ class Endpointer:
             return []
         if self._is_ended_by_engine or not self.knows_words:
             return self._advance_without_words(now)
+        marked = [] if self._marked is None else self._obey(self._marked, now)
+        if any(isinstance(event, TurnEnded | TurnDiscarded) for event in marked):
+            return marked
+        if self._config.by == "recognizer":
+            return [*marked, *self._await_recognizer(now)]
+        return [*marked, *self._advance_by_evidence(now)]
+
+    def _advance_by_evidence(self, now: int) -> list[TurnEvent]:
         since, was_asked = self._silence.since, self._asked_at is not None
         if self.phase is Phase.TOO_LONG or (since is not None and was_asked):
             return self._judge(now)
@@ -153,6 +170,45 @@ class Endpointer:
         if milliseconds(now - since) < self._config.eager_ms:
             return []
         return self._ask(now, since)
+
+    def _obey(self, mark: Mark, now: int) -> list[TurnEvent]:
+        """Let a mark count, or keep it until the caller is quiet."""
+        since, is_alone = self._silence.since, self._config.by == "recognizer"
+        if mark.kind == "end" and since is None and not is_alone:
+            if now - self._marked_at >= QUIET_FOLLOWS:
+                self._marked = None  # the caller is heard all the same
+            return []
+        self._marked = None
+        if mark.kind == "resumed":
+            return self._resume(now)
+        text = mark.text.strip() or (self._heard.text if self._heard else "")
+        if not text or (since is None and not is_alone):
+            gives_up = not text and mark.kind == "end" and is_alone
+            return self._discard(now, "no_words") if gives_up else []
+        is_same = self._heard is not None and self._heard.text == text
+        heard = self._heard if self._heard and is_same else Heard(text, None)
+        self._speech_end = now if since is None else since
+        if mark.kind == "eager_end":
+            return self._eager(now, heard, "recognizer")
+        verdict = Verdict(0, Evidence("whole"), 0)
+        return [
+            *self._eager(now, heard, "recognizer"),
+            self._end(now, heard, verdict, "recognizer"),
+        ]
+
+    def _await_recognizer(self, now: int) -> list[TurnEvent]:
+        """End a turn that its recognizer does not end."""
+        since = self._silence.since
+        self._speech_end = now if since is None else since
+        silence_ms = milliseconds(now - self._speech_end)
+        is_too_long = now - self._onset > samples(self._config.max_turn_s * 1000)
+        if self._heard is None or not self._heard.text:
+            gives_up = is_too_long or silence_ms >= _NO_WORDS_BY_RECOGNIZER_MS
+            return self._discard(now, "no_words") if gives_up else []
+        if not is_too_long and silence_ms < NO_END_MS:
+            return []
+        why = "too_long" if is_too_long else "silence"
+        return [self._end(now, self._heard, Verdict(NO_END_MS, Evidence("whole"), NO_END_MS), why)]
 
     def _advance_without_words(self, now: int) -> list[TurnEvent]:
         """Let silence decide, as it does for a text that looks neither open nor complete."""
@@ -176,8 +232,12 @@ class Endpointer:
         if now - self._onset > samples(self._config.max_turn_s * 1000):
             self.phase = Phase.TOO_LONG
             return self._ask(now, now)
+        self._asked_at = self._answered_at = None
+        return self._resume(now)
+
+    def _resume(self, now: int) -> list[TurnEvent]:
         was_eager = self._eager_text is not None
-        self._asked_at = self._answered_at = self._eager_text = None
+        self._eager_text = None
         return [TurnResumed(now)] if was_eager else []
 
     def _ask(self, now: int, speech_end: int) -> list[TurnEvent]:
@@ -210,7 +270,10 @@ class Endpointer:
     def _expect_end(self, now: int, heard: Heard, verdict: Verdict) -> list[TurnEvent]:
         """Return what the turn will be if it ends here, once it is known or has changed."""
         looks = verdict.evidence.look
-        if heard.text == self._eager_text or looks not in _WORTH_A_REPLY:
+        return self._eager(now, heard, looks) if looks in _WORTH_A_REPLY else []
+
+    def _eager(self, now: int, heard: Heard, looks: str) -> list[TurnEvent]:
+        if heard.text == self._eager_text:
             return []
         self._eager_text = heard.text
         return [EagerEnd(now, self._onset, self._speech_end, heard.text, heard.choice, looks)]

@@ -80,8 +80,8 @@ class BargeInConfirmed:
     now: int
     onset: int
     evidence: str
-    """`words`, `command` ("wait", "stop"), `goes_on` (speech without end) or `resumes` (the caller
-    takes up the turn that the bot has just begun to answer)."""
+    """`words`, `command` ("wait", "stop"), `goes_on` (speech without end), `recognizer` (its turn
+    detection) or `resumes` (the caller takes up the turn that the bot has just begun to answer)."""
     text: str
 
 
@@ -116,8 +116,9 @@ class TurnEnded:
     text: str
     choice: str | None
     evidence: str
-    """Why so soon or so late: `whole`, `expected`, `unfinished`, `dictating`, `too_long`; without a
-    text `silence`, or `engine`: one that hears the caller itself has taken the turn for over."""
+    """Why so soon or so late: `whole`, `expected`, `unfinished`, `dictating`, `too_long`;
+    `recognizer`: its turn detection has ended it; without a text `silence`, or `engine`: one that
+    hears the caller itself has taken the turn for over."""
     waited_ms: float
     """Silence that was waited for."""
     stt_ms: float

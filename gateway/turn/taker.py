@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from gateway.audio.format import ANALYSIS
 from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
-from gateway.config.models import Eagerness, TurnConfig
+from gateway.config.models import Eagerness, TurnBy, TurnConfig
 from gateway.turn.barge_in import BargeIn
 from gateway.turn.barge_in_alarm import Alarm
 from gateway.turn.barge_in_scene import BotSide
@@ -30,6 +30,7 @@ from gateway.turn.events import (
     samples,
 )
 from gateway.turn.input_log import InputLog, TurnInput, no_log, turn_input
+from gateway.turn.recognizer_turns import Mark, MarkKind, Marks
 from gateway.turn.vad import SpeechDetector, SpeechStarted
 
 _ASIDE = samples(1500)
@@ -58,6 +59,7 @@ class TurnTaker:
         self._bot = BotSide(config)
         self._barge_in: BargeIn | None = None
         """The utterance over the bot's voice that is not yet known to be an interruption."""
+        self._marks = Marks()
         self._silent_since = 0
         self._silences = 0
         self.log_input: InputLog = no_log
@@ -69,6 +71,11 @@ class TurnTaker:
         """(since when, when last heard): the rest of a sentence that does not count any more."""
         self.heard = 0
         """Audio time up to which the caller was heard."""
+
+    @property
+    def by(self) -> TurnBy:
+        """Which of the two decides about turns: `recognizer_turn` counts unless "gateway"."""
+        return self._config.by
 
     @property
     def is_caller_speaking(self) -> bool:
@@ -168,6 +175,18 @@ class TurnTaker:
         self._endpointer.transcript(text, choice, covers, now, end_of_turn)
 
     @turn_input
+    def recognizer_turn(self, kind: MarkKind, text: str, at: int) -> None:
+        """Accept what a recognizer with turn detection has found; it counts with the next frame.
+
+        Args:
+            kind: of the mark.
+            text: all of the turn so far; may be empty.
+            at: audio time at which the turn started, or up to which it was heard.
+        """
+        if self._config.by != "gateway":
+            self._marks.add(Mark(kind, text, at))
+
+    @turn_input
     def drop_turn(self, *, with_rest: bool = False) -> bool:
         """Forget the turn in progress; True when there was one.
 
@@ -178,6 +197,7 @@ class TurnTaker:
         if with_rest and (was_open or self._detector.is_speaking):
             self._rest = (self.heard, self.heard)
         self._barge_in = None
+        self._marks.clear()
         self._endpointer.reset()
         return was_open
 
@@ -205,6 +225,8 @@ class TurnTaker:
         events: list[TurnEvent] = []
         for chunk in chunks:
             events += self._hear_chunk(chunk, now)
+        for mark in self._marks.take():
+            events += self._obey(mark, now)
         if self._barge_in is not None:
             events += self._judge(self._barge_in, now)
         if self._barge_in is None:
@@ -212,6 +234,24 @@ class TurnTaker:
         if any(isinstance(event, TurnEnded) for event in events):
             self._bot.hears_turn()
         return [*events, *self._mind_silence(now)]
+
+    def _obey(self, mark: Mark, now: int) -> list[TurnEvent]:
+        if self._rest is not None:
+            return []
+        if mark.kind != "start":
+            if self._barge_in is None:  # else its words are judged with the voice
+                self._endpointer.follow_recognizer(mark, now)
+            return []
+        onset, events = min(mark.at, now), list[TurnEvent]()
+        if not self.in_turn and self._bot.may_be_interrupted(now):
+            events += self._suspect(onset, now)
+        elif not self.in_turn:
+            return self._start(onset, now)
+        if self._barge_in is not None and self._config.by == "recognizer":
+            events += self._confirm(
+                BargeInConfirmed(now, self._barge_in.onset, "recognizer", mark.text), now
+            )
+        return events
 
     def _advance(self, now: int) -> list[TurnEvent]:
         was_open = self.in_turn
@@ -267,8 +307,11 @@ class TurnTaker:
         return self._suspect(max(0, chunk.end - CHUNK_SAMPLES), now)
 
     def _speech_started(self, onset: int, now: int) -> list[TurnEvent]:
-        if self.in_turn:
+        if self.in_turn or self._config.by == "recognizer":
             return []
+        return self._start(onset, now)
+
+    def _start(self, onset: int, now: int) -> list[TurnEvent]:
         self._endpointer.speech_started(onset)
         self._was_cut_by_speech = False
         return [TurnStarted(now, onset, is_barge_in=False)]
@@ -283,10 +326,7 @@ class TurnTaker:
         scene = self._bot.scene(now, self._endpointer.wanted.kind)
         verdict = barge_in.decide(now, scene, bot_is_done=not self._bot.is_busy)
         if isinstance(verdict, BargeInConfirmed):
-            self._barge_in = None
-            is_cut = self._bot.is_busy and not (scene.asks or scene.is_fresh)
-            self._was_cut_by_speech = is_cut
-            return [verdict, TurnStarted(now, barge_in.onset, is_barge_in=True)]
+            return self._confirm(verdict, now)
         events: list[TurnEvent] = [] if verdict is None else [verdict]
         if verdict is not None and verdict.evidence in _FALSE_ALARMS:
             self._alarm.was_false(now)
@@ -298,6 +338,12 @@ class TurnTaker:
         if self._endpointer.knows_words and barge_in.wants_transcript(now):
             events.append(TranscriptWanted(now, barge_in.speech_end))
         return events
+
+    def _confirm(self, verdict: BargeInConfirmed, now: int) -> list[TurnEvent]:
+        scene = self._bot.scene(now, self._endpointer.wanted.kind)
+        self._barge_in = None
+        self._was_cut_by_speech = self._bot.is_busy and not (scene.asks or scene.is_fresh)
+        return [verdict, TurnStarted(now, verdict.onset, is_barge_in=True)]
 
     def _mind_silence(self, now: int) -> list[TurnEvent]:
         if self.in_turn or self._bot.is_busy:

@@ -288,7 +288,8 @@ class _Recognition:
         earlier = later.before if later else None
         while earlier is not None and not earlier.has_understood:
             earlier = earlier.before  # it has failed: the sound is heard again nevertheless
-        assert earlier is not None
+        if earlier is None:
+            return self._next()  # the connection was lost before anything was understood
         assert later is not None
         assert earlier.said
         assert later.said

@@ -55,6 +55,7 @@ from gateway.call.events.of_conversation import (
     HistoryShortened,
     Interrupted,
     LlmLimitReached,
+    RecognizerLost,
     ReplyFinished,
     Say,
     ToolCalled,
@@ -113,6 +114,7 @@ __all__ = [
     "MediaSourceChanged",
     "OwnEvent",
     "PartialTranscript",
+    "RecognizerLost",
     "RecordingPaused",
     "RecordingResumed",
     "ReplyFinished",
@@ -147,6 +149,7 @@ OwnEvent = (
     | AgentChanges | AgentStarted | EarOpened | Say | BotSays | BotStarted | ReplyFinished
     | Interrupted | TurnWaits | TurnFinished | HistoryShortened | LlmLimitReached | EngineFailed
     | EngineConnected | EngineLost | EngineHears | EngineHungUp | EngineReply | EngineNoted
+    | RecognizerLost
     | ToolCalled | ToolDropped | ToolContinues | ToolFinished
     | TurnTakingStarted | TurnTakingEnded | TurnInput | Expects
     | PartialTranscript | FinalTranscript

@@ -148,6 +148,16 @@ class EngineLost:
 
 
 @dataclass(frozen=True, slots=True)
+class RecognizerLost:
+    """The connection to a recognizer was lost: another gets the turn's audio from its beginning."""
+
+    kind: ClassVar[str] = "recognizer_lost"
+    problem: str = ""
+    cause: str = ""
+    """As in `engine_failed`."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineHungUp:
     """A speech-to-speech engine has ended the conversation: the call ends behind its last words."""
 

@@ -17,6 +17,7 @@ from gateway.config.models.agent import (
     SpeechPrices,
     SpeechTable,
     TransferConfig,
+    TurnBy,
     TurnConfig,
 )
 from gateway.config.models.operation import (
@@ -63,6 +64,7 @@ __all__ = [
     "Table",
     "TransferConfig",
     "TrunkConfig",
+    "TurnBy",
     "TurnConfig",
     "UntrustedConfig",
 ]

@@ -12,6 +12,9 @@ from gateway.config.models.table import Table
 
 Eagerness = Literal["low", "medium", "high", "auto"]
 """low = rather wait, high = rather answer, auto = learn from the caller's own pauses."""
+TurnBy = Literal["gateway", "recognizer", "both"]
+"""gateway = our own turn taking decides, recognizer = its turn events do, both = the first to be
+sure."""
 BuiltinTool = Literal[
     "hang_up",
     "transfer_call",
@@ -65,6 +68,9 @@ class TurnConfig(Table):
     dictation_ms: Annotated[int, Field(ge=0)] = 1600
     """Silence that ends an incomplete number, name or the like that the dialogue expects."""
     max_turn_s: Annotated[float, Field(gt=0)] = 30.0
+    by: TurnBy = "gateway"
+    """Which of the two decides about the caller's turns: recognizer and both need a recognizer with
+    turn detection of its own."""
     eagerness: Eagerness = "medium"
     reopen_ms: Annotated[int, Field(ge=0)] = 1500
     """A caller who goes on within this much of the reply continues the turn: the answer is taken

@@ -25,10 +25,12 @@ from gateway.providers.contracts.language_model import (
 )
 from gateway.providers.contracts.module import Helper, HelperProcess, ProviderInfo, ProviderSettings
 from gateway.providers.contracts.speech_to_text import (
+    ListeningStream,
     SpeechToText,
     SttSession,
     SttStream,
     Transcript,
+    TurnMark,
 )
 from gateway.providers.contracts.text_to_speech import Delivery, Spoken, TextToSpeech, TtsSession
 from gateway.providers.contracts.voice_detection import VoiceDetection
@@ -42,6 +44,7 @@ __all__ = [
     "Helper",
     "HelperProcess",
     "LanguageModel",
+    "ListeningStream",
     "Memo",
     "Message",
     "ProviderInfo",
@@ -61,6 +64,7 @@ __all__ = [
     "ToolSpec",
     "Transcript",
     "TtsSession",
+    "TurnMark",
     "Typed",
     "Usage",
     "UserMessage",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from gateway.audio.format import AudioFormat
 from gateway.providers.contracts.expectation import Expect
@@ -26,6 +26,19 @@ class Transcript:
     """The expected phrase that forced choice picked, where `Expect.choices` was given."""
     end_of_turn: float | None = None
     """Probability that the caller's turn is over where the audio ends, where known."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnMark:
+    """What a recognizer with turn detection of its own has found in what it listens to."""
+
+    kind: Literal["start", "eager_end", "resumed", "end"]
+    """An `eager_end` is a guess: `resumed` takes it back, `end` confirms it."""
+    text: str
+    """All of the turn so far; may be empty for `start`."""
+    audio_samples: int
+    """Where in the pushed audio the turn started, or up to where it was heard, in samples of the
+    stream's input format."""
 
 
 class SttStream(Protocol):
@@ -56,8 +69,37 @@ class SttStream(Protocol):
         """
 
 
+class ListeningStream(Protocol):
+    """Recognition of all that the caller says, turn after turn.  Iterating it yields what it finds.
+
+    The text of a transcript is that of the turn that the recognizer, or `turn_over`, has begun.
+    """
+
+    def push(self, pcm: bytes) -> None:
+        """Accept caller audio in the provider's `input_format`, whole samples.  Never blocks."""
+
+    def request_transcript(self, among: Sequence[str] = ()) -> None:
+        """Ask for a transcript of all audio pushed so far; it does not end a turn."""
+
+    def caller_goes_on(self) -> None:
+        """Note that the caller speaks on and that no requested transcript is awaited."""
+
+    def turn_over(self) -> None:
+        """Note that the words so far belong to a turn that is over, ended by the recognizer or not.
+
+        They are not in any later transcript or mark.
+        """
+
+    def __aiter__(self) -> AsyncIterator[Transcript | TurnMark]:
+        """Yield transcripts and marks as they come.  Raises ProviderError."""
+
+
 class SttSession(Protocol):
     """What a recognizer keeps for one conversation, such as a connection."""
+
+    # `is_usable: bool`: False once the connection is lost; without it a session is usable.
+    # `listen() -> AbstractAsyncContextManager[ListeningStream]`: of a recognizer that
+    # `hears_turns`; one at a time, and no `stream` beside it.
 
     def stream(self, expect: Expect) -> AbstractAsyncContextManager[SttStream]:
         """Open recognition of one caller turn.  Raises ProviderError."""
@@ -67,8 +109,10 @@ class SpeechToText(Protocol):
     """A recognizer, shared by all calls of a worker."""
 
     input_format: AudioFormat
+    # `hears_turns: bool`: True = it detects turns, and its sessions have `listen`.
     # `for_line(line_format) -> SpeechToText`: the same for a line of that format, where its own
-    # `input_format` would lose some of the band; it is warmed up and closed with this one.
+    # `input_format` would lose some of the band or need a conversion (G.711); it is warmed up and
+    # closed with this one.
     # `open_session(call_id) -> AbstractAsyncContextManager[SttSession]`: entered as the
     # conversation begins, left with it, and opened again after a ProviderError.
 

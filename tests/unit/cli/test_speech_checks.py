@@ -147,3 +147,13 @@ def test_the_nine_are_listed_with_what_is_missing(
         "openai_live": "ready", "openai_realtime": "ready", "xai_realtime": "ready",
     }  # fmt: skip
     assert "package sphn is missing" in lines[5]
+
+
+@pytest.mark.parametrize("by", ["recognizer", "both"])
+def test_turns_by_a_recognizer_that_detects_none(capsys: pytest.CaptureFixture[str], by: str):
+    Path("gateway.toml").write_text(f'[agents.a]\ngreeting = "Hello."\nturn = {{ by = "{by}" }}\n')
+    assert main(["check"]) != 0
+    found = capsys.readouterr().err
+    assert "gateway.toml:3: agents.a.turn.by: " in found
+    assert f'"{by}" needs a recognizer that detects turns, and stt = "moonshine" does not' in found
+    assert 'write by = "gateway"' in found

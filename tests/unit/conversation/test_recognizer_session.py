@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import asynccontextmanager
 
-from gateway.errors import ProviderUnavailable
+from gateway.errors import ProviderRejected, ProviderUnavailable
 from gateway.providers.contracts import UserMessage
 from tests.support.fake_line import ScriptedRecognizer
 from tests.support.scene import Scene, text
@@ -62,11 +62,28 @@ def test_a_session_that_cannot_be_opened_is_opened_with_the_next_turn():
     assert len(recognizer.sessions) == 2
 
 
-def test_a_session_that_fails_in_a_turn_is_replaced():
-    recognizer = WithSessions(ProviderUnavailable("acme", "gone"), "Two.")
+def test_a_session_that_is_lost_in_a_turn_is_replaced_and_hears_the_turn_again():
+    recognizer = WithSessions(ProviderUnavailable("acme", "gone"), "One.", "Two.")
+    scene = Scene([text("Yes."), text("No.")], recognizer, fallback="Sorry.").play(two_turns)
+    assert said(scene) == ["One.", "Two."]
+    assert scene.synthesizer.texts[1:] == ["Yes.", "No."]
+    assert (len(recognizer.sessions), recognizer.closed) == (2, 2)
+    assert "recognizer_lost" in scene.notes.kinds()
+
+
+def test_one_that_is_lost_twice_in_a_turn_is_told_to_the_caller():
+    gone = ProviderUnavailable("acme", "gone")
+    recognizer = WithSessions(gone, gone, "Two.")
     scene = Scene([text("Yes.")], recognizer, fallback="Sorry.").play(two_turns)
     assert scene.synthesizer.texts[1:] == ["Sorry.", "Yes."]
-    assert (len(recognizer.sessions), recognizer.closed) == (2, 2)
+    assert (len(recognizer.sessions), recognizer.closed) == (3, 3)
+
+
+def test_what_is_not_worth_another_try_is_told_at_once():
+    recognizer = WithSessions(ProviderRejected("acme", "wrong key"), "Two.")
+    scene = Scene([text("Yes.")], recognizer, fallback="Sorry.").play(two_turns)
+    assert scene.synthesizer.texts[1:] == ["Sorry.", "Yes."]
+    assert len(recognizer.sessions) == 2
 
 
 def test_nobody_speaks_and_the_session_fails_without_a_word():
