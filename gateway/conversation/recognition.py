@@ -45,12 +45,12 @@ class Recognition:
         on_failure: Callable[[ProviderError], None],
     ) -> None:
         self._call = call
-        recognizer = of_line(recognizer, coding_of(call.line))
+        self._listens = taker.by != "gateway"
+        recognizer = of_line(recognizer, coding_of(call.line), listens=self._listens)
         session = RecognizerSession(recognizer, call.line.facts.call_id, call.group)
         self._use = Recognizing(call, session, recognizer.input_format, on_failure)
         self._config = config
         self._taker = taker
-        self._listens = taker.by != "gateway"
         self._expect = Expect()
         self._turn: Recognized | None = None
         """The turn in progress; where the recognizer listens all the time, all turns."""

@@ -18,10 +18,23 @@ from gateway.providers.contracts import (
 )
 
 
-def of_line(recognizer: SpeechToText, line_format: AudioFormat) -> SpeechToText:
-    """Return the recognizer in the band of a line, as far as it has it."""
+def of_line(
+    recognizer: SpeechToText, line_format: AudioFormat, *, listens: bool = False
+) -> SpeechToText:
+    """Return the recognizer for a line, as far as it has its band and encoding.
+
+    Args:
+        recognizer: of the agent.
+        line_format: how the line codes its audio.
+        listens: its sessions are to have `listen`; it `hears_turns`.
+    """
     for_line: Callable[[AudioFormat], SpeechToText] | None = getattr(recognizer, "for_line", None)
-    return recognizer if for_line is None else for_line(line_format)
+    found = recognizer if for_line is None else for_line(line_format)
+    if not listens:
+        return found
+    listening: Callable[[], SpeechToText]
+    listening = found.listening  # type: ignore[attr-defined]  # of one that `hears_turns`
+    return listening()
 
 
 class RecognizerSession:

@@ -15,7 +15,7 @@ from gateway.config.models import AgentConfig, GatewayConfig
 from gateway.errors import ProviderUnavailable
 from gateway.providers import registry
 from gateway.providers.contracts import Helper
-from gateway.setup.speech_checks import speech_faults
+from gateway.setup.speech_checks import engine_faults, speech_faults
 
 KINDS = get_args(registry.Kind)
 _STAND_INS = ("stt", "llm")
@@ -39,6 +39,8 @@ def checked_engines(
     for kind, table in tables_of(agent):
         try:
             tables[kind] = _checked(kind, table, folder)
+            if kind != "s2s":
+                faults.extend(engine_faults(kind, tables[kind]))
             fault = _language_fault(kind, tables[kind], agent.language)
             if fault and not _is_unused(kind, agent):
                 faults.append((("language",), fault + _stand_in(kind, agent)))

@@ -35,10 +35,15 @@ def speech_faults(agent: AgentConfig, table: EngineTable) -> Iterator[Fault]:
     if wants_greeting and not getattr(engine, "takes_greeting", True):
         text = f'{table.provider} cannot say given words with these settings: write "voice"'
         yield ("s2s", "greeting"), text
-    settings = registry.settings_of("s2s", table)
-    if fault := _address_fault(getattr(settings, "base_url", "")):
-        yield ("s2s", "base_url"), fault
-    yield from advice("s2s", table, "faults")
+    yield from engine_faults("s2s", table)
+
+
+def engine_faults(kind: registry.Kind, table: EngineTable) -> Iterator[Fault]:
+    """Yield what makes a checked table of any kind impossible by itself."""
+    url = getattr(registry.settings_of(kind, table), "base_url", "")
+    if fault := _address_fault(url if isinstance(url, str) else ""):
+        yield (kind, "base_url"), fault
+    yield from advice(kind, table, "faults")
 
 
 def _address_fault(url: str) -> str:

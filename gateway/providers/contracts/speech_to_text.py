@@ -99,7 +99,7 @@ class SttSession(Protocol):
 
     # `is_usable: bool`: False once the connection is lost; without it a session is usable.
     # `listen() -> AbstractAsyncContextManager[ListeningStream]`: of a recognizer that
-    # `hears_turns`; one at a time, and no `stream` beside it.
+    # `hears_turns` (`SpeechToText.listening`).
 
     def stream(self, expect: Expect) -> AbstractAsyncContextManager[SttStream]:
         """Open recognition of one caller turn.  Raises ProviderError."""
@@ -109,7 +109,8 @@ class SpeechToText(Protocol):
     """A recognizer, shared by all calls of a worker."""
 
     input_format: AudioFormat
-    # `hears_turns: bool`: True = it detects turns, and its sessions have `listen`.
+    # `hears_turns: bool`: True = it detects turns, and `listening() -> SpeechToText` returns the
+    # same whose sessions have `listen`, and are used for nothing else.
     # `for_line(line_format) -> SpeechToText`: the same for a line of that format, where its own
     # `input_format` would lose some of the band or need a conversion (G.711); it is warmed up and
     # closed with this one.

@@ -41,6 +41,13 @@ class Fields:
             raise self._strange(key, "a whole number", found)
         return found
 
+    def number(self, key: str) -> float:
+        """Return a number.  Raises StrangeEventError."""
+        found = self._value.get(key)
+        if not isinstance(found, int | float) or isinstance(found, bool):
+            raise self._strange(key, "a number", found)
+        return float(found)
+
     def flag(self, key: str, default: bool = False) -> bool:  # noqa: FBT001, FBT002
         """Return a truth value, `default` where there is none."""
         found = self._value.get(key)

@@ -17,6 +17,7 @@ DEEPGRAM = {"provider": "deepgram_agent", "api_key": "k"}
 ELEVENLABS = {"provider": "elevenlabs_agent", "agent_id": "a"}
 HUME = {"provider": "hume_evi", "api_key": "k"}
 MOSHI = {"provider": "moshi"}
+EMPTY, KEY = 'api_key = ""', 'api_key = "k"'
 LLM = 'llm = { provider = "openai", model = "m", base_url = "http://127.0.0.1:9/v1" }\n'
 NO_TOOLS = "tools = []\nbuiltin_tools = []\n"
 
@@ -157,3 +158,16 @@ def test_turns_by_a_recognizer_that_detects_none(capsys: pytest.CaptureFixture[s
     assert "gateway.toml:3: agents.a.turn.by: " in found
     assert f'"{by}" needs a recognizer that detects turns, and stt = "moonshine" does not' in found
     assert 'write by = "gateway"' in found
+
+
+def test_a_recognizer_behind_a_network(capsys: pytest.CaptureFixture[str]):
+    stt = '{ provider = "deepgram", api_key = "", eot_threshold = 0.7, endpointing_ms = 300 }'
+    Path("gateway.toml").write_text(f'[agents.a]\nturn = {{ by = "both" }}\nstt = {stt}\n')
+    assert main(["check"]) != 0
+    found = capsys.readouterr().err
+    assert "agents.a.stt.api_key: is empty, and wss://api.deepgram.com asks for one" in found
+    Path("gateway.toml").write_text(
+        f'[agents.a]\nturn = {{ by = "both" }}\nstt = {stt.replace(EMPTY, KEY)}\n'
+    )
+    assert main(["check"]) == 0
+    assert "endpointing_ms: has no effect with Flux" in capsys.readouterr().err

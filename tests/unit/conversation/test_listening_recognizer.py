@@ -86,6 +86,9 @@ class EnergyRecognizer(ScriptedRecognizer):
         self.sessions = self.turns_over = self.heard_samples = self.lose_at_frame = 0
         self.opened = 0
 
+    def listening(self) -> EnergyRecognizer:
+        return self
+
     @asynccontextmanager
     async def open_session(self, call_id: str) -> AsyncIterator[EnergyRecognizer]:
         self.sessions += 1

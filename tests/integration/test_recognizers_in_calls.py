@@ -1,0 +1,103 @@
+"""Whole calls with the doubles of vendors' recognizers, by the front door, for each `turn.by`."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.replay.hearing import chunks_of, listen_as_recorded
+from gateway.replay.recording import read_recording
+from gateway.replay.turn_replay import decide_again, first_difference
+from tests.support.deepgram_listen_double import DeepgramListenDouble
+from tests.support.live_gateway import live_gateway
+from tests.support.outside import calling
+from tests.support.recognizer_double import RecognizerDouble
+
+GREETING = "Good morning to you all."
+ASKS = "What are your opening hours on Monday please?"
+VENDORS = {"deepgram": (DeepgramListenDouble, {"provider": "deepgram"})}
+
+
+async def led(
+    double: RecognizerDouble,
+    folder: Path,
+    by: str,
+    *,
+    breaks_in_turn: bool = False,
+    **settings: Any,
+) -> tuple[Any, dict[str, list[Any]], Path]:
+    """Lead a call in which the caller asks once; return its record, events and bundle."""
+    agent: dict[str, Any] = {
+        "greeting": GREETING,
+        "stt": {**double.settings(), **settings},
+        "turn": {"by": by},
+    }
+    with ExitStack() as stack:
+        gateway = await asyncio.to_thread(
+            stack.enter_context, live_gateway(folder, {"agents": {"desk": agent}})
+        )
+        async with calling(gateway.uri()) as phone:
+            await phone.bot_is_done()
+            if breaks_in_turn:
+                double.break_at = "word"
+            said_ns = await phone.say(ASKS)
+            await phone.bot_speaks(10, said_ns)
+            await phone.bot_is_done(12, said_ns)
+        record = await gateway.finished(phone.sip_call_id)
+        kinds = ("turn_started", "turn_ended", "recognizer_lost", "engine_failed", "eager_end")
+        found = {kind: gateway.events(record, kind) for kind in kinds}
+        return record, found, gateway.gateway.bundle(record)
+
+
+def assert_repeats(bundle: Path) -> None:
+    """Replay a call: the decisions come out as they were."""
+    recording = read_recording(bundle)
+    chunks = chunks_of(listen_as_recorded(recording.audio, recording.events))
+    (talk,) = recording.talks
+    assert first_difference(talk.decisions, decide_again(talk, chunks)) is None
+
+
+@pytest.mark.parametrize(
+    ("by", "evidence"),
+    [("gateway", {"whole"}), ("recognizer", {"recognizer"}), ("both", {"recognizer", "whole"})],
+)
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_an_agent_hears_with_it_and_answers(
+    vendor: str, by: str, evidence: set[str], tmp_path: Path
+):
+    make, settings = VENDORS[vendor]
+
+    async def scenario() -> None:
+        double = make([ASKS, "", "", ""])
+        async with double.running():
+            record, found, bundle = await led(double, tmp_path, by, **settings)
+        assert double.problems == []
+        turn = record["turns"][1]
+        assert turn["caller_text"] == ASKS
+        assert turn["bot_text_heard"]
+        assert found["turn_ended"][0]["evidence"] in evidence
+        assert found["engine_failed"] == []
+        assert {peer.format.encoding for peer in double.peers if peer.audio} == {"pcmu"}
+        assert_repeats(bundle)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("by", ["gateway", "recognizer"])
+def test_a_connection_that_is_lost_in_mid_turn_costs_no_word(by: str, tmp_path: Path):
+    async def scenario() -> None:
+        double = DeepgramListenDouble([ASKS, "", "", ""])
+        async with double.running():
+            record, found, _ = await led(
+                double, tmp_path, by, breaks_in_turn=True, provider="deepgram"
+            )
+        assert record["turns"][1]["caller_text"] == ASKS
+        assert len(found["recognizer_lost"]) == 1
+        assert found["engine_failed"] == []
+        assert len([peer for peer in double.peers if peer.audio]) >= 2
+
+    asyncio.run(scenario())
