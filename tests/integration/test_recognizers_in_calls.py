@@ -13,13 +13,30 @@ from gateway.replay.hearing import chunks_of, listen_as_recorded
 from gateway.replay.recording import read_recording
 from gateway.replay.turn_replay import decide_again, first_difference
 from tests.support.deepgram_listen_double import DeepgramListenDouble
+from tests.support.ink_double import InkDouble
+from tests.support.inworld_stt_double import InworldSttDouble
 from tests.support.live_gateway import live_gateway
 from tests.support.outside import calling
 from tests.support.recognizer_double import RecognizerDouble
+from tests.support.scribe_double import ScribeDouble
+from tests.support.transcription_double import TranscriptionDouble
 
 GREETING = "Good morning to you all."
 ASKS = "What are your opening hours on Monday please?"
-VENDORS = {"deepgram": (DeepgramListenDouble, {"provider": "deepgram"})}
+VENDORS = {
+    "cartesia": InkDouble,
+    "deepgram": DeepgramListenDouble,
+    "elevenlabs": ScribeDouble,
+    "inworld": InworldSttDouble,
+    "openai": TranscriptionDouble,
+}
+LINEAR = {"inworld"}
+"""They take no G.711."""
+CASES = [
+    ("deepgram", "gateway", {"whole"}),
+    ("deepgram", "both", {"recognizer", "whole"}),
+    *[(vendor, "recognizer", {"recognizer"}) for vendor in VENDORS],
+]
 
 
 async def led(
@@ -61,27 +78,22 @@ def assert_repeats(bundle: Path) -> None:
     assert first_difference(talk.decisions, decide_again(talk, chunks)) is None
 
 
-@pytest.mark.parametrize(
-    ("by", "evidence"),
-    [("gateway", {"whole"}), ("recognizer", {"recognizer"}), ("both", {"recognizer", "whole"})],
-)
-@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize(("vendor", "by", "evidence"), CASES)
 def test_an_agent_hears_with_it_and_answers(
     vendor: str, by: str, evidence: set[str], tmp_path: Path
 ):
-    make, settings = VENDORS[vendor]
-
     async def scenario() -> None:
-        double = make([ASKS, "", "", ""])
+        double = VENDORS[vendor]([ASKS, "", "", ""])
         async with double.running():
-            record, found, bundle = await led(double, tmp_path, by, **settings)
+            record, found, bundle = await led(double, tmp_path, by, provider=vendor)
         assert double.problems == []
         turn = record["turns"][1]
         assert turn["caller_text"] == ASKS
         assert turn["bot_text_heard"]
         assert found["turn_ended"][0]["evidence"] in evidence
         assert found["engine_failed"] == []
-        assert {peer.format.encoding for peer in double.peers if peer.audio} == {"pcmu"}
+        coding = "s16" if vendor in LINEAR else "pcmu"
+        assert {peer.format.encoding for peer in double.peers if peer.audio} == {coding}
         assert_repeats(bundle)
 
     asyncio.run(scenario())

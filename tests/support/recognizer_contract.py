@@ -146,6 +146,8 @@ class RecognizerContract(ProviderContract):
                 return  # it takes one format from every line
             assert for_line(NARROWBAND) is stt
             wide = for_line(WIDEBAND)
+            if wide is stt:
+                return  # it always takes the whole band
             assert wide.input_format.sample_rate_hz > stt.input_format.sample_rate_hz
             sound = convert_once(provider.sound, stt.input_format, wide.input_format)
             for each, audio in ((wide, sound), (stt, provider.sound)):

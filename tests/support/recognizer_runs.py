@@ -38,8 +38,9 @@ async def listened(recognizer: SocketRecognizer, sound: bytes, ends: int) -> lis
     """Return what a listening stream finds until as many turns have ended."""
     found: list[Any] = []
     async with recognizer.listening().open_session("c") as session, session.listen() as stream:
-        for at in range(0, len(sound), 320):
-            stream.push(sound[at : at + 320])
+        step = recognizer.input_format.frame_bytes
+        for at in range(0, len(sound), step):
+            stream.push(sound[at : at + step])
         async for each in stream:
             found.append(each)
             if sum(isinstance(e, TurnMark) and e.kind == "end" for e in found) == ends:

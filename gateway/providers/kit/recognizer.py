@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from gateway.audio.format import NARROWBAND, WIDEBAND, AudioFormat
+from gateway.audio.format import WIDEBAND, AudioFormat
 from gateway.errors import ProviderError, ProviderUnavailable
 from gateway.providers.contracts import Expect, Transcript, TurnMark
 from gateway.providers.kit.fields import Fields, StrangeEventError
@@ -75,6 +75,9 @@ class Vendor(Protocol):
     hears_turns: bool
     encodings: frozenset[str]
     """Those of `AudioFormat` that it takes."""
+    narrow: AudioFormat
+    wide: AudioFormat
+    """Linear formats for lines of the telephone band and of more."""
     accept_within_s: float
     """How long accepting a session may take."""
 
@@ -89,9 +92,9 @@ class SocketRecognizer:
     """Satisfies `contracts.SpeechToText`."""
 
     def __init__(
-        self, vendor: Vendor, input_format: AudioFormat = NARROWBAND, *, listens: bool = False
+        self, vendor: Vendor, input_format: AudioFormat | None = None, *, listens: bool = False
     ) -> None:
-        self.input_format = input_format
+        self.input_format = input_format or vendor.narrow
         self.hears_turns = vendor.hears_turns
         self._vendor = vendor
         self._listens = listens
@@ -99,7 +102,7 @@ class SocketRecognizer:
     def for_line(self, line_format: AudioFormat) -> SocketRecognizer:
         """Return it for the encoding and band of a line, as far as the vendor takes them."""
         is_wide = line_format.sample_rate_hz >= WIDEBAND.sample_rate_hz
-        found = WIDEBAND if is_wide else NARROWBAND
+        found = self._vendor.wide if is_wide else self._vendor.narrow
         if not is_wide and line_format.encoding in self._vendor.encodings:
             found = line_format
         if found == self.input_format:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from gateway.audio.format import AudioFormat
+from gateway.audio.format import NARROWBAND, WIDEBAND, AudioFormat
 from gateway.errors import ProviderError, ProviderRejected, ProviderTimeout, ProviderUnavailable
 from gateway.providers.contracts import ProviderSettings, SpeechToText
 from gateway.providers.kit.advice import Advice, missing_key, without_effect
@@ -76,6 +76,7 @@ class _Vendor:
     name = "deepgram"
     hears_turns = True
     encodings = frozenset(_ENCODINGS)
+    narrow, wide = NARROWBAND, WIDEBAND
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
