@@ -49,7 +49,8 @@ def plain(details: ErrorDetails) -> str:
         return str(context["error"])
     if kind in _LIMITS:
         words, name = _LIMITS[kind]
-        return f"{words} {context[name]:g}"
+        limit = context[name]
+        return f"{words} {limit:g}" if isinstance(limit, int | float) else f"{words} {limit}"
     if kind == "missing" and isinstance(details["loc"][-1], int):
         return f"value number {details['loc'][-1] + 1} is missing"
     if kind == "literal_error":
