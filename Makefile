@@ -5,8 +5,8 @@
 #   make test WORKERS=0              one test after the other
 
 VENV ?= .venv
-# Most tests wait for a call to be spoken: two files at a time halve that.
-WORKERS ?= 2
+# Most tests wait for a call to be spoken: a file takes a third of a core, three keep two cores half busy.
+WORKERS ?= 3
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --durations=25 --durations-min=1
 BIN := $(VENV)/bin
 export VENV

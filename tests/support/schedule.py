@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 LONGEST = {
-    "test_wire_truth.py": 280,
+    "test_wire_truth.py": 220,
     "test_sipp_scenarios.py": 180,
     "test_admission_contract.py": 140,
     "test_load.py": 130,
