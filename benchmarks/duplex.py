@@ -164,7 +164,7 @@ def _take_reported(turns: tuple[TurnRecord, ...], figures: Figures) -> None:
 
 def _publish(figures: Figures) -> None:
     errors = [abs(error) for error in figures.cut_error]
-    within = sum(error <= 40 for error in errors)
+    within = len([error for error in errors if error <= 40])
     publish(
         "duplex",
         "Speech to speech: what the gateway adds, OpenAI double",

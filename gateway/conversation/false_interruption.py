@@ -61,6 +61,11 @@ class ReversiblePause:
             at_s=milliseconds(event.now) / 1000, evidence=evidence, silent_ms=silent_ms
         )
 
+    @property
+    def onset(self) -> int | None:
+        """Return the audio time of the sound that it waits for a verdict on."""
+        return self._suspected.onset if self._suspected is not None else None
+
     def forget(self) -> None:
         """Note that the bot turn is over."""
         self._suspected = self._resumes = None

@@ -282,6 +282,7 @@ class Floor:
             The bot turn that ended, if there was one.
         """
         turn, self._turn = self._turn, None
+        onset = started.onset if started is not None else self._pause.onset
         self._pause.forget()
         if turn is None:
             return None
@@ -290,10 +291,10 @@ class Floor:
         try:
             await end_task(turn.task)  # 2 LLM, sentences and TTS are one TaskGroup
         finally:
-            cut = self._take_back(turn, cause, started)
+            cut = self._take_back(turn, cause, onset)
         return cut
 
-    def _take_back(self, turn: BotTurn, cause: Cause, started: TurnStarted | None) -> Cut:
+    def _take_back(self, turn: BotTurn, cause: Cause, onset: int | None) -> Cut:
         heard = turn.reply.heard_text()
         reopens = cause == "speech" and self._may_reopen(turn)
         self._remember(turn, heard, cause, reopens=reopens)  # 3 history: as heard, or as before
@@ -307,8 +308,8 @@ class Floor:
         self._call.metrics.barge_in.labels(cause).inc()
         figures = turn.reply.figures
         figures.interrupted, figures.reopened = True, reopens
-        if started is not None and was_audible:
-            figures.barge_in_onset = started.onset
+        if cause == "speech" and onset is not None and was_audible:
+            figures.barge_in_onset = onset
             figures.barge_in_delay_ms = line_delay_ms(self._call.line)
         close_turn(self._call, figures, heard)
         self._on_over(turn, heard, is_cut=True)

@@ -135,8 +135,10 @@ def agent(engine: Engine) -> dict[str, Any]:
 class Conversation:
     """One call in which everything happens once."""
 
-    def __init__(self, phone: Telephone, spoken: Sequence[Samples]) -> None:
+    def __init__(self, phone: Telephone, engine: Engine, spoken: Sequence[Samples]) -> None:
         self.phone = phone
+        self.pause_ms = 300 + (GAP_MS if engine.double.ABILITIES.is_full_duplex else 0)
+        """After a reply: one whose end is told from silence is not over as soon as it is silent."""
         self.ear = LoudEar(phone)
         self.spoken = spoken
         self.story_ms = 0
@@ -145,15 +147,15 @@ class Conversation:
 
     async def lead(self) -> None:
         phone, ear = self.phone, self.ear
-        await ear.hears(length_ms(GREETING), 0)
+        await ear.hears(length_ms(GREETING), 0, pause_ms=self.pause_ms)
         asked_ns = await self.say(0)
         await ear.hears(1000, asked_ns, pause_ms=0)
         broke_in_ns = await self.say(1)
         self.story_ms = ear.loud_ms(asked_ns, broke_in_ns)
-        await ear.hears(length_ms(HOURS) - LETTER_MS, broke_in_ns)
+        await ear.hears(length_ms(HOURS) - LETTER_MS, broke_in_ns, pause_ms=self.pause_ms)
         typed_ns = time.monotonic_ns()
         phone.media.press("42#")
-        await ear.hears(length_ms(TYPED), typed_ns)
+        await ear.hears(length_ms(TYPED), typed_ns, pause_ms=self.pause_ms)
         thanked_ns = await self.say(2)
         await phone.ended(12)
         self.goodbye_ms = ear.loud_ms(thanked_ns)
@@ -167,7 +169,7 @@ class Conversation:
 async def conversation(gateway: LiveGateway, engine: Engine, spoken: Sequence[Samples]) -> None:
     """Lead the call; raise AssertionError for what is not as it should be."""
     async with calling(gateway.uri(engine.provider), user=engine.provider) as phone:
-        talk = Conversation(phone, spoken)
+        talk = Conversation(phone, engine, spoken)
         await talk.lead()
     record = await gateway.finished(phone.sip_call_id)
     assert engine.double.problems == []
@@ -202,7 +204,9 @@ def assert_cut(record: dict[str, Any], talk: Conversation, peer: Peer) -> None:
     can = peer.double.ABILITIES
     assert STORY.startswith(text)
     assert abs(length_ms(text) - talk.story_ms) <= length_ms("a word or so"), (text, talk.story_ms)
-    assert story["interrupted"] or can.is_full_duplex
+    if not can.is_full_duplex:
+        assert story["interrupted"]
+        assert story["barge_in_stop_ms"] < 1000
     if can.hears_of_positions:
         (cut_ms,) = peer.cuts
         assert cut_ms is not None

@@ -87,6 +87,8 @@ def test_the_verdict_is_the_first_one(turns: str):
     if turns == "engine":
         assert cut_s < 6.1
         assert not confirmed or confirmed[0] > cut_s
+        (cut,) = (turn for turn in scene.notes.turns if turn.interrupted)
+        assert (cut.barge_in_stop_ms is not None) is bool(scene.times("barge_in_suspected"))
     else:
         assert cut_s == pytest.approx(confirmed[0], abs=0.05)
         assert cut_s - suspected_s > 0.2
