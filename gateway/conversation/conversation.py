@@ -168,7 +168,7 @@ class Conversation:
         log.info("conversation_started", agent=self._agent.name, chain=str(self))
         if self._call.audio.open(self._agent.make_detector):
             vad = self._agent.config.vad.provider
-            self._call.note(events.EarOpened(now=self._call.audio.now, vad=vad))
+            self._call.note(events.HearingStarted(now=self._call.audio.now, vad=vad))
         self._call.audio.sink = self._on_frame
         forward = self._call.group.create_task(self._forward_line_events())
         try:

@@ -9,7 +9,7 @@ from gateway.audio.echo_control import Dry, EchoControl
 from gateway.audio.format import ANALYSIS
 from gateway.audio.voice_chunk import Chunk, VoiceDetector
 from gateway.call.call_audio import BotSound, judged
-from gateway.call.events import EarOpened, Listening
+from gateway.call.events import HearingStarted, Listening
 from gateway.providers import registry
 from gateway.replay.recording import LoggedEvent
 from gateway.replay.stereo import Stereo
@@ -69,7 +69,7 @@ def chunks_of(heard: Iterable[Heard]) -> list[Chunks]:
 
 def detectors_of(events: Sequence[LoggedEvent]) -> list[tuple[int, str]]:
     """Return since when a call was listened to, by which voice detectors."""
-    opened = [one.event for one in events if isinstance(one.event, EarOpened)]
+    opened = [one.event for one in events if isinstance(one.event, HearingStarted)]
     return [(event.now, event.vad) for event in opened] or [(0, _BEFORE)]
 
 

@@ -28,7 +28,7 @@ def test_a_caller_is_heard_and_interrupts_by_webrtcvad(tmp_path: Path) -> None:
     assert any("tea" in (turn["caller_text"] or "") for turn in turns)
     assert any(turn["interrupted"] for turn in turns)
     events = [json.loads(line) for line in (bundle / "events.jsonl").read_text().splitlines()]
-    assert [e["vad"] for e in events if e["kind"] == "ear_opened"] == ["webrtcvad"]
+    assert [e["vad"] for e in events if e["kind"] == "hearing_started"] == ["webrtcvad"]
     recording = read_recording(bundle)
     (talk,) = recording.talks
     again = decide_again(talk, chunks_of(listen_as_recorded(recording.audio, recording.events)))

@@ -44,7 +44,6 @@ from gateway.call.events.of_conversation import (
     AgentStarted,
     BotSays,
     BotStarted,
-    EarOpened,
     EngineConnected,
     EngineFailed,
     EngineHears,
@@ -52,6 +51,7 @@ from gateway.call.events.of_conversation import (
     EngineLost,
     EngineNoted,
     EngineReply,
+    HearingStarted,
     HistoryShortened,
     Interrupted,
     LlmLimitReached,
@@ -91,7 +91,6 @@ __all__ = [
     "CallStarted",
     "DigitsNotSent",
     "DigitsSent",
-    "EarOpened",
     "EngineConnected",
     "EngineFailed",
     "EngineHears",
@@ -102,6 +101,7 @@ __all__ = [
     "Event",
     "Expects",
     "FinalTranscript",
+    "HearingStarted",
     "Held",
     "HistoryShortened",
     "Interrupted",
@@ -146,7 +146,7 @@ OwnEvent = (
     | RecordingPaused | RecordingResumed | LineIsDead
     | KeyPressed | KeysCollected | DigitsSent | DigitsNotSent
     | TransferStarted | TransferFailed | Transferred | TransferOutcome
-    | AgentChanges | AgentStarted | EarOpened | Say | BotSays | BotStarted | ReplyFinished
+    | AgentChanges | AgentStarted | HearingStarted | Say | BotSays | BotStarted | ReplyFinished
     | Interrupted | TurnWaits | TurnFinished | HistoryShortened | LlmLimitReached | EngineFailed
     | EngineConnected | EngineLost | EngineHears | EngineHungUp | EngineReply | EngineNoted
     | RecognizerLost
@@ -169,10 +169,12 @@ class UnknownEvent:
 CLASSES: Mapping[str, type[Event]] = {one.kind: one for one in get_args(Event)}
 FOR_REPLAY = frozenset(
     one.kind
-    for one in (Listening, EarOpened, TurnTakingStarted, TurnTakingEnded, TurnInput, Expects)
+    for one in (Listening, HearingStarted, TurnTakingStarted, TurnTakingEnded, TurnInput, Expects)
 )
 """Kinds that only a replay needs; the API does not show them."""
 _HEAD = frozenset({"at", "audio_s", "kind"})
+FORMER_KINDS = {"ear_opened": HearingStarted.kind}
+"""Kinds of bundles of former versions with their present names; for one release."""
 FORMER_FIELDS = {TurnEnded.kind: {"patience_ms": "endpoint_delay_ms"}}
 """Fields of bundles of former versions with their present names; for one release."""
 
@@ -188,6 +190,7 @@ def parsed(line: Mapping[str, Any]) -> Event | UnknownEvent:
     Fields that are not known are ignored; what cannot be read as its kind is an `UnknownEvent`.
     """
     kind = str(line.get("kind", ""))
+    kind = FORMER_KINDS.get(kind, kind)
     former = FORMER_FIELDS.get(kind, {})
     data = {former.get(key, key): value for key, value in line.items() if key not in _HEAD}
     if kind not in CLASSES:

@@ -27,10 +27,10 @@ class AgentChanges:
 
 
 @dataclass(frozen=True, slots=True)
-class EarOpened:
+class HearingStarted:
     """The caller's audio reaches the agent from here on."""
 
-    kind: ClassVar[str] = "ear_opened"
+    kind: ClassVar[str] = "hearing_started"
     now: int
     vad: str = "silero"
     """Which voice detector listens; a later one of these events replaces it."""

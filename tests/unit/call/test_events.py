@@ -13,6 +13,7 @@ import pytest
 from gateway.call.events import (
     CLASSES,
     FORMER_FIELDS,
+    HearingStarted,
     TurnFinished,
     UnknownEvent,
     fields_of,
@@ -90,6 +91,12 @@ def test_what_is_not_known_stays_readable(line: dict[str, Any]) -> None:
 def test_fields_of_a_later_version_are_ignored() -> None:
     later = {"kind": "answered", "audio_s": 1.0, "codec": "PCMU", "band": "wide"}
     assert fields_of(parsed(later)) == {"codec": "PCMU"}  # type: ignore[arg-type]
+
+
+def test_an_event_may_have_its_former_name() -> None:
+    event = parsed({"kind": "ear_opened", "audio_s": 1.0, "now": 8000, "vad": "webrtcvad"})
+    assert event == HearingStarted(now=8000, vad="webrtcvad")
+    assert event.kind == "hearing_started"
 
 
 def test_a_field_may_have_its_former_name() -> None:
