@@ -130,7 +130,6 @@ class CallControl:
         if agent not in self.agents:
             known = ", ".join(sorted(self.agents))
             raise CommandError(422, f'there is no agent "{agent}"; there are: {known}')
-        self._note(events.AgentChanges(agent=agent, by=by))
         self._post(AgentWanted(agent, by, cut))
 
     def end(self) -> None:

@@ -299,6 +299,7 @@ class Conversation:
         talk = self._talk
         if talk.ending is None and event.agent != talk.agent.name:
             talk.ending = AgentChange(event.agent, event.by)
+            self._call.note(events.AgentChanges(agent=event.agent, by=event.by))
             if event.cut:
                 await self._floor.interrupt("operator")
 

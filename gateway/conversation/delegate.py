@@ -14,8 +14,9 @@ from gateway.conversation.cascade import Cascade
 from gateway.conversation.chat_context import ChatContext
 from gateway.conversation.figures import TurnFigures
 from gateway.conversation.reply import Reply
+from gateway.conversation.running_tools import RunningTools
 from gateway.conversation.talk import Talk
-from gateway.conversation.tools import ToolOutcome
+from gateway.conversation.tools import CallContext, ToolOutcome
 from gateway.errors import ProviderError, ProviderTimeout
 from gateway.providers.contracts import AssistantMessage, Message, ToolCall, ToolResult, UserMessage
 
@@ -33,11 +34,15 @@ class Delegate:
         """
         self._talk = talk
         self._turn = asyncio.Lock()
-        self._context = self._new_context(())
+        self.begin(())
 
     def begin(self, messages: Sequence[Message]) -> None:
         """Begin with what a new session of the engine begins with."""
-        self._context = self._new_context(messages)
+        call, agent = self._talk.call, self._talk.agent
+        context = self._new_context(messages)
+        facts = CallContext.of(call.line.facts, agent.name)
+        tools = RunningTools(call, agent.tools, facts, context, lambda: None)
+        self._context, self._cascade = context, Cascade(call, agent, context, tools)
 
     def _new_context(self, messages: Sequence[Message]) -> ChatContext:
         config = self._talk.agent.config
@@ -74,8 +79,7 @@ class Delegate:
                 return _failed(call, error)
 
     async def _answered(self, asked: ToolCall) -> ToolOutcome:
-        talk, context = self._talk, self._context
-        cascade = Cascade(talk.call, talk.agent, context, talk.tools)
+        talk, context, cascade = self._talk, self._context, self._cascade
         context.add_user(_conversation(asked.arguments))
         context.begin()
         reply = Reply(

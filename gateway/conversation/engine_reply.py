@@ -45,6 +45,8 @@ class EngineReply:
         """Of the audio so far."""
         self.has_begun = False
         """Something of it has come, if only its end."""
+        self.received = 0
+        """Number of parts of sound and words."""
         self.has_calls = False
         """Tool calls of it have come that were not taken."""
         self.is_over = False
@@ -63,6 +65,7 @@ class EngineReply:
             self.first_audio_s = asyncio.get_running_loop().time()
         self._has_tail = self._has_tail or bool(audio)
         self.has_begun = self.has_begun or bool(audio or text)
+        self.received += 1
         self._put(self._converter.process(audio) if audio else b"", text)
 
     def _put(self, pcm: bytes, text: str) -> None:
@@ -153,8 +156,19 @@ class EngineAnswer:
         self._withdrawn: set[str] = set()
         self._acts: list[ToolResult] = []
         """What the engine is told of actions once they are done, or are not done."""
-        self.is_due = True
-        """The engine has to begin a reply that belongs to it, now."""
+        self._is_due = True
+        self._received = 0
+        """What had come of the latest reply when the engine was told to go on."""
+
+    @property
+    def is_due(self) -> bool:
+        """True while the engine has to begin a reply that belongs to it, or to go on with one.
+
+        The latter in full duplex: a reply ends by silence there, and may hold the answer.
+        """
+        part = self._known[-1] if self._known else None
+        goes_on = part is not None and part.session.turns == "none"
+        return self._is_due and not (goes_on and part and part.received > self._received)
 
     @property
     def is_owed(self) -> bool:
@@ -183,13 +197,13 @@ class EngineAnswer:
 
     def adopt(self, part: EngineReply) -> None:
         """Go on with a reply that the engine has begun."""
-        self.is_due = False
+        self._is_due = False
         self._known.append(part)
         self._parts.put_nowait(part)
 
     def give_up(self) -> None:
         """End with what has come: nothing more will."""
-        self.is_due = False
+        self._is_due = False
         self._parts.put_nowait(None)
 
     def withdraw(self, call_ids: Sequence[str]) -> None:
@@ -214,7 +228,6 @@ class EngineAnswer:
                     if isinstance(item, ToolCall):
                         await self._start_tools(part.take_calls(item), reply)
                         continue
-                    self.is_due = False
                     if reply.figures.engine_audio_s is None:
                         reply.figures.engine_audio_s = part.first_audio_s
                     if item.text and not is_joined:
@@ -255,7 +268,8 @@ class EngineAnswer:
             if is_over and said and done == len(calls) and not is_spoken:  # it needs no last word
                 self._acts += wanted
             elif wanted:
-                self.is_due = is_over
+                self._is_due = is_over
+                self._received = self._known[-1].received
                 self._engine.tell(wanted, answer=is_over)
             self._running = None
             self._parts.put_nowait(None)

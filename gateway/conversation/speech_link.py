@@ -195,8 +195,8 @@ class SpeechLink:
         self._do(lambda session: session.set_eagerness(eagerness))
 
     def fail(self, error: ProviderError) -> None:
-        """Give up the session, which is of no use: as if it had been lost."""
-        if self._limit is not None and not self._limit.expired():
+        """Give up the session, if there is one, which is of no use: as if it had been lost."""
+        if self._session is not None and self._limit is not None and not self._limit.expired():
             self._failure = error
             self._limit.reschedule(asyncio.get_running_loop().time())
 

@@ -71,6 +71,7 @@ class ScriptedEngine:
         self.input_format = AudioFormat(8000)  # the callers of tests are beyond other bands
         self.output_format = AudioFormat(24_000)
         self.delay_s = 0.1
+        self.connect_s = 0.05
         self.speech_level = 4000
         """Peak of the caller's audio from which on it is speech."""
         self.log: Callable[[str], None] = lambda _: None
@@ -93,7 +94,7 @@ class ScriptedEngine:
 
     @asynccontextmanager
     async def connect(self, opening: Opening) -> AsyncIterator[ScriptedSession]:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(self.connect_s)
         if self.refusals:
             raise self.refusals.pop(0)
         self.open += 1

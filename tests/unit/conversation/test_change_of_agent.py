@@ -255,3 +255,4 @@ def test_what_cannot_be_is_refused():
     sales = scene_of("cascade", [], name="sales")
     scene = scene_of("cascade", [], others=[sales]).play(script)
     assert [data["agent"] for data in scene.data("agent_started")] == ["bot"]
+    assert scene.data("agent_changes") == []

@@ -127,6 +127,39 @@ def test_the_result_is_told_though_the_caller_has_interrupted():
 # --- what the engine says meanwhile ---
 
 
+def test_what_is_left_of_a_reply_is_no_answer_to_its_tool():
+    """Its tool is quick; where the gateway owns turns, only what is asked for is heard."""
+
+    async def script(scene: Scene) -> None:
+        await scene.until(1)
+        session = scene.engine.session
+        session.is_silent = True
+        await scene.says(3, 0.5)
+        await scene.until(4.5)
+        form = AudioFormat(24_000)
+        session.report(ReplyStarted("a"))
+        session.report(ReplyAudio("a", sound(form, 500), " One"))
+        session.report(ToolAsked(call_of("quick"), "a"))
+        await scene.until(4.8)
+        assert told_by(scene) == [('"found"', True)]
+        session.report(ReplyAudio("a", sound(form, 500), " two"))
+        session.report(ReplyEnded("a"))
+        await scene.until(7)
+        session.report(ReplyStarted("b"))
+        session.report(ReplyAudio("b", sound(form, 500), " three"))
+        session.report(ReplyEnded("b"))
+        await scene.until(10)
+
+    @tool(side_effects=False)
+    async def quick() -> str:
+        """Look."""
+        return "found"
+
+    scene = Scene(engine=ScriptedEngine(turns="gateway"), tools=[quick]).play(script)
+    heard = " ".join(turn.bot_text_heard or "" for turn in scene.notes.turns[1:])
+    assert " ".join(heard.split()) == "One two three"
+
+
 @pytest.mark.parametrize("turns", ["engine", "none"])
 def test_speech_goes_on_while_a_tool_runs(turns: Any):
     async def script(scene: Scene) -> None:

@@ -518,6 +518,20 @@ def test_a_session_that_gives_no_sign_is_replaced(turns: str):
         assert "Pardon?" in scene.synthesizer.texts
 
 
+def test_a_session_that_is_being_opened_is_not_silent():
+    async def script(scene: Scene) -> None:
+        await scene.says(3, 0.5)
+        scene.engine.session.report(CallerText(ASKED, "t1", is_final=True))
+        await scene.until(4.05)
+        scene.engine.connect_s = 4.0
+        scene.engine.session.report(ProviderUnavailable("scripted", "connection lost"))
+        await scene.until(12)
+
+    scene = scene_of([5.0, "Never."], ["Fine."], heard=(), llm_timeout_s=1.0).play(script)
+    assert scene.history[-1] == AssistantMessage("Fine.")
+    assert [data["goes_on"] for data in scene.data("engine_lost")] == ["reconnects"]
+
+
 def test_the_cascade_takes_over_from_sessions_that_are_silent():
     async def script(scene: Scene) -> None:
         await scene.voice.render_ahead(filler_texts(scene.config.filler))

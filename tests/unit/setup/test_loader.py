@@ -214,6 +214,7 @@ BAD = {
         'default_agent = "receptoin"\n'
         + AGENT.replace(".a]", ".reception]")
         + 'tools = ["nothing", "missing.py:f"]\ntransfer_targets = { desk = "one" }\n'
+        + 'agent_targets = ["reception", "receptoin"]\n'
         + "turn = { stop_probability = 0.9 }\n",
         [
             'gateway.toml:1: default_agent: no agent "receptoin" (did you mean "reception"?)',
@@ -222,7 +223,10 @@ BAD = {
             "gateway.toml:4: agents.reception.tools.1: file not found: FOLDER/missing.py",
             "gateway.toml:5: agents.reception.transfer_targets.desk: must be a SIP URI (sip:...) or"
             ' a number, not "one"',
-            "gateway.toml:6: agents.reception.turn.stop_probability: must not be greater than"
+            "gateway.toml:6: agents.reception.agent_targets.0: is this agent itself",
+            'gateway.toml:6: agents.reception.agent_targets.1: no agent "receptoin" (did you mean'
+            ' "reception"?)',
+            "gateway.toml:7: agents.reception.turn.stop_probability: must not be greater than"
             " start_probability",
         ],
     ),
