@@ -45,8 +45,8 @@ class EngineReply:
         """Of the audio so far."""
         self.has_begun = False
         """Something of it has come, if only its end."""
-        self.received = 0
-        """Number of parts of sound and words."""
+        self.words = 0
+        """Number of parts with words that have come."""
         self.has_calls = False
         """Tool calls of it have come that were not taken."""
         self.is_over = False
@@ -65,7 +65,7 @@ class EngineReply:
             self.first_audio_s = asyncio.get_running_loop().time()
         self._has_tail = self._has_tail or bool(audio)
         self.has_begun = self.has_begun or bool(audio or text)
-        self.received += 1
+        self.words += bool(text)
         self._put(self._converter.process(audio) if audio else b"", text)
 
     def _put(self, pcm: bytes, text: str) -> None:
@@ -157,7 +157,7 @@ class EngineAnswer:
         self._acts: list[ToolResult] = []
         """What the engine is told of actions once they are done, or are not done."""
         self._is_due = True
-        self._received = 0
+        self._words = 0
         """What had come of the latest reply when the engine was told to go on."""
 
     @property
@@ -168,7 +168,7 @@ class EngineAnswer:
         """
         part = self._known[-1] if self._known else None
         goes_on = part is not None and part.session.turns == "none"
-        return self._is_due and not (goes_on and part and part.received > self._received)
+        return self._is_due and not (goes_on and part and part.words > self._words)
 
     @property
     def is_owed(self) -> bool:
@@ -269,7 +269,7 @@ class EngineAnswer:
                 self._acts += wanted
             elif wanted:
                 self._is_due = is_over
-                self._received = self._known[-1].received
+                self._words = self._known[-1].words
                 self._engine.tell(wanted, answer=is_over)
             self._running = None
             self._parts.put_nowait(None)

@@ -127,6 +127,41 @@ def test_the_result_is_told_though_the_caller_has_interrupted():
 # --- what the engine says meanwhile ---
 
 
+@pytest.mark.parametrize("pause_ms", [200, 2000])
+def test_in_full_duplex_the_answer_may_come_within_the_same_sound(pause_ms: int):
+    """Sound without words, such as a pause, is no answer; words are one, in whatever reply."""
+
+    async def script(scene: Scene) -> None:
+        await scene.until(3)
+        session = scene.engine.session
+        session.is_silent = True
+        form = AudioFormat(24_000)
+        session.report(ReplyStarted("a"))
+        session.report(ReplyAudio("a", sound(form, 500), " One"))
+        session.report(ToolAsked(call_of("quick"), "a"))
+        await scene.until(3.4)
+        session.report(ReplyAudio("a", sound(form, 300, 0)))
+        following = "a" if pause_ms < 1000 else "b"
+        if following == "b":
+            session.report(ReplyEnded("a"))
+            await scene.until(6)
+            session.report(ReplyStarted("b"))
+        session.report(ReplyAudio(following, sound(form, 500), " two"))
+        session.report(ReplyEnded(following))
+        await scene.until(9)
+
+    @tool(side_effects=False)
+    async def quick() -> str:
+        """Look."""
+        return "found"
+
+    scene = Scene(engine=ScriptedEngine(turns="none"), tools=[quick]).play(script)
+    assert told_by(scene) == [('"found"', True)]
+    (turn,) = [turn for turn in scene.notes.turns if turn.tools]
+    assert " ".join(turn.bot_text_heard.split()) == "One two"
+    assert turn is scene.notes.turns[-1]
+
+
 def test_what_is_left_of_a_reply_is_no_answer_to_its_tool():
     """Its tool is quick; where the gateway owns turns, only what is asked for is heard."""
 
