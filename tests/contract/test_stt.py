@@ -368,6 +368,22 @@ def test_killed_recognizer_costs_not_even_the_turn(monkeypatch):
     assert "coffee" in asyncio.run(run()).text
 
 
+def test_the_shared_recognizer_may_start_beside_its_workers(monkeypatch, tmp_path):
+    """However short callers wait for one that is just starting again."""
+    monkeypatch.setenv("GATEWAY_RECOGNIZER_SOCKET", str(tmp_path / "socket"))
+
+    async def run():
+        provider = moonshine.create(moonshine.Settings(connect_timeout_s=0.01))
+        warming = asyncio.ensure_future(provider.warm_up())
+        async with RecognizerProcess(tmp_path / "socket"):
+            await warming
+            seen = await recognize(provider, speak(SENTENCE))
+            await provider.close()
+            return seen
+
+    assert "coffee" in asyncio.run(run())[-1].text
+
+
 def test_recognizer_that_stays_away_is_an_error(monkeypatch):
     monkeypatch.delenv("GATEWAY_RECOGNIZER_SOCKET", raising=False)
 
