@@ -100,6 +100,14 @@ def _parser() -> argparse.ArgumentParser:
     actions = key.add_subparsers(metavar="ACTION", required=True)
     _command(actions, "new", "print a new key and its hash").set_defaults(command=_key_new)
 
+    say = _command(commands, "say", "write how an agent would say a text as a WAV file")
+    say.add_argument("text", metavar="TEXT")
+    say.add_argument("--agent", default="", help="whose voice (default: the default agent)")
+    say.add_argument("--out", type=Path, default=Path("say.wav"), metavar="FILE.wav")
+    say.add_argument("--wide", action="store_true", help="16 kHz, as on a line with G.722")
+    _add_config(say)
+    say.set_defaults(command=_say)
+
     providers = _command(commands, "providers", "list engines and what each needs on this machine")
     providers.set_defaults(command=_providers)
 
@@ -253,6 +261,12 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _call(args: argparse.Namespace) -> int:
     return _hand_over("gateway.cli.call", _config(args), args.to, args.agent, args.trunk)
+
+
+def _say(args: argparse.Namespace) -> int:
+    module = importlib.import_module("gateway.cli.say")
+    code: int = module.run(_config(args), args.text, args.agent, args.out, is_wide=args.wide)
+    return code
 
 
 def _key_new(_args: argparse.Namespace) -> int:

@@ -24,24 +24,27 @@ from gateway.providers import registry
 from gateway.providers.contracts import Spoken
 from gateway.providers.kit.speech import speech as finished
 from tests.support.cartesia_voice import CartesiaVoice
+from tests.support.deepgram_voice import AuraVoice, FluxVoice
 from tests.support.elevenlabs_voice import ElevenLabsVoice
 from tests.support.faults import Fault
+from tests.support.inworld_voice import InworldVoice
 from tests.support.provider_contract import Subject
 from tests.support.vendor_double import KEY
 from tests.support.voice_contract import VoiceContract, speech
 from tests.support.voice_double import CHARACTER_MS, VoiceDouble
 
-VENDORS: list[type[VoiceDouble]] = [ElevenLabsVoice, CartesiaVoice]
-BY_NAME = {vendor.NAME: vendor for vendor in VENDORS}
+VENDORS: list[type[VoiceDouble]] = [
+    ElevenLabsVoice, CartesiaVoice, AuraVoice, FluxVoice, InworldVoice,
+]  # fmt: skip
 SENTENCE = "One moment, I look for a table at seven."
-vendors = pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.NAME)
+vendors = pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.__name__)
 Use = Callable[[VoiceDouble, Any], Awaitable[None]]
 
 
 class TestContract(VoiceContract):
-    @pytest.fixture(params=list(BY_NAME))
+    @pytest.fixture(params=VENDORS, ids=lambda vendor: vendor.__name__)
     def provider(self, request: pytest.FixtureRequest) -> Subject:
-        kind = BY_NAME[request.param]
+        kind: type[VoiceDouble] = request.param
 
         @asynccontextmanager
         async def server() -> AsyncIterator[Mapping[str, Any]]:
@@ -148,7 +151,7 @@ def test_every_word_is_reported_where_it_begins(vendor: type[VoiceDouble]):
     async def use(double: VoiceDouble, tts: Any) -> None:
         parts = [part async for part in finished(tts, SENTENCE, NARROWBAND)]
         words = "".join(part.text for part in parts)
-        assert words == SENTENCE
+        assert words == (SENTENCE if double.REPORTS else "")
         at = 0
         for part in parts:
             if part.text:
@@ -184,7 +187,9 @@ def test_what_the_caller_cuts_off_is_stopped_and_the_next_sentence_is_right(
                     assert not double.STOPS
                     return
                 said = [piece async for piece in session.speak("Yes, sir.")]
-                assert "".join(piece.text for piece in said) == "Yes, sir."
+                words = "".join(piece.text for piece in said)
+                assert words == ("Yes, sir." if double.REPORTS else "")
+                assert sum(len(piece.pcm) for piece in said) == 9 * CHARACTER_MS * 8
             if double.STOPS:
                 assert double.cuts == ["s1", "s3", "s5"]
                 assert double.chunks < 3 * 6 + 3 * 3
@@ -239,7 +244,7 @@ def test_a_hundred_kilobytes_are_sent_in_parts_that_the_vendor_takes(vendor: typ
             assert await anext(pieces)
             await pieces.aclose()
         assert double.said == [text.strip()]
-        assert all(len(message) < 2_000 for message in double.received)
+        assert all(len(message) < 2_100 for message in double.received)
 
     run(vendor, use)
 

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from tests.support.cartesia_voice import CartesiaVoice
+from tests.support.deepgram_voice import AuraVoice, FluxVoice
 from tests.support.elevenlabs_voice import ElevenLabsVoice
 from tests.support.gateway_process import free_port
+from tests.support.inworld_voice import InworldVoice
 from tests.support.live_gateway import live_gateway
 from tests.support.llm_server import Answer, LlmServer
 from tests.support.outside import Telephone, calling
@@ -88,7 +90,11 @@ async def led(double: VoiceDouble, folder: Path) -> tuple[dict[str, Any], float]
     return record, ear.heard_ms(-2)
 
 
-@pytest.mark.parametrize("vendor", [ElevenLabsVoice, CartesiaVoice], ids=lambda it: it.NAME)
+@pytest.mark.parametrize(
+    "vendor",
+    [ElevenLabsVoice, CartesiaVoice, AuraVoice, FluxVoice, InworldVoice],
+    ids=lambda it: it.__name__,
+)
 def test_an_interrupted_sentence_is_cut_at_the_word_that_was_heard(
     vendor: type[VoiceDouble], tmp_path: Path
 ) -> None:
@@ -102,7 +108,9 @@ def test_an_interrupted_sentence_is_cut_at_the_word_that_was_heard(
         assert greeting["bot_text_heard"] == GREETING
         assert answer["interrupted"]
         assert 300 < heard_ms < 2200
-        assert answer["bot_text_heard"] == words_over(double, ANSWER, heard_ms) == "I see"
+        if double.REPORTS:
+            assert answer["bot_text_heard"] == words_over(double, ANSWER, heard_ms) == "I see"
+        assert ANSWER.startswith(answer["bot_text_heard"])
         assert last["bot_text_heard"] == LAST
         assert double.problems == []
         assert double.said.count(ANSWER) == 1

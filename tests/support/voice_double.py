@@ -55,6 +55,8 @@ class VoiceDouble(VendorDouble):
     PATH: ClassVar[str] = ""
     STOPS: ClassVar[bool] = True
     """Its protocol can stop a sentence."""
+    REPORTS: ClassVar[bool] = True
+    """It reports its words."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,9 +105,14 @@ class VoiceDouble(VendorDouble):
     def over(self, key: Key) -> list[str | bytes]:
         """Return the messages that end a sentence."""
 
-    @abstractmethod
     def refusal(self, context: str) -> list[str | bytes]:
         """Return the messages of `trouble`."""
+        raise NotImplementedError
+
+    async def refuse(self, connection: ServerConnection, context: str) -> None:
+        """Send `trouble`."""
+        for message in self.refusal(context):
+            await connection.send(message)
 
     # --- what all have ---
 
@@ -150,8 +157,7 @@ class VoiceDouble(VendorDouble):
             if self.fault is Fault.SLOW:
                 await asyncio.sleep(self.slow_s)
             if self.trouble:
-                for message in self.refusal(context):
-                    await connection.send(message)
+                await self.refuse(connection, context)
                 return
             steps = range(0, 0 if self.is_mute else len(text), CHUNK_CHARACTERS)
             for at in steps:

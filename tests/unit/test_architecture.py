@@ -80,7 +80,7 @@ ALLOWED = {
         "records", "setup", "sip", "telemetry",
     },
     "cli": {
-        "call", "config", "conversation", "demo", "dialplan", "doctor", "edge", "load",
+        "audio", "call", "config", "conversation", "demo", "dialplan", "doctor", "edge", "load",
         "providers", "records", "replay", "script", "setup", "sip", "telemetry",
     },
 }  # fmt: skip
