@@ -48,7 +48,7 @@ def kind_of(status: int, code: object, type_: object, message: str) -> type[Prov
     names = {str(code), str(type_)}
     if names & _CONTEXT_CODES or (status in {0, 400, 413, 422, 500} and _CONTEXT.search(message)):
         return ContextExceeded
-    if names & _QUOTA_CODES:
+    if names & _QUOTA_CODES or status == 402:
         return QuotaExceeded
     if names & FINAL_CODES:
         return ProviderRejected

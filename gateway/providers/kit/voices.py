@@ -128,7 +128,7 @@ class SocketVoice:
 
     async def speak(self, text: str) -> AsyncGenerator[Spoken, None]:
         """Yield the speech of one sentence on a connection of its own.  Raises ProviderError."""
-        if not _cleaned(text):
+        if not cleaned(text):
             return
         async with connected(self._endpoint) as socket:
             session = _Session(socket, self._protocol(self._endpoint), self._timeout_s)
@@ -158,7 +158,7 @@ class _Session:
         )
 
     async def speak(self, text: str) -> AsyncGenerator[Spoken, None]:
-        said = _cleaned(text)
+        said = cleaned(text)
         if not said:
             return
         self._sentences += 1
@@ -237,7 +237,7 @@ class _Session:
             self._draining.add(context)
 
 
-def _cleaned(text: str) -> str:
+def cleaned(text: str) -> str:
     """Return a text without control and invisible characters; empty when it has no sound."""
     seen = "".join(c if c.isprintable() else " " for c in text)
     said = " ".join(seen.split())
