@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from gateway.conversation.asking import without_hint
+from gateway.conversation.growing import Growing, beginning_of, without_words
 from gateway.conversation.model_stream import ModelStream
 from gateway.conversation.reply import Reply
 from gateway.conversation.sentences import SentenceSplitter
@@ -31,7 +32,10 @@ class Answer:
         self._before = len(reply.figures.generated)
         self._text: list[str] = []
         self._splitter = SentenceSplitter()
-        self._ready: deque[str] = deque()
+        self._ready: deque[str | Growing] = deque()
+        self._growing: Growing | None = None
+        """Its first sentence, while only the beginning was yielded."""
+        self._may_grow = reply.takes_beginnings and not self._before
 
     @property
     def text(self) -> str:
@@ -43,16 +47,26 @@ class Answer:
         if isinstance(event, Retracted):
             self._text, self._splitter = [], SentenceSplitter()
             self._ready.clear()
+            self.settle()
+            self._growing = None
             self._reply.take_back(self._before)
             return
         self._text.append(event.text)
         self._keep(self._splitter.push(event.text))
+        if self._may_grow and (begun := beginning_of(self._splitter.pending)):
+            self._may_grow, self._growing = False, Growing(begun)
+            self._ready.append(self._growing)
+
+    def settle(self) -> None:
+        """Leave the first sentence as it is: no more of it will be yielded here."""
+        if self._growing is not None:
+            self._growing.end("")
 
     def complete(self) -> None:
         """Note that there is no more."""
         self._keep(self._splitter.flush())
 
-    def pieces(self) -> Iterator[str]:
+    def pieces(self) -> Iterator[str | Growing]:
         """Yield what can be spoken now, each piece once."""
         while self._ready:
             yield self._ready.popleft()
@@ -62,8 +76,12 @@ class Answer:
         rest = Answer(reply, self.tells)
         rest.goes_on, rest._before = True, 0
         rest.calls, rest.stream = self.calls, self.stream
-        rest._splitter, rest._ready = self._splitter, self._ready
-        rest._text = [" ".join([*self._ready, self._splitter.pending])]
+        rest._splitter, rest._may_grow = self._splitter, False
+        waiting = [piece for piece in self._ready if isinstance(piece, str)]
+        rest._ready = deque(waiting)
+        if self._growing is not None and self._growing not in self._ready:
+            rest._splitter.drop_words(len(self._growing.text.split()))
+        rest._text = [" ".join([*waiting, self._splitter.pending])]
         return rest
 
     def close(self) -> None:
@@ -76,5 +94,9 @@ class Answer:
         for piece in pieces:
             said, expect = without_hint(piece)
             self._reply.outcome.expect = expect or self._reply.outcome.expect
-            if said:
+            self._may_grow = False
+            if self._growing is not None:
+                growing, self._growing = self._growing, None
+                growing.end(without_words(said, len(growing.text.split())))
+            elif said:
                 self._ready.append(said)

@@ -18,6 +18,7 @@ from gateway.conversation.asking import expected_by
 from gateway.conversation.bill import Bill
 from gateway.conversation.chat_context import ChatContext
 from gateway.conversation.day_ledger import DayLedger
+from gateway.conversation.growing import Growing
 from gateway.conversation.model_stream import ModelStream
 from gateway.conversation.reply import Outcome, Reply
 from gateway.conversation.reply_tools import ReplyTools
@@ -64,7 +65,7 @@ class Cascade:
         self.answers_meanwhile = not getattr(agent.llm, "waits_for_tools", False)
         """Something else may be said while a tool runs."""
 
-    async def pieces(self, reply: Reply) -> AsyncGenerator[str, None]:
+    async def pieces(self, reply: Reply) -> AsyncGenerator[str | Growing, None]:
         """Yield a reply piece by piece; runs tools in between.
 
         Raises:
@@ -90,7 +91,7 @@ class Cascade:
             if is_over or reply.heard_text():
                 self._context.told(answer.tells)
 
-    async def _rounds(self, answer: Answer, reply: Reply) -> AsyncGenerator[str, None]:
+    async def _rounds(self, answer: Answer, reply: Reply) -> AsyncGenerator[str | Growing, None]:
         empty = 0
         for _ in range(MAX_ROUNDS):
             try:
@@ -98,6 +99,7 @@ class Cascade:
                     async for piece in pieces:
                         yield piece
             finally:  # cut or failed: what was heard of it must have its place in the history
+                answer.settle()
                 is_heard = bool(self._agent.voice.reading(answer.text))
                 self._context.add_assistant(answer.text if is_heard else "", answer.calls)
             actions = len(reply.outcome.actions)
@@ -122,7 +124,7 @@ class Cascade:
         """Return what the bot's words ask for, unless the model reports that itself."""
         return expected_by(text) if self._guesses else None
 
-    async def _pieces_of(self, answer: Answer, reply: Reply) -> AsyncGenerator[str, None]:
+    async def _pieces_of(self, answer: Answer, reply: Reply) -> AsyncGenerator[str | Growing, None]:
         """Yield the pieces of one answer.  Closed before its end it leaves it as `unfinished`."""
         if answer.stream is None:
             answer.stream = ModelStream(self._call.group, self._asked(reply))

@@ -11,6 +11,7 @@ from gateway.conversation.cascade import Cascade
 from gateway.conversation.dialogue import Hearing
 from gateway.conversation.exchange import Asked, Cut
 from gateway.conversation.figures import TurnFigures
+from gateway.conversation.growing import Growing
 from gateway.conversation.history import join_turns
 from gateway.conversation.preparation import BotTurn
 from gateway.conversation.recognition import Recognition
@@ -235,7 +236,7 @@ class CascadeDialogue:
         goes_on = cut.figures.generated or cut.unfinished is not None
         more = self._cascade.pieces if goes_on else cut.source
 
-        async def rest(reply: Reply) -> AsyncGenerator[str | Spoken, None]:
+        async def rest(reply: Reply) -> AsyncGenerator[str | Growing | Spoken, None]:
             reply.outcome = replace(cut.outcome, error=None)
             self._context.amend(cut.outcome.action_results)
             if cut.unheard:

@@ -157,7 +157,7 @@ class SpokenPieces:
             if kept < piece.frames or not piece.is_whole:
                 text = self._text_before(piece, kept) if kept else ""
                 piece.text, piece.said = text, self._reading(text)
-            piece.frames, piece.is_whole = kept, True
+            piece.frames, piece.is_whole, piece.is_open = kept, True, False
         self.pieces[self._announced :] = [p for p in self.pieces[self._announced :] if p.frames]
 
     def newly_heard(self, played_frames: int) -> list[Begun]:

@@ -90,6 +90,11 @@ class Playout:
         """Begin a piece of text; `write` queues its frames."""
         return self._spoken.begin(text, self._lane.queued)
 
+    def grow(self, piece: Piece, rest: str) -> None:
+        """Add the rest of a piece that was begun before it was written."""
+        self._spoken.append_words(piece, f" {rest}" if rest else "")
+        piece.is_open = False
+
     async def write(self, piece: Piece, frame: bytes, is_void: Callable[[], bool]) -> bool:
         """Queue a frame of a piece; wait while the line is far behind.
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from gateway.conversation.growing import Growing
 from gateway.conversation.voice import Voice
 from gateway.errors import ProviderError
 from gateway.providers.contracts import Spoken
@@ -26,6 +27,8 @@ class QueuedPiece:
     """Its place among the generated pieces."""
     generation: int
     """How often text had been taken back before it."""
+    growing: Growing | None = None
+    """What is known of its rest, for one that is still being written."""
 
 
 Queued = QueuedPiece | Spoken | None
@@ -125,7 +128,7 @@ class RenderAhead:
         if self._is_void(rendering.piece):
             return None
         try:
-            async with aclosing(self._voice.frames(rendering.piece.text)) as frames:
+            async with aclosing(self._frames(rendering.piece)) as frames:
                 async for frame in frames:
                     await self._wanted(rendering)
                     if self._is_void(rendering.piece):
@@ -134,6 +137,11 @@ class RenderAhead:
         except ProviderError as error:
             return error
         return None
+
+    def _frames(self, piece: QueuedPiece) -> AsyncGenerator[Spoken, None]:
+        if piece.growing is None:
+            return self._voice.frames(piece.text)
+        return self._voice.growing_frames(piece.text, piece.growing.rest)
 
     async def _wanted(self, rendering: Rendering) -> None:
         if not self._is_released:

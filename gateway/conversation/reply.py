@@ -18,6 +18,7 @@ from gateway.call.live_call import LiveCall
 from gateway.conversation.actions import Action
 from gateway.conversation.bridging import Bridging
 from gateway.conversation.figures import TurnFigures
+from gateway.conversation.growing import Growing
 from gateway.conversation.heard import Piece
 from gateway.conversation.playout import Playout
 from gateway.conversation.rendering import Queued, QueuedPiece, RenderAhead, Rendering
@@ -71,6 +72,7 @@ class Reply:
         on_first_audio: Callable[[], None],
     ) -> None:
         self._call = call
+        self._voice = voice
         self._source = source
         self._playout = Playout(call, voice.reading, figures, on_first_audio)
         self._bridging = Bridging(call, voice, self._playout, figures)
@@ -95,6 +97,11 @@ class Reply:
         """Set once the caller's turn is surely over: tools with side effects wait for it."""
 
     # --- its tasks: think | render | play ---
+
+    @property
+    def takes_beginnings(self) -> bool:
+        """True when its voice can begin a sentence that is still being written."""
+        return self._voice.takes_beginnings
 
     async def run(self) -> Outcome:
         """Speak it; returns when everything was played.  A failed engine is in the outcome."""
@@ -129,7 +136,7 @@ class Reply:
             self.outcome.error = error  # what was said before is still played
         await queue.put(None)
 
-    def _generated(self, piece: str | Spoken) -> QueuedPiece | Spoken:
+    def _generated(self, piece: str | Growing | Spoken) -> QueuedPiece | Spoken:
         """Keep the words; those of a stretch of speech are one piece."""
         generated = self.figures.generated
         if isinstance(piece, Spoken):
@@ -141,8 +148,18 @@ class Reply:
                 generated[self._speech_number] = said.lstrip()
             return piece
         self._speech_number = None
-        generated.append(piece)
-        return QueuedPiece(piece, len(generated) - 1, len(self._voids))
+        growing = piece if isinstance(piece, Growing) else None
+        text = growing.text if growing is not None else str(piece)
+        generated.append(text)
+        queued = QueuedPiece(text, len(generated) - 1, len(self._voids), growing)
+        if growing is not None:
+            growing.rest.add_done_callback(partial(self._grown, queued))
+        return queued
+
+    def _grown(self, queued: QueuedPiece, rest: asyncio.Future[str]) -> None:
+        """Keep the whole of a sentence that was begun before it was written."""
+        if not rest.cancelled() and rest.result() and not self._is_void(queued):
+            self.figures.generated[queued.number] = f"{queued.text} {rest.result()}"
 
     async def _speak(self) -> None:
         async with aclosing(self._rendered.renderings()) as renderings:
@@ -166,6 +183,8 @@ class Reply:
                 if piece is None:  # only now, for a filler may come while the voice warms up
                     self._is_in_piece = True
                     piece = self._playout.begin(queued.text)
+                    piece.is_open = queued.growing is not None
+                self._grow(piece, queued)
                 self._keep_words(piece, rendering)
                 if not await self._playout.write(piece, frame, partial(self._is_void, queued)):
                     break
@@ -174,8 +193,14 @@ class Reply:
             return
         if piece is None:  # no sound to it, but it has been said
             piece = self._playout.begin(queued.text)
+        self._grow(piece, queued)
         self._keep_words(piece, rendering)
-        piece.is_whole = True
+        piece.is_whole, piece.is_open = True, False
+
+    def _grow(self, piece: Piece, queued: QueuedPiece) -> None:
+        rest = queued.growing.known_rest if queued.growing is not None else None
+        if rest is not None and piece.text == queued.text:
+            self._playout.grow(piece, rest)
 
     def _keep_words(self, piece: Piece, rendering: Rendering) -> None:
         while rendering.words:
@@ -286,6 +311,6 @@ class Reply:
         return self._playout.unheard(self.figures.generated)
 
 
-Source = Callable[[Reply], AsyncGenerator[str | Spoken, None]]
+Source = Callable[[Reply], AsyncGenerator[str | Growing | Spoken, None]]
 """Makes the generator of what a reply says: pieces of text for our voice, and speech as it is (s16
 at the line's format) with its words; `Spoken(b"", text)` adds words to the speech around it."""

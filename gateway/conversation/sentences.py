@@ -94,6 +94,11 @@ class SentenceSplitter:
         """What is in no piece yet."""
         return self._text
 
+    def drop_words(self, count: int) -> None:
+        """Forget the first words of what is in no piece yet: they were spoken already."""
+        found = re.match(rf"\s*(?:\S+\s+){{{count}}}", self._text)
+        self._text = self._text[found.end() :] if found else self._text
+
     def push(self, delta: str) -> list[str]:
         """Accept more text; return the pieces that are certain now, in order and stripped."""
         self._text += delta

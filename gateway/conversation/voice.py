@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from copy import copy
+from functools import partial
 
 from gateway.audio.format import NARROWBAND, WIDEBAND, AudioFormat
 from gateway.audio.framer import Framer
@@ -120,6 +121,51 @@ class Voice:
         async with aclosing(self._synthesize(said)) as frames:
             async for frame in frames:
                 yield frame
+
+    @property
+    def takes_beginnings(self) -> bool:
+        """True when a sentence can be begun before its rest is known (`growing_frames`)."""
+        return self._session is not None and self._session.takes_beginnings
+
+    async def growing_frames(
+        self, begun: str, rest: asyncio.Future[str]
+    ) -> AsyncGenerator[Spoken, None]:
+        """Yield the frames of a piece that is still being written, as `frames` does.
+
+        Args:
+            begun: its first words.
+            rest: what follows them.
+
+        Raises:
+            ProviderError: the synthesizer failed.
+        """
+        session, said = self._session, self.reading(begun)
+        if session is None or not session.takes_beginnings or not said:
+            whole = f"{begun} {await asyncio.shield(rest)}"
+            async with aclosing(self.frames(whole)) as frames:
+                async for frame in frames:
+                    yield frame
+            return
+        said_rest: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def read(found: asyncio.Future[str]) -> None:
+            if not found.cancelled() and not said_rest.done():
+                whole = self.reading(f"{begun} {found.result()}")
+                is_same = whole.startswith(said)
+                said_rest.set_result(
+                    whole.removeprefix(said) if is_same else self.reading(found.result())
+                )
+
+        rest.add_done_callback(read)
+        speak = partial(session.speak, rest=said_rest)
+        spoken = speech(self._synthesizer, said, self._line_format, speak)
+        try:
+            async with aclosing(self._framed(spoken)) as frames:
+                async for frame in frames:
+                    yield frame
+        finally:
+            rest.remove_done_callback(read)
+            said_rest.cancel()
 
     def rendered(self, text: str) -> tuple[bytes, ...]:
         """Return the frames of a text that was rendered ahead; none when it was not."""

@@ -38,8 +38,16 @@ class VoiceSession:
             self._session.drop()
         self._session.begin()
 
-    async def speak(self, text: str) -> AsyncGenerator[Spoken, None]:
-        """Yield the speech of one sentence.
+    @property
+    def takes_beginnings(self) -> bool:
+        """True when a sentence can be spoken whose rest is not known yet."""
+        is_able = getattr(self._synthesizer, "takes_beginnings", False)
+        return is_able and self._session is not None and not self._is_busy
+
+    async def speak(
+        self, text: str, rest: asyncio.Future[str] | None = None
+    ) -> AsyncGenerator[Spoken, None]:
+        """Yield the speech of one sentence; with `rest`, `text` is its beginning.
 
         A session that is lost before the first sound of the sentence is replaced once.  While one
         sentence is spoken another is left to the synthesizer itself.
@@ -48,13 +56,15 @@ class VoiceSession:
             ProviderError: the synthesizer failed.
         """
         if self._session is None or self._is_busy:
+            if rest is not None:
+                text = f"{text} {await asyncio.shield(rest)}"
             async with aclosing(_pieces(self._synthesizer.speak(text))) as pieces:
                 async for piece in pieces:
                     yield piece
             return
         self._is_busy = True
         try:
-            async with aclosing(self._in_session(self._session, text)) as pieces:
+            async with aclosing(self._in_session(self._session, text, rest)) as pieces:
                 async for piece in pieces:
                     yield piece
         finally:
@@ -66,12 +76,12 @@ class VoiceSession:
             self._session.drop()
 
     async def _in_session(
-        self, session: EngineSession[TtsSession], text: str
+        self, session: EngineSession[TtsSession], text: str, rest: asyncio.Future[str] | None
     ) -> AsyncGenerator[Spoken, None]:
         was_open = session.current is not None
         has_begun = False
         try:
-            async with aclosing(_said(session, text)) as pieces:
+            async with aclosing(_said(session, text, rest)) as pieces:
                 async for piece in pieces:
                     has_begun = True
                     yield piece
@@ -80,12 +90,14 @@ class VoiceSession:
                 raise
         else:
             return
-        async with aclosing(_said(session, text)) as pieces:
+        async with aclosing(_said(session, text, rest)) as pieces:
             async for piece in pieces:
                 yield piece
 
 
-async def _said(session: EngineSession[TtsSession], text: str) -> AsyncGenerator[Spoken, None]:
+async def _said(
+    session: EngineSession[TtsSession], text: str, rest: asyncio.Future[str] | None
+) -> AsyncGenerator[Spoken, None]:
     """Speak in a session; drop it where it can say nothing more afterwards."""
     try:
         current = await session.get()
@@ -93,7 +105,8 @@ async def _said(session: EngineSession[TtsSession], text: str) -> AsyncGenerator
         session.drop()
         raise
     try:
-        async with aclosing(_pieces(current.speak(text))) as pieces:
+        speech = current.speak(text) if rest is None else current.speak_begun(text, rest)
+        async with aclosing(_pieces(speech)) as pieces:
             async for piece in pieces:
                 yield piece
     except ProviderError:

@@ -312,6 +312,80 @@ def test_settings_of_cartesia_reach_the_vendor():
     )  # fmt: skip
 
 
+STREAMING = [ElevenLabsVoice, CartesiaVoice, FluxVoice, InworldVoice]
+streaming = pytest.mark.parametrize("vendor", STREAMING, ids=lambda vendor: vendor.__name__)
+
+
+def begun(session: Any) -> tuple[Any, asyncio.Future[str]]:
+    rest: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    return session.speak_begun("One moment, I", rest), rest
+
+
+async def drained(pieces: Any) -> None:
+    async for _ in pieces:
+        pass
+
+
+@streaming
+def test_a_sentence_is_heard_before_its_rest_is_written(vendor: type[VoiceDouble]):
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        assert tts.takes_beginnings
+        async with tts.open_session("call") as session:
+            pieces, _ = begun(session)
+            assert (await anext(pieces)).pcm
+            silent = asyncio.ensure_future(drained(pieces))
+            await asyncio.wait([silent], timeout=0.8)  # it is not the vendor that is silent
+            assert not silent.done()
+            silent.cancel()
+            await asyncio.wait([silent])
+            await pieces.aclose()
+        assert [text.strip() for text in double.said] == ["One moment, I"]
+
+    run(vendor, use)
+
+
+@streaming
+@pytest.mark.parametrize("rest_text", ["look for a table at seven.", "", "3" * 2500])
+def test_the_rest_of_a_sentence_goes_on_with_it(vendor: type[VoiceDouble], rest_text: str):
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        async with tts.open_session("call") as session:
+            for _ in range(2):
+                pieces, rest = begun(session)
+                found = [await anext(pieces)]
+                rest.set_result(rest_text)
+                found += [piece async for piece in pieces]
+                whole = f"One moment, I {rest_text}".strip()
+                assert double.said[-1] == whole
+                length = sum(len(piece.pcm) for piece in found)
+                assert length == pytest.approx(len(whole) * CHARACTER_MS * 8, abs=9 * 400)
+                words = "".join("".join(piece.text for piece in found).split())
+                assert words == ("".join(whole.split()) if double.REPORTS else "")
+                assert session.is_usable
+        assert double.attempts == 1
+
+    run(vendor, use)
+
+
+@streaming
+def test_a_sentence_that_is_cut_before_its_rest_is_written_is_stopped(vendor: type[VoiceDouble]):
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        async with tts.open_session("call") as session:
+            pieces, rest = begun(session)
+            assert await anext(pieces)
+            await pieces.aclose()
+            rest.set_result("look for a table.")
+            assert session.is_usable
+            assert [piece async for piece in session.speak("Yes.")]
+            assert [text.strip() for text in double.said] == ["One moment, I", "Yes."]
+            assert not any("look for" in str(message) for message in double.received)
+
+    run(vendor, use)
+
+
+def test_aura_takes_whole_sentences_only():
+    assert not registry.create("tts", {"provider": "deepgram", "api_key": KEY}).takes_beginnings
+
+
 @vendors
 def test_a_missing_key_is_told_before_the_first_call(vendor: type[VoiceDouble]):
     module = registry.load("tts", vendor.NAME)

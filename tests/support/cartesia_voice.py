@@ -118,7 +118,6 @@ class CartesiaVoice(VoiceDouble):
     def __init__(self) -> None:
         super().__init__()
         self._requests: dict[tuple[int, str], GenerationRequest] = {}
-        self._texts: dict[tuple[int, str], str] = {}
         self._words: dict[Key, list[tuple[int, str]]] = {}
 
     def knows(self, request: Request) -> bool:
@@ -143,9 +142,11 @@ class CartesiaVoice(VoiceDouble):
         self.form = AudioFormat(
             event.output_format.sample_rate, encoding=ENCODINGS[event.output_format.encoding]
         )
-        self._texts[key] = self._texts.get(key, "") + event.transcript
-        if not event.continue_:
-            self.begin(connection, event.context_id, self._texts.pop(key))
+        is_whole = not event.continue_
+        if key in self._texts_of:
+            self.go_on(connection, event.context_id, event.transcript, is_whole=is_whole)
+        else:
+            self.begin(connection, event.context_id, event.transcript, is_whole=is_whole)
 
     def chunk(self, part: Part) -> list[str | bytes]:
         waiting = self._words.setdefault(part.key, [])

@@ -33,6 +33,8 @@ class AuraVoice(VoiceDouble):
     ENDPOINT: ClassVar[str] = "/v1/speak"
     QUERY: ClassVar[set[str]] = {"model", "encoding", "sample_rate", "speed", "mip_opt_out"}
     MODELS: ClassVar[str] = "aura-"
+    STREAMS: ClassVar[bool] = False
+    """It speaks before `Flush`."""
     RECEIVED: ClassVar[dict[str, Any]] = {
         "Speak": v1.SpeakV1Text,
         "Flush": v1.SpeakV1Flush,
@@ -71,11 +73,22 @@ class AuraVoice(VoiceDouble):
     async def _speak(self, connection: ServerConnection, event: dict[str, Any]) -> None:
         if len(event["text"]) > 2000:
             raise ValueError("more than 2000 characters")
-        self._texts[id(connection)] = self._texts.get(id(connection), "") + event["text"]
+        number = self._numbers.get(id(connection), 0)
+        if self.is_saying(connection, f"s{number}"):
+            self.go_on(connection, f"s{number}", event["text"], is_whole=False)
+        elif self.STREAMS:
+            self._numbers[id(connection)] = number + 1
+            self.begin(connection, f"s{number + 1}", event["text"], is_whole=False)
+        else:
+            self._texts[id(connection)] = self._texts.get(id(connection), "") + event["text"]
 
     async def _flush(self, connection: ServerConnection, _: dict[str, Any]) -> None:
-        number = self._numbers[id(connection)] = self._numbers.get(id(connection), 0) + 1
-        self.begin(connection, f"s{number}", self._texts.pop(id(connection), ""))
+        number = self._numbers.get(id(connection), 0)
+        if self.is_saying(connection, f"s{number}"):
+            self.go_on(connection, f"s{number}", "", is_whole=True)
+            return
+        self._numbers[id(connection)] = number + 1
+        self.begin(connection, f"s{number + 1}", self._texts.pop(id(connection), ""))
 
     async def _clear(self, connection: ServerConnection, _: dict[str, Any]) -> None:
         await self._stop(connection)
@@ -120,6 +133,7 @@ class FluxVoice(AuraVoice):
         "model", "encoding", "sample_rate", "speed", "expressivity", "mip_opt_out", "tag",
     }  # fmt: skip
     MODELS: ClassVar[str] = "flux-"
+    STREAMS: ClassVar[bool] = True
     RECEIVED: ClassVar[dict[str, Any]] = {
         "Speak": v2.SpeakV2Speak,
         "Flush": v2.SpeakV2Flush,

@@ -55,7 +55,6 @@ class ElevenLabsVoice(VoiceDouble):
     def __init__(self) -> None:
         super().__init__()
         self._texts: dict[tuple[int, str], str] = {}
-        self._flushed: set[tuple[int, str]] = set()
 
     def knows(self, request: Request) -> bool:
         url = urlsplit(request.path)
@@ -73,13 +72,15 @@ class ElevenLabsVoice(VoiceDouble):
     async def read(self, connection: ServerConnection, frame: str | bytes) -> None:
         event = json.loads(frame)
         key = id(connection), event["context_id"]
+        where = connection, event["context_id"]
         if "close_context" in event:
             _known(CloseContext, event)
-            if key in self._flushed:
-                self._flushed.discard(key)
-                self.begin(connection, event["context_id"], self._texts.pop(key).rstrip())
-            elif not self.stop(connection, event["context_id"]):
-                raise ValueError("closes a context that is not there")
+            if not self.is_saying(*where):
+                raise ValueError("closes a context that is not open")
+            self.go_on(*where, "", is_whole=True)
+        elif self.is_saying(*where):
+            _known(SendTextMulti, event)
+            self.go_on(*where, event["text"], is_whole=False)
         elif key not in self._texts:
             kind = InitializeConnectionMulti if event["text"] == " " else InitialiseContext
             _known(kind, event)
@@ -92,7 +93,7 @@ class ElevenLabsVoice(VoiceDouble):
                 raise ValueError("the last text does not end in a space")
             self._texts[key] += event["text"]
             if event.get("flush"):
-                self._flushed.add(key)
+                self.begin(*where, self._texts.pop(key), is_whole=False)
 
     def chunk(self, part: Part) -> list[str | bytes]:
         alignment = {

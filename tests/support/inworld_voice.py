@@ -96,9 +96,16 @@ class InworldVoice(VoiceDouble):
             if len([each for each in self._texts if each[0] == key[0]]) > 5:
                 raise ValueError("more than five contexts")
         elif event.send_text is not None:
-            self._texts[key] += event.send_text.text
+            text = event.send_text.text
+            if self.is_saying(connection, event.context_id):
+                self.go_on(connection, event.context_id, text, is_whole=False)
+            else:
+                self._texts[key] += text
+                if event.send_text.flush_context is not None:
+                    whole = self._texts.pop(key)
+                    self.begin(connection, event.context_id, whole, is_whole=False)
         elif event.close_context is not None:
-            self.begin(connection, event.context_id, self._texts.pop(key))
+            self.go_on(connection, event.context_id, "", is_whole=True)
 
     def chunk(self, part: Part) -> list[str | bytes]:
         coded = base64.b64encode(part.audio).decode()

@@ -81,6 +81,8 @@ class VoiceDouble(VendorDouble):
         """Sentences that were stopped."""
         self.problems: list[str] = []
         """What the client has done against the protocol."""
+        self._texts_of: dict[Key, list[Any]] = {}
+        """Text so far, whether it is whole, news of it, its place in `said`."""
         self.speaking: dict[Key, asyncio.Task[None]] = {}
 
     @property
@@ -116,15 +118,37 @@ class VoiceDouble(VendorDouble):
 
     # --- what all have ---
 
-    def begin(self, connection: ServerConnection, context: str, text: str) -> None:
-        """Begin to say a text."""
+    def begin(
+        self, connection: ServerConnection, context: str, text: str, *, is_whole: bool = True
+    ) -> None:
+        """Begin to say a text, of which `go_on` brings more if it is not whole."""
         self.said.append(text)
-        task = self._group[id(connection)].create_task(self._say_it(connection, context, text))
-        self.speaking[id(connection), context] = task
+        key = id(connection), context
+        self._texts_of[key] = [text, is_whole, asyncio.Event(), len(self.said) - 1]
+        task = self._group[id(connection)].create_task(self._say_it(connection, context))
+        self.speaking[key] = task
+
+    def is_saying(self, connection: ServerConnection, context: str) -> bool:
+        """Return whether a sentence has begun that is not whole yet."""
+        found = self._texts_of.get((id(connection), context))
+        return found is not None and not found[1]
+
+    def go_on(
+        self, connection: ServerConnection, context: str, text: str, *, is_whole: bool
+    ) -> None:
+        """Say more of a sentence."""
+        entry = self._texts_of[id(connection), context]
+        entry[0] += text
+        if is_whole:
+            entry[0] = entry[0].rstrip()
+        entry[1] = is_whole
+        self.said[entry[3]] = entry[0]
+        entry[2].set()
 
     def stop(self, connection: ServerConnection, context: str) -> bool:
         """Stop a sentence; True when it was being said."""
         task = self.speaking.pop((id(connection), context), None)
+        self._texts_of.pop((id(connection), context), None)
         if task is None or task.done():
             return False
         self.cuts.append(context)
@@ -152,15 +176,21 @@ class VoiceDouble(VendorDouble):
             self._open.discard(connection)
             self.gone.set()
 
-    async def _say_it(self, connection: ServerConnection, context: str, text: str) -> None:
+    async def _say_it(self, connection: ServerConnection, context: str) -> None:
+        entry = self._texts_of[id(connection), context]
         try:
             if self.fault is Fault.SLOW:
                 await asyncio.sleep(self.slow_s)
             if self.trouble:
                 await self.refuse(connection, context)
                 return
-            steps = range(0, 0 if self.is_mute else len(text), CHUNK_CHARACTERS)
-            for at in steps:
+            at = 0
+            while not (entry[1] and (at >= len(entry[0]) or self.is_mute)):
+                text = entry[0]
+                if self.is_mute or (at + CHUNK_CHARACTERS > len(text) and not entry[1]):
+                    entry[2].clear()
+                    await entry[2].wait()
+                    continue
                 if at >= len(text) // 2 and self.fault in {Fault.STALL, Fault.CLOSE, Fault.GARBAGE}:
                     await self._fail(connection)
                     return
@@ -168,6 +198,7 @@ class VoiceDouble(VendorDouble):
                 for message in self.chunk(part):
                     await connection.send(message)
                 self.chunks += 1
+                at += CHUNK_CHARACTERS
                 await asyncio.sleep(self.pace_s)
             for message in self.over((id(connection), context)):
                 await connection.send(message)

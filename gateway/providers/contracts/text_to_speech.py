@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -53,6 +54,16 @@ class TtsSession(Protocol):
     def speak(self, text: str) -> AsyncIterator[Spoken]:
         """Yield the speech of one sentence, as `TextToSpeech.speak` does; never two at a time."""
 
+    def speak_begun(self, text: str, rest: asyncio.Future[str]) -> AsyncIterator[Spoken]:
+        """Yield the speech of a sentence that is still being written, as `speak` does.
+
+        Asked for only where the synthesizer has `takes_beginnings = True`.
+
+        Args:
+            text: its first words.
+            rest: what follows them, possibly nothing; cancelled when it is no longer wanted.
+        """
+
 
 class TextToSpeech(Protocol):
     """A synthesizer, shared by all calls of a worker."""
@@ -60,6 +71,7 @@ class TextToSpeech(Protocol):
     output_format: AudioFormat
     # `open_session(call_id) -> AbstractAsyncContextManager[TtsSession]`: entered as the
     # conversation begins, left with it, and opened again when it is no longer usable.
+    # `takes_beginnings = True`: its sessions can `speak_begun`.
     # `language = "de"`: what it reads, where it has one; else the agent's language counts.
     # `delivery = Delivery(...)`: what is done to its sound; without it, the sound is left alone.
 

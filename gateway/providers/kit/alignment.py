@@ -60,6 +60,12 @@ class Follower:
         self._sought = lower if len(lower) == len(text) else text
         self._at = 0
 
+    def add(self, text: str) -> None:
+        """Accept the rest of the text."""
+        lower = text.lower()
+        self._text += text
+        self._sought += lower if len(lower) == len(text) else text
+
     def take(self, reported: str) -> str:
         """Return the part of the text up to the end of a reported word and of its punctuation.
 

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.audio.format import AudioFormat
 from gateway.errors import ProviderError, ProviderProtocolError, ProviderTimeout
@@ -43,6 +44,8 @@ class VoiceProtocol(ABC):
 
     most_characters = 1000
     """Of one message; longer texts are sent in several."""
+    takes_beginnings = False
+    """A sentence may come in parts: it speaks the first ones before it has the last."""
     ends_what_is_cut = False
     """The end of a sentence is reported for one that was cut off, too."""
 
@@ -55,12 +58,16 @@ class VoiceProtocol(ABC):
         self.endpoint = endpoint
 
     @abstractmethod
-    def say(self, context: str, parts: list[str]) -> Iterable[Message]:
+    def say(
+        self, context: str, parts: list[str], *, begins: bool = True, ends: bool = True
+    ) -> Iterable[Message]:
         """Return what lets a sentence be said.
 
         Args:
             context: names it on this connection.
-            parts: its text, none longer than `most_characters`, to be put together as they are.
+            parts: of its text, none longer than `most_characters`, to be put together as they are.
+            begins: it is the first that is said of it.
+            ends: nothing more will be said of it.  Always, where it takes no beginnings.
         """
 
     def cut(self, context: str) -> Iterable[Message] | None:
@@ -111,6 +118,7 @@ class SocketVoice:
         self.output_format = output_format
         self.delivery = Delivery(cache_bytes=cache_bytes)
         self.language = language
+        self.takes_beginnings = protocol(endpoint).takes_beginnings
         self._endpoint = endpoint
         self._protocol = protocol
         self._timeout_s = timeout_s
@@ -150,6 +158,7 @@ class _Session:
         self._sentences = 0
         self._draining: set[str] = set()
         self._is_spoilt = False
+        self._limit: asyncio.Timeout | None = None
 
     @property
     def is_usable(self) -> bool:
@@ -159,40 +168,71 @@ class _Session:
 
     async def speak(self, text: str) -> AsyncGenerator[Spoken, None]:
         said = cleaned(text)
-        if not said:
-            return
+        if said:
+            async with aclosing(self._spoken(said, None)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    async def speak_begun(
+        self, text: str, rest: asyncio.Future[str]
+    ) -> AsyncGenerator[Spoken, None]:
+        async with aclosing(self._spoken(f"{cleaned(text)} ", rest)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _spoken(
+        self, said: str, rest: asyncio.Future[str] | None
+    ) -> AsyncGenerator[Spoken, None]:
         self._sentences += 1
         context = f"s{self._sentences}"
         words = Follower(said)
         is_over = False
+        go_on = partial(self._go_on, context, words)
         try:
             parts = list(parts_of(said, self._protocol.most_characters))
-            self._send(self._protocol.say(context, parts))
-            async with aclosing(self._heard(context)) as messages:
+            self._send(self._protocol.say(context, parts, ends=rest is None))
+            if rest is not None:
+                rest.add_done_callback(go_on)
+            async with aclosing(self._heard(context, rest)) as messages:
                 async for heard in messages:
                     is_over = heard.is_over
                     if heard.error is not None:
                         raise heard.error
-                    for piece in heard.pieces:
-                        found = words.take(piece.text)
-                        if piece.pcm or found:
-                            yield Spoken(piece.pcm, found, piece.at_ms)
-            if rest := words.rest():
-                yield Spoken(b"", rest)
+                    for piece in _in_text(heard.pieces, words):
+                        yield piece
+            if unreported := words.rest():
+                yield Spoken(b"", unreported)
         except ProviderError:
             self._is_spoilt = True
             raise
         finally:
+            if rest is not None:
+                rest.remove_done_callback(go_on)
             if not is_over:
                 self._cut(context)
 
-    async def _heard(self, context: str) -> AsyncGenerator[Heard, None]:
+    def _go_on(self, context: str, words: Follower, rest: asyncio.Future[str]) -> None:
+        """Send the rest of a sentence; from now on the vendor may not be silent."""
+        if rest.cancelled():
+            return
+        said = " ".join(_visible(rest.result()).split())
+        words.add(said)
+        parts = list(parts_of(said, self._protocol.most_characters))
+        with suppress(ProviderError):  # the iteration meets it, too
+            self._send(self._protocol.say(context, parts, begins=False))
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time() + self._timeout_s)
+
+    async def _heard(
+        self, context: str, rest: asyncio.Future[str] | None
+    ) -> AsyncGenerator[Heard, None]:
         """Yield what comes of a sentence until it is over; skip what was cut off before."""
         endpoint, time = self._protocol.endpoint, asyncio.get_running_loop().time
         due_s = time() + self._timeout_s
         while True:
+            is_known = rest is None or rest.done()
             try:
-                async with asyncio.timeout_at(due_s):
+                async with asyncio.timeout_at(due_s if is_known else None) as self._limit:
                     message = await self._socket.receive()
             except TimeoutError as error:
                 problem = f"no speech came within {self._timeout_s:g} s"
@@ -237,11 +277,22 @@ class _Session:
             self._draining.add(context)
 
 
+def _in_text(pieces: Iterable[Spoken], words: Follower) -> Iterator[Spoken]:
+    """Yield pieces with the words of the text that was given instead of the vendor's."""
+    for piece in pieces:
+        found = words.take(piece.text)
+        if piece.pcm or found:
+            yield Spoken(piece.pcm, found, piece.at_ms)
+
+
 def cleaned(text: str) -> str:
     """Return a text without control and invisible characters; empty when it has no sound."""
-    seen = "".join(c if c.isprintable() else " " for c in text)
-    said = " ".join(seen.split())
+    said = " ".join(_visible(text).split())
     return said if any(map(str.isalnum, said)) else ""
+
+
+def _visible(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def parts_of(text: str, most: int) -> Iterator[str]:

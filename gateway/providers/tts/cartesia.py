@@ -55,6 +55,8 @@ class Settings(ProviderSettings):
 
 
 class _Protocol(VoiceProtocol):
+    takes_beginnings = True
+
     def __init__(self, endpoint: Endpoint, settings: Settings) -> None:
         super().__init__(endpoint)
         self._request: dict[str, object] = {
@@ -79,9 +81,11 @@ class _Protocol(VoiceProtocol):
         }
         self._request |= {name: value for name, value in further.items() if value}
 
-    def say(self, context: str, parts: list[str]) -> Iterator[Message]:
+    def say(
+        self, context: str, parts: list[str], *, begins: bool = True, ends: bool = True
+    ) -> Iterator[Message]:
         for number, part in enumerate(parts, start=1):
-            text = {"transcript": part, "continue": number < len(parts)}
+            text = {"transcript": part, "continue": number < len(parts) or not ends}
             yield {**self._request, "context_id": context, **text}
 
     def cut(self, context: str) -> Iterable[Message]:

@@ -62,10 +62,13 @@ class _Deepgram(VoiceProtocol):
         self._stopping = 0
         """Sentences that were cut off and have not stopped yet."""
 
-    def say(self, context: str, parts: list[str]) -> Iterator[Message]:
-        for part in parts:
+    def say(
+        self, context: str, parts: list[str], *, begins: bool = True, ends: bool = True
+    ) -> Iterator[Message]:
+        for part in filter(None, parts):
             yield {"type": "Speak", "text": part}
-        yield {"type": "Flush"}
+        if ends:
+            yield {"type": "Flush"}
 
     def cut(self, context: str) -> Iterable[Message]:
         self._stopping += 1
@@ -97,6 +100,7 @@ class _Aura(_Deepgram):
 
 
 class _Flux(_Deepgram):
+    takes_beginnings = True
     stop: Message = {"type": "Interrupt"}  # noqa: RUF012 - never changed
     stopped = "SpeechInterrupted"
     finished = "SpeechMetadata"

@@ -77,11 +77,14 @@ class Settings(ProviderSettings):
 
 
 class _Protocol(VoiceProtocol):
+    takes_beginnings = True
     ends_what_is_cut = True
 
     def __init__(self, endpoint: Endpoint, settings: Settings, form: AudioFormat) -> None:
         super().__init__(endpoint)
         self._form = form
+        self._open = ""
+        """The context of which more is to be said."""
         self._first: dict[str, object] = {"text": " "}
         names = ("stability", "similarity_boost", "style", "use_speaker_boost", "speed")
         voice = {name: value for name in names if (value := getattr(settings, name)) is not None}
@@ -91,14 +94,22 @@ class _Protocol(VoiceProtocol):
             locators = [each.model_dump() for each in settings.dictionaries]
             self._first["pronunciation_dictionary_locators"] = locators
 
-    def say(self, context: str, parts: list[str]) -> Iterator[Message]:
-        yield {**self._first, "context_id": context}
+    def say(
+        self, context: str, parts: list[str], *, begins: bool = True, ends: bool = True
+    ) -> Iterator[Message]:
+        if begins:
+            self._open = context
+            yield {**self._first, "context_id": context}
         for part in parts[:-1]:
             yield {"text": part, "context_id": context}
-        yield {"text": f"{parts[-1]} ", "context_id": context, "flush": True}
-        yield {"context_id": context, "close_context": True}
+        yield {"text": f"{parts[-1].rstrip()} ", "context_id": context, "flush": True}
+        if ends:
+            self._open = ""
+            yield {"context_id": context, "close_context": True}
 
     def cut(self, context: str) -> Iterable[Message]:
+        if context == self._open:
+            return ({"context_id": context, "close_context": True},)
         return ()  # its text is complete and paid for: what still comes of it is skipped
 
     def read(self, event: Fields) -> Heard:

@@ -52,10 +52,13 @@ class Settings(ProviderSettings):
 
 class _Protocol(VoiceProtocol):
     most_characters = 1000
+    takes_beginnings = True
     ends_what_is_cut = True
 
     def __init__(self, endpoint: Endpoint, settings: Settings) -> None:
         super().__init__(endpoint)
+        self._open = ""
+        """The context of which more is to be said."""
         audio: dict[str, object] = {
             "audioEncoding": settings.encoding,
             "sampleRateHertz": settings.sample_rate_hz,
@@ -71,14 +74,22 @@ class _Protocol(VoiceProtocol):
         if settings.temperature is not None:
             self._create["temperature"] = settings.temperature
 
-    def say(self, context: str, parts: list[str]) -> Iterator[Message]:
-        yield {"create": self._create, "contextId": context}
+    def say(
+        self, context: str, parts: list[str], *, begins: bool = True, ends: bool = True
+    ) -> Iterator[Message]:
+        if begins:
+            self._open = context
+            yield {"create": self._create, "contextId": context}
         for part in parts[:-1]:
             yield {"send_text": {"text": part}, "contextId": context}
         yield {"send_text": {"text": parts[-1], "flush_context": {}}, "contextId": context}
-        yield {"close_context": {}, "contextId": context}
+        if ends:
+            self._open = ""
+            yield {"close_context": {}, "contextId": context}
 
     def cut(self, context: str) -> Iterable[Message]:
+        if context == self._open:
+            return ({"close_context": {}, "contextId": context},)
         return ()  # its text is complete: what still comes of it is skipped
 
     def read(self, event: Fields) -> Heard | None:
