@@ -90,7 +90,8 @@ class Delegate:
         try:
             async with aclosing(cascade.pieces(reply)) as pieces:
                 async for piece in pieces:
-                    reply.figures.generated.append(piece)
+                    if isinstance(piece, str):  # a reply that is not spoken has whole sentences
+                        reply.figures.generated.append(piece)
         finally:
             context.commit(" ".join(said))
             talk.call.tool_uses += [*reply.figures.earlier_tools, *reply.figures.tools]

@@ -78,6 +78,7 @@ class Reply:
         self._bridging = Bridging(call, voice, self._playout, figures)
         self._rendered = RenderAhead(voice, self._is_void)
         self._released = asyncio.Event()
+        self._is_spoken = False
         self._is_busy = True
         self._is_in_piece = False
         self._speech_number: int | None = None
@@ -100,11 +101,12 @@ class Reply:
 
     @property
     def takes_beginnings(self) -> bool:
-        """True when its voice can begin a sentence that is still being written."""
-        return self._voice.takes_beginnings
+        """True when it is spoken and its voice can begin a sentence that is still being written."""
+        return self._is_spoken and self._voice.takes_beginnings
 
     async def run(self) -> Outcome:
         """Speak it; returns when everything was played.  A failed engine is in the outcome."""
+        self._is_spoken = True
         try:
             async with asyncio.TaskGroup() as group:
                 queue: asyncio.Queue[Queued] = asyncio.Queue(_PIECES_AHEAD)

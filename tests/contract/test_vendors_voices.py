@@ -382,6 +382,12 @@ def test_a_sentence_that_is_cut_before_its_rest_is_written_is_stopped(vendor: ty
     run(vendor, use)
 
 
+@streaming
+def test_a_slow_model_may_be_waited_for(vendor: type[VoiceDouble]):
+    table = {"provider": vendor.NAME, **vendor.MINIMUM, "stream_text": False}
+    assert not registry.create("tts", table).takes_beginnings
+
+
 def test_aura_takes_whole_sentences_only():
     assert not registry.create("tts", {"provider": "deepgram", "api_key": KEY}).takes_beginnings
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.support.deepgram_voice import AuraVoice, FluxVoice
 from tests.support.elevenlabs_voice import ElevenLabsVoice
 from tests.support.gateway_process import free_port
 from tests.support.inworld_voice import InworldVoice
-from tests.support.live_gateway import live_gateway
+from tests.support.live_gateway import LiveGateway, live_gateway
 from tests.support.llm_server import Answer, LlmServer
 from tests.support.outside import Telephone, calling
 from tests.support.voice_double import VoiceDouble
@@ -61,8 +62,11 @@ def words_over(double: VoiceDouble, text: str, played_ms: float) -> str:
     return over
 
 
-async def led(double: VoiceDouble, folder: Path) -> tuple[dict[str, Any], float]:
-    """Lead a call that interrupts `ANSWER`; return its record and how long it was heard, ms."""
+@asynccontextmanager
+async def call(
+    double: VoiceDouble, folder: Path, *answers: Answer
+) -> AsyncIterator[tuple[LiveGateway, LlmServer, Telephone]]:
+    """Call an agent that speaks with the double; its greeting is over."""
     port = free_port()
     agent: dict[str, Any] = {
         "greeting": GREETING,
@@ -74,18 +78,22 @@ async def led(double: VoiceDouble, folder: Path) -> tuple[dict[str, Any], float]
         gateway = await asyncio.to_thread(
             stack.enter_context, live_gateway(folder, {"agents": {"desk": agent}})
         )
-        async with (
-            LlmServer(Answer(text=ANSWER), Answer(text=LAST), port=port),
-            calling(gateway.uri()) as phone,
-        ):
-            ear = Ear(phone)
+        async with LlmServer(*answers, port=port) as model, calling(gateway.uri()) as phone:
             await phone.bot_is_done()
-            said_ns = await phone.say("Do you have a table for two tomorrow?")
-            await phone.bot_speaks(10, said_ns)
-            since_s = time.monotonic()
-            await phone.until(lambda: time.monotonic() > since_s + 0.6, 5, "some words")
-            broke_in_ns = await phone.say("Stop, wait a moment please, that is wrong.")
-            await phone.bot_is_done(12, broke_in_ns)
+            yield gateway, model, phone
+
+
+async def led(double: VoiceDouble, folder: Path) -> tuple[dict[str, Any], float]:
+    """Lead a call that interrupts `ANSWER`; return its record and how long it was heard, ms."""
+    async with call(double, folder, Answer(text=ANSWER), Answer(text=LAST)) as (gateway, _, phone):
+        ear = Ear(phone)
+        said_ns = await phone.say("Do you have a table for two tomorrow?")
+        await phone.bot_speaks(10, said_ns)
+        since_s = time.monotonic()
+        await phone.until(lambda: time.monotonic() > since_s + 0.6, 5, "some words")
+        broke_in_ns = await phone.say("Stop, wait a moment please, that is wrong.")
+        await phone.bot_is_done(12, broke_in_ns)
+        await phone.call.hang_up()
         record = await gateway.finished(phone.sip_call_id)
     return record, ear.heard_ms(-2)
 
@@ -114,5 +122,31 @@ def test_an_interrupted_sentence_is_cut_at_the_word_that_was_heard(
         assert last["bot_text_heard"] == LAST
         assert double.problems == []
         assert double.said.count(ANSWER) == 1
+
+    asyncio.run(scenario())
+
+
+SLOWLY = "We can offer you the round table by the window at seven."
+
+
+def test_the_first_words_are_heard_while_the_model_writes_the_sentence(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with CartesiaVoice() as double:
+            answer = Answer(text=SLOWLY, token_ms=400)
+            async with call(double, tmp_path, answer) as (gateway, model, phone):
+                said_ns = await phone.say("Do you have a table for two tomorrow?")
+                await phone.bot_speaks(10, said_ns)
+                (asked,) = model.completions
+                assert not asked.finished.is_set()
+                assert double.said[-1].strip() == "We can offer"
+                async with asyncio.timeout(15):
+                    await asked.finished.wait()
+                await phone.bot_is_done(15, time.monotonic_ns())
+                await phone.call.hang_up()
+                record = await gateway.finished(phone.sip_call_id)
+            await double.all_gone()
+        assert record["turns"][1]["bot_text_heard"] == SLOWLY
+        assert double.said[-1] == SLOWLY
+        assert double.problems == []
 
     asyncio.run(scenario())

@@ -102,6 +102,7 @@ class SocketVoice:
         protocol: Callable[[Endpoint], VoiceProtocol],
         *,
         timeout_s: float,
+        streams_text: bool = True,
         language: str = "",
         cache_bytes: int = 0,
     ) -> None:
@@ -112,13 +113,14 @@ class SocketVoice:
             output_format: of its sound.
             protocol: makes what speaks for one connection.
             timeout_s: how long the vendor may send nothing of a sentence that is wanted.
+            streams_text: begin sentences that are still being written, where the vendor can.
             language: of the voice, where settings choose one.
             cache_bytes: speech that is kept for the next time the same text is said.
         """
         self.output_format = output_format
         self.delivery = Delivery(cache_bytes=cache_bytes)
         self.language = language
-        self.takes_beginnings = protocol(endpoint).takes_beginnings
+        self.takes_beginnings = streams_text and protocol(endpoint).takes_beginnings
         self._endpoint = endpoint
         self._protocol = protocol
         self._timeout_s = timeout_s

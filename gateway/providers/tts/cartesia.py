@@ -45,6 +45,9 @@ class Settings(ProviderSettings):
     emotion: str = ""
     """Such as `calm`; for `sonic-3` and newer, as speed and volume."""
     pronunciation_dict_id: str = ""
+    stream_text: bool = True
+    """Begin the first sentence of an answer while the model writes it; false for models slower
+    than some ten words a second, which would leave a pause in it."""
     timeout_s: Annotated[float, Field(gt=0)] = 5.0
     """The vendor may be silent for this time while a sentence is wanted."""
     connect_timeout_s: Annotated[float, Field(gt=0)] = 4.0
@@ -133,6 +136,7 @@ def create(settings: Settings) -> TextToSpeech:
         AudioFormat(settings.sample_rate_hz, encoding=_ENCODINGS[settings.encoding]),
         lambda found: _Protocol(found, settings),
         timeout_s=settings.timeout_s,
+        streams_text=settings.stream_text,
         language=settings.language,
         cache_bytes=settings.cache_bytes,
     )

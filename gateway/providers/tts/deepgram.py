@@ -42,6 +42,9 @@ class Settings(ProviderSettings):
     """Of Flux only."""
     mip_opt_out: bool = False
     """True = nothing is kept at the vendor to improve its models."""
+    stream_text: bool = True
+    """Begin the first sentence of an answer while the model writes it, with Flux; false for models
+    slower than some ten words a second, which would leave a pause in it."""
     timeout_s: Annotated[float, Field(gt=0)] = 5.0
     """The vendor may be silent for this time while a sentence is wanted."""
     connect_timeout_s: Annotated[float, Field(gt=0)] = 4.0
@@ -131,6 +134,7 @@ def create(settings: Settings) -> TextToSpeech:
         AudioFormat(settings.sample_rate_hz, encoding=_ENCODINGS[settings.encoding]),
         _Flux if is_flux else _Aura,
         timeout_s=settings.timeout_s,
+        streams_text=settings.stream_text,
         language=settings.model.rpartition("-")[2],
         cache_bytes=settings.cache_bytes,
     )

@@ -67,6 +67,9 @@ class Settings(ProviderSettings):
     """False = nothing is kept at the vendor, where the account allows it."""
     inactivity_timeout_s: Annotated[int, Field(ge=1, le=180)] = 180
     """A connection without speech is closed by the vendor after this time."""
+    stream_text: bool = True
+    """Begin the first sentence of an answer while the model writes it; false for models slower
+    than some ten words a second, which would leave a pause in it."""
     timeout_s: Annotated[float, Field(gt=0)] = 5.0
     """The vendor may be silent for this time while a sentence is wanted."""
     connect_timeout_s: Annotated[float, Field(gt=0)] = 4.0
@@ -157,6 +160,7 @@ def create(settings: Settings) -> TextToSpeech:
         form,
         lambda found: _Protocol(found, settings, form),
         timeout_s=settings.timeout_s,
+        streams_text=settings.stream_text,
         language=settings.language,
         cache_bytes=settings.cache_bytes,
     )

@@ -41,6 +41,9 @@ class Settings(ProviderSettings):
     """16000 keeps the band of a wide line (G.722)."""
     speed: Annotated[float, Field(ge=0.5, le=1.5)] | None = None
     temperature: Annotated[float, Field(gt=0, le=2)] | None = None
+    stream_text: bool = True
+    """Begin the first sentence of an answer while the model writes it; false for models slower
+    than some ten words a second, which would leave a pause in it."""
     timeout_s: Annotated[float, Field(gt=0)] = 5.0
     """The vendor may be silent for this time while a sentence is wanted."""
     connect_timeout_s: Annotated[float, Field(gt=0)] = 4.0
@@ -141,6 +144,7 @@ def create(settings: Settings) -> TextToSpeech:
         AudioFormat(settings.sample_rate_hz, encoding=_ENCODINGS[settings.encoding]),
         lambda found: _Protocol(found, settings),
         timeout_s=settings.timeout_s,
+        streams_text=settings.stream_text,
         cache_bytes=settings.cache_bytes,
     )
 
