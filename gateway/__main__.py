@@ -101,9 +101,15 @@ def _parser() -> argparse.ArgumentParser:
     _command(actions, "new", "print a new key and its hash").set_defaults(command=_key_new)
 
     say = _command(commands, "say", "write how an agent would say a text as a WAV file")
-    say.add_argument("text", metavar="TEXT")
+    say.add_argument("text", metavar="TEXT", help="what to say, as a model would write it")
     say.add_argument("--agent", default="", help="whose voice (default: the default agent)")
-    say.add_argument("--out", type=Path, default=Path("say.wav"), metavar="FILE.wav")
+    say.add_argument(
+        "--out",
+        type=Path,
+        default=Path("say.wav"),
+        metavar="FILE.wav",
+        help="file to write (default: say.wav here)",
+    )
     say.add_argument("--wide", action="store_true", help="16 kHz, as on a line with G.722")
     _add_config(say)
     say.set_defaults(command=_say)

@@ -81,6 +81,8 @@ class VoiceDouble(VendorDouble):
         """Sentences that were stopped."""
         self.problems: list[str] = []
         """What the client has done against the protocol."""
+        self._met: list[ServerConnection] = []
+        """All connections: what is kept for one is found by its id, which must not be reused."""
         self._texts_of: dict[Key, list[Any]] = {}
         """Text so far, whether it is whole, news of it, its place in `said`."""
         self.speaking: dict[Key, asyncio.Task[None]] = {}
@@ -158,6 +160,7 @@ class VoiceDouble(VendorDouble):
 
     async def _converse(self, connection: ServerConnection) -> None:
         self._open.add(connection)
+        self._met.append(connection)
         try:
             async with asyncio.TaskGroup() as group:
                 self._group[id(connection)] = group
