@@ -41,6 +41,8 @@ class Vendor:
     """Of what it takes from a narrow line that is not coded by G.711."""
     encodings: tuple[str, ...] = ("pcmu", "pcma")
     has_eager: bool = False
+    answers_noise: bool = True
+    """It answers a flush also where it has heard no words."""
     has_interim: bool = True
     """It reports words within a turn."""
 
@@ -72,7 +74,7 @@ class Vendor:
 ELEVENLABS = Vendor("elevenlabs", ScribeDouble, encodings=("pcmu",))
 CARTESIA = Vendor("cartesia", InkDouble, has_eager=True)
 OPENAI = Vendor("openai", TranscriptionDouble, rate_hz=24_000, has_interim=False)
-INWORLD = Vendor("inworld", InworldSttDouble, encodings=())
+INWORLD = Vendor("inworld", InworldSttDouble, encodings=(), answers_noise=False)
 VENDORS = [ELEVENLABS, CARTESIA, OPENAI, INWORLD]
 pytestmark = pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
 
@@ -222,3 +224,20 @@ def test_turns_with_faults_leave_no_socket(vendor: Vendor, listens: bool):
         assert double.open_connections == 0
 
     vendor.run(double, use)
+
+
+def test_a_turn_of_noise_takes_no_words_from_the_next(
+    vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+):
+    """A vendor may owe nothing for it."""
+    if not vendor.answers_noise:
+        monkeypatch.setattr("gateway.providers.kit.recognizer.OLD_S", 0.0)
+
+    async def use(recognizer: SocketRecognizer) -> None:
+        async with recognizer.open_session("c") as session:
+            for _ in range(3):
+                async with session.stream(Expect()) as stream:
+                    stream.push(vendor.silence)
+                assert (await hear(session, vendor.sound())).text == " ".join(WORDS)
+
+    vendor.run(vendor.double(), use)

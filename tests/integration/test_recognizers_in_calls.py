@@ -12,14 +12,17 @@ import pytest
 from gateway.replay.hearing import chunks_of, listen_as_recorded
 from gateway.replay.recording import read_recording
 from gateway.replay.turn_replay import decide_again, first_difference
+from tests.support.cartesia_voice import CartesiaVoice
 from tests.support.deepgram_listen_double import DeepgramListenDouble
 from tests.support.ink_double import InkDouble
 from tests.support.inworld_stt_double import InworldSttDouble
 from tests.support.live_gateway import live_gateway
+from tests.support.llm_server import Answer, LlmServer
 from tests.support.outside import calling
 from tests.support.recognizer_double import RecognizerDouble
 from tests.support.scribe_double import ScribeDouble
 from tests.support.transcription_double import TranscriptionDouble
+from tests.support.whisper_double import WhisperDouble
 
 GREETING = "Good morning to you all."
 ASKS = "What are your opening hours on Monday please?"
@@ -40,9 +43,10 @@ CASES = [
 
 
 async def led(
-    double: RecognizerDouble,
+    double: RecognizerDouble | WhisperDouble,
     folder: Path,
     by: str,
+    more: dict[str, Any] | None = None,
     *,
     breaks_in_turn: bool = False,
     **settings: Any,
@@ -52,6 +56,7 @@ async def led(
         "greeting": GREETING,
         "stt": {**double.settings(), **settings},
         "turn": {"by": by},
+        **(more or {}),
     }
     with ExitStack() as stack:
         gateway = await asyncio.to_thread(
@@ -59,7 +64,7 @@ async def led(
         )
         async with calling(gateway.uri()) as phone:
             await phone.bot_is_done()
-            if breaks_in_turn:
+            if breaks_in_turn and isinstance(double, RecognizerDouble):
                 double.break_at = "word"
             said_ns = await phone.say(ASKS)
             await phone.bot_speaks(10, said_ns)
@@ -111,5 +116,43 @@ def test_a_connection_that_is_lost_in_mid_turn_costs_no_word(by: str, tmp_path: 
         assert len(found["recognizer_lost"]) == 1
         assert found["engine_failed"] == []
         assert len([peer for peer in double.peers if peer.audio]) >= 2
+
+    asyncio.run(scenario())
+
+
+def test_an_agent_of_cloud_engines_as_the_readme_shows_it(tmp_path: Path):
+    """Recognizer, language model and voice are each behind a network of their own."""
+    answer = "We are open from nine to five."
+
+    async def scenario() -> None:
+        double = DeepgramListenDouble([ASKS, "", "", ""])
+        async with (
+            double.running(),
+            CartesiaVoice() as voice,
+            LlmServer(Answer(text=answer)) as llm,
+        ):
+            url = f"http://127.0.0.1:{llm.port}/v1"
+            more = {
+                "llm": {"provider": "openai", "model": "m", "base_url": url, "api_key": "k"},
+                "tts": voice.settings(),
+            }
+            record, found, _ = await led(double, tmp_path, "recognizer", more, provider="deepgram")
+            await voice.all_gone()
+        turn = record["turns"][1]
+        assert (turn["caller_text"], turn["bot_text_heard"].strip()) == (ASKS, answer)
+        assert found["engine_failed"] == []
+        assert double.problems == []
+
+    asyncio.run(scenario())
+
+
+def test_an_agent_hears_by_http(tmp_path: Path):
+    async def scenario() -> None:
+        double = WhisperDouble([ASKS])
+        async with double.running():
+            record, found, _ = await led(double, tmp_path, "gateway", provider="openai_http")
+        assert record["turns"][1]["caller_text"] == ASKS
+        assert found["engine_failed"] == []
+        assert double.requests
 
     asyncio.run(scenario())

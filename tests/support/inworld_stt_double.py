@@ -38,7 +38,10 @@ class InworldSttPeer(RecognizerPeer):
         elif kind == "audioChunk":
             await self.hear(unwrapped(event[kind]["content"]))
         elif kind == "endTurn":
-            await self._final(self.ear.finish())
+            had_words = self.ear.in_turn or self.ear.text
+            text = self.ear.finish()
+            if had_words:
+                await self._final(text)
         else:
             self.refuse(f"unknown message {kind!r}")
 

@@ -174,8 +174,6 @@ class RecognizerPeer(ABC):
     async def send_event(self, event: dict[str, Any]) -> None:
         """Send an event of the protocol, or do the fault of the moment instead."""
         self.checked(event)
-        if self.double.latency_s:
-            await asyncio.sleep(self.double.latency_s)
         if self.answers and await self._misbehave():
             return
         self.answers += 1
@@ -230,8 +228,6 @@ class RecognizerDouble:
         """Refuse connections with it, `body` and `headers`."""
         self.body = ""
         self.headers: dict[str, str] = {}
-        self.latency_s = 0.0
-        """Before each message."""
         self.attempts = 0
         self.problems: list[str] = []
         self.peers: list[RecognizerPeer] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ from gateway.audio.format import WIDEBAND, AudioFormat
 from gateway.errors import ProviderError, ProviderUnavailable
 from gateway.providers.contracts import Expect, Transcript, TurnMark
 from gateway.providers.kit.fields import Fields, StrangeEventError
-from gateway.providers.kit.recognizer_stream import RecognizerStream, Words
+from gateway.providers.kit.recognizer_stream import OLD_S, RecognizerStream, Words
 from gateway.providers.kit.socket_session import agreed
 from gateway.providers.kit.websocket import Endpoint, Socket, connected
 
@@ -160,8 +161,8 @@ class RecognizerSession:
         self._stream: RecognizerStream[Any] | None = None
         self._failure: ProviderError | None = None
         self._sent_samples = 0
-        self._unanswered = 0
-        """Flushes that the vendor has not answered yet."""
+        self._unanswered: deque[float] = deque()
+        """When the vendor was asked to flush, for each flush that it has not answered yet."""
         self._loop = asyncio.get_running_loop()
         self._idle: asyncio.TimerHandle | None = None
         self._reader = self._loop.create_task(self._read())
@@ -200,7 +201,7 @@ class RecognizerSession:
             self._audio,
             expect,
             begins=self._sent_samples,
-            owed=self._unanswered,
+            owed=self._owed(),
             answers_flush=self._dialect.answers_flush,
             listens=listens,
         )
@@ -227,7 +228,13 @@ class RecognizerSession:
     def _flush(self) -> None:
         for message in self._dialect.flush():
             self._socket.post(message)
-        self._unanswered += 1
+        self._unanswered.append(self._loop.time())
+
+    def _owed(self) -> int:
+        """Return how many answers of the turn before may still come: some vendors owe none."""
+        while self._unanswered and self._loop.time() - self._unanswered[0] >= OLD_S:
+            self._unanswered.popleft()
+        return len(self._unanswered)
 
     def _await_silence(self) -> None:
         every_s = self._dialect.silence_every_s
@@ -258,8 +265,8 @@ class RecognizerSession:
         event = Fields(self._socket.parsed(message))
         try:
             for words in self._dialect.understood(event):
-                if words.is_flushed:
-                    self._unanswered = max(0, self._unanswered - 1)
+                if words.is_flushed and self._unanswered:
+                    self._unanswered.popleft()
                 if self._stream is not None:
                     self._stream.take(words)
         except StrangeEventError as error:

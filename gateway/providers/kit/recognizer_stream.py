@@ -19,7 +19,7 @@ _SOME_S = 2.5
 """With words in progress: they are the answer when the final ones do not come."""
 _LISTENS_S = 0.4
 """While it listens, the words of this time ago are the answer: there is nothing to flush."""
-_OLD_S = 1.0
+OLD_S = 1.0
 """How long words of the turn before may come, from vendors that do not say where they are from."""
 
 
@@ -180,7 +180,7 @@ class RecognizerStream(Generic[Found]):
             return False
         if words.end_s is not None:
             return words.end_s * self._audio.sample_rate_hz <= self._begins
-        if self._owed and self._time() - self._opened_s < _OLD_S:
+        if self._owed and self._time() - self._opened_s < OLD_S:
             self._owed -= words.is_flushed
             return True
         return False
