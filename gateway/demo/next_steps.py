@@ -20,7 +20,6 @@ name = "carrier"
 server = "sip.example.net"
 user = "alice"
 password = "${SIP_PASSWORD}"
-context = "default"
 
 [agents.reception]
 greeting = "Thanks for calling. How can I help?"
@@ -62,4 +61,7 @@ def next_steps(command: str) -> list[str]:
         f"SIP_PASSWORD=... OPENAI_API_KEY=... {command} run   ({command} check finds mistakes)",
         "",
         *(f"  {line}".rstrip() for line in GATEWAY_TOML.splitlines()),
+        "",
+        "One line more, and a speech-to-speech engine hears and speaks: README.md, section",
+        '"One engine that hears and speaks".  All documentation by task: docs/README.md',
     ]
