@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from gateway.audio.format import AudioFormat
+from gateway.audio.format import WIDEBAND, AudioFormat
 from gateway.call.media import FrameInlet, FrameOutlet
 from gateway.records.model import EndReason
 
@@ -159,6 +159,8 @@ class Line(Protocol):
     facts: CallFacts
     inlet: FrameInlet
     outlet: FrameOutlet
+    expected_codec: str
+    """Of an incoming call that is not answered yet, as far as its offer tells; may be empty."""
 
     # --- what is known of it ---
 
@@ -242,9 +244,9 @@ class Line(Protocol):
 
 def coding_of(line: Line) -> AudioFormat:
     """Return how a line codes its audio: an engine that takes it needs no conversion."""
-    codec = line.statistics().codec.upper()
+    codec = (line.statistics().codec or line.expected_codec).upper()
     if codec.startswith("PCMU"):
         return AudioFormat(8000, encoding="pcmu")
     if codec.startswith("PCMA"):
         return AudioFormat(8000, encoding="pcma")
-    return line.media_format
+    return WIDEBAND if codec.startswith("G722") else line.media_format

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 import structlog
@@ -21,7 +22,15 @@ from gateway.config.dialplans import (
     Transfer,
 )
 from gateway.dialplan.router import Route, follow
-from gateway.dialplan.steps import StepScope, collect, say, say_requests, talk, transfer
+from gateway.dialplan.steps import (
+    StepScope,
+    collect,
+    prepare,
+    say,
+    say_requests,
+    talk,
+    transfer,
+)
 from gateway.dialplan.variables import branch_target
 
 log = structlog.get_logger(__name__)
@@ -60,7 +69,9 @@ class Runner:
         return End("failed", f"more than {MAX_JUMPS} jumps in the dialplan")
 
     async def _steps(self, route: Route) -> End | Route:
-        for action in route.steps:
+        for index, action in enumerate(route.steps):
+            if not self._is_answered and (first := _first_talk(route.steps[index:])):
+                await prepare(first, self._scope)
             outcome = await self._step(action, route)
             if outcome is not None:
                 return outcome
@@ -106,3 +117,10 @@ class Runner:
         if not self._is_answered:
             await self._scope.call.line.answer()
             self._is_answered = True
+
+
+def _first_talk(steps: Sequence[Action]) -> Talk | None:
+    """Return the step whose agent speaks as soon as the call is answered."""
+    following = (step for step in steps if not isinstance(step, Answer))
+    step = next(following, None)
+    return step if isinstance(step, Talk) else None

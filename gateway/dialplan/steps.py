@@ -20,6 +20,7 @@ from gateway.call.live_call import LiveCall, SayRequest
 from gateway.config.dialplans import Collect, Say, Talk, Transfer
 from gateway.conversation.agent import Agent
 from gateway.conversation.conversation import Conversation
+from gateway.conversation.early_session import EarlyEngine, answer_waits_s, early_engine
 from gateway.conversation.figures import TurnFigures
 from gateway.conversation.reply import Reply
 from gateway.conversation.talk import Ending
@@ -47,6 +48,8 @@ class StepScope:
     """What the operator wants said when nothing else is."""
     speech: asyncio.Task[None] | None = None
     """What is being said for the operator while keys are collected."""
+    early: EarlyEngine | None = None
+    """Of the agent that talks first, where its engine hears and speaks."""
     voices: dict[str, Voice] = field(default_factory=dict)
     """By agent: those that speak in this call, each with its session."""
 
@@ -64,7 +67,9 @@ class StepScope:
         return self.voices[agent.name]
 
     def close(self) -> None:
-        """End the sessions of the voices.  Idempotent."""
+        """End the sessions of engines that no conversation has.  Idempotent."""
+        if self.early is not None:
+            self.early.drop()
         for voice in self.voices.values():
             voice.close()
 
@@ -81,6 +86,15 @@ async def say(step: Say, scope: StepScope) -> None:
         await _speak(scope, scope.voice(step.agent), scope.text(step.text))
 
 
+async def prepare(step: Talk, scope: StepScope) -> None:
+    """Connect with the engine of the agent that will answer; wait for it where it speaks first."""
+    agent = scope.agent(step.agent)
+    scope.early = early_engine(agent, scope.call)
+    wait_s = answer_waits_s(agent)
+    if scope.early is not None and wait_s:
+        await scope.early.ready(wait_s)
+
+
 async def talk(step: Talk, scope: StepScope) -> Ending:
     """Let an agent talk, and those that it is followed by, until one is done."""
     control = scope.call.control
@@ -89,6 +103,9 @@ async def talk(step: Talk, scope: StepScope) -> Ending:
     try:
         while True:
             agent = replace(scope.agent(name), voice=scope.voice(name))  # the same session
+            early, scope.early = scope.early, None
+            if early is not None:
+                agent = replace(agent, speech=early)
             scope.call.begin_agent(agent.name, is_recorded=agent.config.record)
             ending = await Conversation(scope.call, agent, earlier).run()
             if isinstance(ending, Ending):

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from gateway.config.dialplans import Dialplan
 from gateway.config.engine_table import EngineTable
-from gateway.config.models import AgentConfig, GatewayConfig
+from gateway.config.models import AgentConfig, GatewayConfig, SpeechTable
 from gateway.conversation.actions import builtin_tools
 from gateway.conversation.agent import Agent
 from gateway.conversation.day_ledger import DayLedger
@@ -103,6 +103,8 @@ class Agents:
         self._synthesizers: dict[str, TextToSpeech] = {}
         self._detections: dict[str, VoiceDetection] = {}
         self._speech: dict[str, SpeechToSpeech] = {}
+        self._warm: dict[str, int] = {}
+        """Connections to keep ready, by the key of the engine."""
         self.by_name: dict[str, Agent] = {}
         try:
             for name, config in configs.items():
@@ -139,6 +141,23 @@ class Agents:
                 log.warning("engine_not_reachable", problem=str(error))
         for agent in self.by_name.values():
             await agent.voice.render_ahead(_fixed_texts(agent.config))
+        for key, engine in self._speech.items():
+            _keep_warm(engine, self._warm.get(key, 0))
+
+    @property
+    def speech_keys(self) -> frozenset[str]:
+        """Name the speech-to-speech engines."""
+        return frozenset(self._speech)
+
+    def cool_down(self, but: Agents | None = None) -> None:
+        """Keep no connections ready any more: no call of theirs will begin.
+
+        Args:
+            but: agents that have taken their place; engines that these have, too, are theirs.
+        """
+        for key, engine in self._speech.items():
+            if but is None or key not in but.speech_keys:
+                _keep_warm(engine, 0)
 
     async def render_known_texts(self, quiet: Callable[[], Awaitable[None]]) -> None:
         """Render what the language models say of themselves that they may say.
@@ -192,9 +211,11 @@ class Agents:
         speech = self._speech_engine(config.s2s)
         return Agent(name, config, recognizer, model, voice, toolbox, detection.open, speech)
 
-    def _speech_engine(self, table: EngineTable | None) -> SpeechToSpeech | None:
+    def _speech_engine(self, table: SpeechTable | None) -> SpeechToSpeech | None:
         if table is None:
             return None
+        key = _key("s2s", table)
+        self._warm[key] = max(table.warm_sessions, self._warm.get(key, 0))
         return self._engine(self._speech, "s2s", table, lambda: registry.create("s2s", table))
 
     def _engine(
@@ -205,6 +226,12 @@ class Agents:
         if key not in mine:
             mine[key] = self._pool.take(key, make)
         return mine[key]
+
+
+def _keep_warm(engine: SpeechToSpeech, count: int) -> None:
+    keep: Callable[[int], None] | None = getattr(engine, "keep_warm", None)
+    if keep is not None:
+        keep(count)
 
 
 def _key(kind: str, table: EngineTable) -> str:

@@ -126,6 +126,7 @@ class Worker:
             case m.Drain():
                 self._transport.draining = True
                 self._draining.set()
+                self._service.agents.cool_down()
                 return m.Done()
             case m.Reload(setup=file):
                 await self._change_service(Path(file))
@@ -149,6 +150,9 @@ class Worker:
                 raise
             await self._stop_rendering()
             old, self._service = self._service, fresh
+            old.agents.cool_down(but=fresh.agents)
+            if self._draining.is_set():
+                fresh.agents.cool_down()
             self.render_known_texts()
             self._endpoint.change_outgoing(fresh.config.outgoing)
             self._group.create_task(old.close_when_idle())

@@ -281,6 +281,8 @@ class SpeechToSpeech(Protocol):
     """Of its sessions, by its settings."""
     takes_tools: bool
     """False: the engine cannot call functions, and `gateway check` refuses an agent with tools."""
+    # `may_be_warm = True` and `keep_warm(count)`: idle connections cost nothing at the vendor, and
+    # it keeps this number of them for the next sessions; 0 = none any more.
     # `takes_greeting = False`: it cannot say given words first (default: it can).
 
     async def warm_up(self) -> None:

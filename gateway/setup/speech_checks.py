@@ -35,6 +35,9 @@ def speech_faults(agent: AgentConfig, table: EngineTable) -> Iterator[Fault]:
     if wants_greeting and not getattr(engine, "takes_greeting", True):
         text = f'{table.provider} cannot say given words with these settings: write "voice"'
         yield ("s2s", "greeting"), text
+    if agent.s2s is not None and agent.s2s.warm_sessions and not _may_be_warm(engine):
+        text = f"must be 0: with {table.provider} an idle session costs money, or a place"
+        yield ("s2s", "warm_sessions"), text
     yield from engine_faults("s2s", table)
 
 
@@ -44,6 +47,10 @@ def engine_faults(kind: registry.Kind, table: EngineTable) -> Iterator[Fault]:
     if fault := _address_fault(url if isinstance(url, str) else ""):
         yield (kind, "base_url"), fault
     yield from advice(kind, table, "faults")
+
+
+def _may_be_warm(engine: SpeechToSpeech) -> bool:
+    return bool(getattr(engine, "may_be_warm", False))
 
 
 def _address_fault(url: str) -> str:

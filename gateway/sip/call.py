@@ -71,6 +71,7 @@ class SipLine:
         """Places the call at another server; return whether there is one."""
         self.on_hold = False
         self.is_untrusted = False
+        self.expected_codec = ""
         """The limits of `sip.untrusted` apply to the caller."""
         self.ack_timeout_s = _ACK_TIMEOUT_S
         self.port: CallMediaPort | None = port

@@ -30,6 +30,7 @@ from gateway.sip.fitness import ALLOW
 from gateway.sip.incoming import IncomingRequests, RequestSink
 from gateway.sip.leg import Leg
 from gateway.sip.lines import Lines
+from gateway.sip.offer import expected_codec
 from gateway.sip.origins import Origins
 from gateway.sip.outgoing import OutgoingGuard
 from gateway.sip.placing import Placing
@@ -316,6 +317,7 @@ class SipEndpoint:
         )
         line.keys.method = self._dtmf(origin.trunk)
         line.their_tag = received.from_tag
+        line.expected_codec = expected_codec(request, self._config.codecs)
         if admitted.admit.is_untrusted:
             line.is_untrusted, line.ack_timeout_s = True, self._config.untrusted.ack_timeout_s
         leg = Leg(account, line, call_number)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.sip.message import SipRequest, header_lines, with_plain_ends
@@ -265,6 +265,19 @@ def offered_codecs(sdp: str) -> list[str] | None:
     wanted = [pair for pair in found if pair[0].port] or found
     codecs = [name for media, section in wanted for name in _codecs(media, section)]
     return list(dict.fromkeys(codecs))
+
+
+def expected_codec(request: SipRequest, ours: Sequence[str]) -> str:
+    """Return the codec that the library will answer an offer with: the first that both have.
+
+    Empty where there is no offer that can be read.
+    """
+    found = descriptions(request)
+    try:
+        offered = (offered_codecs(found[0]) if found else None) or []
+    except ValueError:
+        return ""
+    return next((codec for codec in offered if codec in ours), "")
 
 
 def _media(line: str) -> MediaLine:

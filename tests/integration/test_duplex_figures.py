@@ -98,7 +98,8 @@ def test_both_ends_agree_on_the_gap_and_its_parts(tmp_path: Path) -> None:
         assert all(event["audio_s"] > 0 for event in seen)
         metrics = (await gateway.ask_beside("GET", "/metrics")).text
         assert "gateway_engine_first_audio_seconds_count" in metrics
-        assert 'gateway_engine_tokens_total{kind="input_text"' in metrics
+        tokens = [line for line in metrics.splitlines() if "engine_tokens_total{" in line]
+        assert any('kind="input_text"' in line and line.endswith(" 2000.0") for line in tokens)
         sessions = next(line for line in metrics.splitlines() if "engine_sessions_total{" in line)
         assert 'provider="scripted_speech"' in sessions
 

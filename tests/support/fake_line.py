@@ -46,6 +46,7 @@ class FakeLine:
         known = {"call_id": "call", "direction": "in", "called": "100", "caller": "200"}
         self.facts = CallFacts(**(known | facts))
         self.media_format = media_format
+        self.expected_codec = ""
         self.inlet = FrameInlet(asyncio.get_running_loop(), line_format=media_format)
         self.outlet = FrameOutlet()
         self.played: list[bytes] = []

@@ -195,6 +195,11 @@ class SpeechTable(EngineTable):
     filler: Literal["voice", "engine"] = "voice"
     """What bridges a wait, such as for a tool: `filler` in the voice of `tts`, or what the engine
     says of its own accord."""
+    connect_before_answer_ms: Annotated[int, Field(ge=0, le=10_000)] = 1500
+    """Where the engine speaks first, a call is answered once there is a session, or after this
+    time; 0 = at once."""
+    warm_sessions: Annotated[int, Field(ge=0, le=100)] = 0
+    """Connections that each worker keeps open for the next calls, where idle ones cost nothing."""
     prices: SpeechPrices = SpeechPrices()
 
 

@@ -6,8 +6,6 @@ and without TLS only to this host or a private network.
 
 from __future__ import annotations
 
-import asyncio
-import socket as sockets
 import ssl
 from collections.abc import Mapping
 from urllib.parse import urlsplit, urlunsplit
@@ -21,6 +19,7 @@ from gateway.errors import (
     ProviderUnavailable,
 )
 from gateway.providers.kit import rules
+from gateway.providers.kit.near import near_address
 from gateway.providers.kit.tls import client_context
 from gateway.providers.kit.websocket import Endpoint, plain
 
@@ -94,15 +93,12 @@ class Lookup:
             raise self._endpoint.error(ProviderRejected, problem) from error
 
     async def _near(self, host: str, port: int) -> str:
-        """Return the address to connect to: the one that was judged is the one that is used."""
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=sockets.SOCK_STREAM)
-        found.sort(key=lambda entry: entry[0] != sockets.AF_INET)
-        addresses = [str(entry[4][0]) for entry in found]
-        if not addresses or not all(map(rules.is_near, addresses)):
+        """Return where to connect without TLS."""
+        address = await near_address(host, port)
+        if not address:
             problem = f"http:// to {host} would send keys unprotected: use wss://"
             raise self._endpoint.error(ProviderRejected, problem)
-        return f"[{addresses[0]}]:{port}" if ":" in addresses[0] else f"{addresses[0]}:{port}"
+        return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _distrust(error: BaseException) -> str:

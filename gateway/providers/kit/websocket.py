@@ -11,7 +11,6 @@ import binascii
 import json
 import logging
 import random
-import socket as sockets
 import ssl
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -40,6 +39,7 @@ from gateway.errors import (
     ProviderUnavailable,
 )
 from gateway.providers.kit import rules
+from gateway.providers.kit.near import near_address
 from gateway.providers.kit.tls import client_context
 
 Text = str | SecretStr
@@ -84,8 +84,7 @@ class Endpoint:
     close_codes: Mapping[int, type[ProviderError]] = field(default_factory=dict)
     """Meanings of the vendor's own close codes."""
     tls_ca_file: Path | None = None
-    """PEM file with the only authorities that a `wss://` server is trusted by; None = the
-    system's."""
+    """PEM file with the only authorities to trust a `wss://` server by; None = the system's."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -217,6 +216,10 @@ class Socket:
                 raise
             yield message
 
+    async def closed(self) -> None:
+        """Wait until the vendor has closed the connection, or the network has lost it."""
+        await self._connection.wait_closed()
+
     async def end(self, *, at_once: bool) -> None:
         """Close: with what is still to be sent and a goodbye, or by cutting the connection."""
         try:
@@ -289,7 +292,7 @@ async def connected(endpoint: Endpoint) -> AsyncGenerator[Socket, None]:
     Raises:
         ProviderError: no connection; or what `Socket` raises inside.
     """
-    link = Socket(endpoint, await _opened(endpoint))
+    link = await opened(endpoint)
     try:
         yield link
     except BaseException:
@@ -299,10 +302,15 @@ async def connected(endpoint: Endpoint) -> AsyncGenerator[Socket, None]:
         await link.end(at_once=False)
 
 
-async def _opened(endpoint: Endpoint) -> ClientConnection:
+async def opened(endpoint: Endpoint) -> Socket:
+    """Connect, trying again where that can help; the caller must `end` the connection.
+
+    Raises:
+        ProviderError: no connection.
+    """
     for failures in range(1, endpoint.attempts + 1):
         try:
-            return await _attempt(endpoint)
+            return Socket(endpoint, await _attempt(endpoint))
         except _RefusedError as refused:
             wait_s = rules.wait_s(failures, random.random(), refused.retry_after_s)  # noqa: S311
             last = failures == endpoint.attempts or wait_s > rules.LONGEST_WAIT_S
@@ -366,22 +374,16 @@ async def _attempt(endpoint: Endpoint) -> ClientConnection:
 
 
 async def _plain_address(endpoint: Endpoint) -> dict[str, Any]:
-    """Return where to connect without TLS; nothing for a URL with it.
-
-    The address that was judged is the one that is used: a name must not lead elsewhere meanwhile.
-    """
+    """Return where to connect without TLS; nothing for a URL with it."""
     url = urlsplit(endpoint.url)
     if url.scheme != "ws" or not url.hostname:
         return {}
     port = url.port or 80
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(url.hostname, port, type=sockets.SOCK_STREAM)
-    found.sort(key=lambda entry: entry[0] != sockets.AF_INET)  # most servers listen on that alone
-    addresses = [str(entry[4][0]) for entry in found]
-    if not addresses or not all(map(rules.is_near, addresses)):
+    address = await near_address(url.hostname, port)
+    if not address:
         problem = f"ws:// to {url.hostname} would send keys and audio unprotected: use wss://"
         raise _RefusedError(endpoint.error(ProviderRejected, problem), None)
-    return {"host": addresses[0], "port": port}
+    return {"host": address, "port": port}
 
 
 async def _tls(endpoint: Endpoint) -> dict[str, Any]:

@@ -74,6 +74,8 @@ class Dialect:
     """A transcription `delta` is the whole text so far, not what was added."""
     text_starts_speech: bool = False
     """Its report of speech may come after the first text of it: that text counts as one, too."""
+    may_be_warm: bool = False
+    """A connection without a conversation costs nothing there."""
     longest_s: float = 3600.0
     """After which a session ends."""
     ignored: frozenset[str] = frozenset()

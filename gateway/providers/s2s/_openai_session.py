@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
 from pydantic import SecretStr
 
 from gateway.audio.format import NARROWBAND, AudioFormat
 from gateway.providers.contracts import Message
 from gateway.providers.kit.socket_session import MessageSession
+from gateway.providers.kit.warm import WarmSockets
 from gateway.providers.kit.websocket import Endpoint, Socket, connected
 from gateway.providers.s2s._openai_dialect import (
     Dialect,
@@ -31,6 +33,9 @@ from gateway.providers.speech_to_speech import (
     SpeechSession,
     TurnOwner,
 )
+
+_WARM_S = 600.0
+"""An idle connection is replaced after this time: the longest session counts from its beginning."""
 
 
 class RealtimeSession(MessageSession):
@@ -150,6 +155,12 @@ class RealtimeEngine:
         self.dialect = dialect
         self.settings = settings
         self.turns: TurnOwner = settings.turns
+        self.may_be_warm = dialect.may_be_warm
+        self._warm = WarmSockets(lambda: self._endpoint(f"warm-{uuid4().hex}"), _WARM_S)
+
+    def keep_warm(self, count: int) -> None:
+        """Keep this number of connections ready for the next sessions."""
+        self._warm.keep(count)
 
     async def warm_up(self) -> None:
         """Connect and wait for the server's first event, which costs nothing."""
@@ -164,14 +175,15 @@ class RealtimeEngine:
         """Open a session."""
         form = audio_format(self.dialect, self.settings, opening.line)
         endpoint = self._endpoint(opening.call_id)
-        async with connected(endpoint) as socket:
+        async with self._warm.connected(endpoint) as socket:
             session = RealtimeSession(socket, endpoint, self, form)
             wanted = session_object(self.dialect, self.settings, opening, form)
             await session.open(opening, wanted, self.settings.connect_timeout_s)
             yield session
 
     async def close(self) -> None:
-        """Do nothing: every session has a connection of its own."""
+        """Cut connections that wait for a session: every session has one of its own."""
+        await self._warm.close()
 
     def _endpoint(self, call_id: str) -> Endpoint:
         dialect, settings = self.dialect, self.settings

@@ -28,6 +28,7 @@ DIALECT = Dialect(
     model_query="",
     call_query="key",
     query=(("protocol", "realtime"),),
+    may_be_warm=True,
     pcm_rates_hz=(8000, 16_000, 32_000, 44_100, 48_000, 24_000),
     places={
         **PLACES,

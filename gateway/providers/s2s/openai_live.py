@@ -25,6 +25,7 @@ from gateway.providers.contracts import (
 from gateway.providers.kit.advice import Advice, missing_key, without_effect
 from gateway.providers.kit.socket_session import MessageSession
 from gateway.providers.kit.spurts import Spurts
+from gateway.providers.kit.warm import WarmSockets
 from gateway.providers.kit.websocket import Endpoint, Socket, connected
 from gateway.providers.s2s._openai_dialect import Event, tool_objects
 from gateway.providers.s2s._openai_live import LiveReader
@@ -39,6 +40,8 @@ from gateway.providers.speech_to_speech import (
 
 SUMMARY = "OpenAI Live: full duplex; it decides alone when to speak, and delegates work."
 _MOST_HISTORY = 128
+_WARM_S = 600.0
+"""An idle connection is replaced after this time."""
 _MOST_CHARACTERS = 1500
 """Of one appended text: some 400 of the 500 tokens that are allowed."""
 
@@ -164,6 +167,7 @@ class OpenAiLive:
 
     turns: TurnOwner = "none"
     takes_tools = True
+    may_be_warm = True  # nothing is counted before a session starts
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -174,6 +178,11 @@ class OpenAiLive:
             {"Authorization": SecretStr(f"Bearer {key}")} if key else {},
             connect_timeout_s=settings.connect_timeout_s,
         )
+        self._warm = WarmSockets(lambda: self._endpoint, _WARM_S)
+
+    def keep_warm(self, count: int) -> None:
+        """Keep this number of connections ready for the next sessions."""
+        self._warm.keep(count)
 
     async def warm_up(self) -> None:
         """Connect: the key is checked by that, and nothing is counted before a session starts."""
@@ -184,13 +193,14 @@ class OpenAiLive:
     async def connect(self, opening: Opening) -> AsyncGenerator[SpeechSession, None]:
         """Open a session."""
         form = _format(self._settings, opening.line)
-        async with connected(self._endpoint) as socket:
+        async with self._warm.connected(self._endpoint) as socket:
             session = LiveSession(socket, self._endpoint, self._settings, form)
             await session.open(opening, _session(self._settings, opening, form))
             yield session
 
     async def close(self) -> None:
-        """Do nothing: every session has a connection of its own."""
+        """Cut connections that wait for a session: every session has one of its own."""
+        await self._warm.close()
 
 
 def _format(settings: Settings, line: AudioFormat) -> AudioFormat:

@@ -28,6 +28,7 @@ VOICES = (
 DIALECT = Dialect(
     "openai_realtime",
     call_header="X-Client-Request-Id",
+    may_be_warm=True,
     places={
         **PLACES,
         "noise_reduction": ("audio", "input", "noise_reduction"),

@@ -55,6 +55,8 @@ REFUSED = [
     ({"provider": "openai_realtme"}, LLM, 'provider: no such provider (did you mean "openai_real'),
     (MOSHI, LLM, "provider: cannot call functions: set tools = [] and builtin_tools = []"),
     (MOSHI | {"greeting": "engine"}, LLM + NO_TOOLS, "greeting: moshi cannot say given words"),
+    *((engine | {"warm_sessions": 1}, LLM + NO_TOOLS, "warm_sessions: must be 0: with ")
+      for engine in (GEMINI, DEEPGRAM, ELEVENLABS, HUME, MOSHI)),
     (ELEVENLABS | {"greeting": "engine", "overrides": ["language"]}, LLM,
      "greeting: elevenlabs_agent cannot say given words"),
 ]  # fmt: skip
@@ -96,7 +98,7 @@ def test_a_stand_in_that_cannot_work(capsys: pytest.CaptureFixture[str]) -> None
 
 
 WARNED = [
-    (OPENAI, LLM, []),
+    (OPENAI | {"warm_sessions": 2}, LLM, []),
     (OPENAI | {"voice": "marine"}, LLM,
      ['s2s.voice: "marine" is not among the documented voices (did you mean "marin"?)']),
     (GEMINI | {"voice": "puck"}, LLM, ['s2s.voice: "puck" is not among the documented voices ']),

@@ -69,6 +69,41 @@ def test_a_reload_keeps_the_engines_until_the_last_configuration_is_gone(made):
     assert [engine.closed for engine in made] == [1] * 8  # made anew after the last had gone
 
 
+def test_connections_are_kept_ready_for_the_configuration_that_takes_calls(monkeypatch):
+    kept = {}
+
+    class Engine(ScriptedModel):
+        def __init__(self, name):
+            super().__init__()
+            self.turns, self.takes_tools, self.keep_warm = "engine", True, None
+            self.keep_warm = lambda count: kept.__setitem__(name, count)
+
+    def create(kind, table):
+        return KINDS[kind]() if kind != "s2s" else Engine(table.provider)
+
+    monkeypatch.setattr(registry, "create", create)
+
+    async def main():
+        pool = EnginePool()
+        one, two = ({"provider": name, "warm_sessions": 2} for name in ("one", "two"))
+        old = agents(pool, "a", "b", s2s=one)
+        await old.warm_up()
+        assert kept == {"one": 2}
+        new = Agents({"a": AgentConfig(s2s=one | {"warm_sessions": 3}),
+                      "b": AgentConfig(s2s=two)}, Path(), pool)  # fmt: skip
+        await new.warm_up()
+        old.cool_down(but=new)
+        assert kept == {"one": 3, "two": 2}
+        last = agents(pool, "a", s2s=two)
+        await last.warm_up()
+        new.cool_down(but=last)
+        assert kept == {"one": 0, "two": 2}
+        last.cool_down()
+        assert kept == {"one": 0, "two": 0}
+
+    asyncio.run(main())
+
+
 def test_other_settings_make_another_engine(made):
     pool = EnginePool()
     before = agents(pool, "desk", tts={"provider": "espeak", "voice": "en-us"})
