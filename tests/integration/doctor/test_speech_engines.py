@@ -18,7 +18,8 @@ from tests.support.gemini_double import GeminiDouble
 from tests.support.hume_double import HumeDouble
 from tests.support.live_double import LiveDouble
 from tests.support.moshi_double import MoshiDouble
-from tests.support.openai_double import OpenAiDouble, RealtimePeer
+from tests.support.openai_double import OpenAiDouble
+from tests.support.refusing_doubles import BusyAccount, EmptyAccount
 
 NO_TOOLS = {"tools": [], "builtin_tools": []}
 GEMINI = {"model": "gemini-3.1-flash-live-preview"}
@@ -34,28 +35,6 @@ WORKING: Mapping[str, tuple[type[EngineDouble], Mapping[str, Any], str]] = {
     "elevenlabs_agent": (ElevenLabsDouble, {}, UNTOUCHED),
     "hume_evi": (HumeDouble, {}, "sends linear audio of 48 kHz, converted"),
 }
-
-
-class _EmptyPeer(RealtimePeer):
-    async def on_session_update(self, event: dict[str, Any]) -> None:
-        await self.error("quota")
-
-
-class _BusyPeer(RealtimePeer):
-    async def on_session_update(self, event: dict[str, Any]) -> None:
-        await self.error("limits")
-
-
-class EmptyAccount(OpenAiDouble):
-    """An account without money: sessions are refused."""
-
-    PEER = _EmptyPeer
-
-
-class BusyAccount(OpenAiDouble):
-    """An account with too many sessions."""
-
-    PEER = _BusyPeer
 
 
 REFUSING: Mapping[str, tuple[type[OpenAiDouble], EngineFault, str, str]] = {
