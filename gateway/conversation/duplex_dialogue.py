@@ -83,7 +83,8 @@ class DuplexDialogue:
         self._on_lost = on_lost
         self._greeting = greeting
         self._owner = engine.turns
-        self._name = type(engine).__name__
+        usage = SpeechUsage.of(talk, type(engine).__name__)
+        self._name = usage.provider
         self._replies = EngineReplies(
             self._name, call.line.media_format,
             lambda part: post(Due(partial(self._begin, part))),
@@ -99,7 +100,7 @@ class DuplexDialogue:
         self._delegate = Delegate(talk)
         talk.tools.delegate = self._delegate.run
         self._watch = EngineWatch(talk.agent.config.llm_timeout_s)
-        self._link = SpeechLink(call, engine, SpeechUsage.of(talk, self._name), self)
+        self._link = SpeechLink(call, engine, usage, self)
         tools = ReplyTools(call, talk.agent.tools, talk.context, talk.tools)
         self._turns = EngineTurns(
             talk, self._link, self._replies, self._caller, tools, engine.turns

@@ -89,7 +89,7 @@ _FIXES: tuple[tuple[type[ProviderError], str], ...] = (
     (
         RateLimited,
         "the account has too many sessions or requests now: raise that limit at the vendor, or"
-        " lower sip.max_calls",
+        " lower sip.max_calls or warm_sessions",
     ),
     (
         ProviderRejected,
