@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import re
 
+from gateway.audio.format import ANALYSIS
+from gateway.audio.speech import pause_after_ms
 from gateway.conversation.heard import Piece, SpokenPieces
 
 _SENTENCE_ENDS = re.compile(r"[.!?\N{HORIZONTAL ELLIPSIS}][\"')\]]*\s*$")
+
+_PAUSE_FRAMES = pause_after_ms(".") // ANALYSIS.ptime_ms
 
 
 class Stretch:
@@ -29,6 +33,8 @@ class Stretch:
         self._first = first_frame - pieces.frames_before
         self._is_resumed = is_resumed
         self._frames = 0
+        self._sounding = 0
+        """Frames up to the last with something to hear: words take no time behind it."""
         self._is_over = False
         self._sentences: list[Piece] = []
 
@@ -51,8 +57,16 @@ class Stretch:
         self._pieces.append_words(latest, text)
         self._spread()
 
-    def add_frames(self, count: int) -> None:
-        """Accept further sound."""
+    def add_frames(self, count: int, sounding: int | None = None) -> None:
+        """Accept further sound.
+
+        Args:
+            count: number of frames.
+            sounding: up to which of them there is something to hear; None = all.
+        """
+        last = count if sounding is None else sounding
+        if last:
+            self._sounding = self._frames + last
         self._frames += count
         self._spread()
 
@@ -86,7 +100,7 @@ class Stretch:
         """Set where each sentence begins and how long it is."""
         if not self._sentences:
             return
-        end = self._first_frame + self._frames
+        end = self._first_frame + self._length
         if not any(sentence.marks for sentence in self._sentences):
             self._estimate()
         for sentence, following in zip(self._sentences, self._sentences[1:], strict=False):
@@ -95,9 +109,14 @@ class Stretch:
         latest = self._sentences[-1]
         latest.frames = max(0, end - latest.first_frame)
 
+    @property
+    def _length(self) -> int:
+        """Return its length in frames, with no more silence at its end than belongs to speech."""
+        return min(self._frames, self._sounding + _PAUSE_FRAMES)
+
     def _estimate(self) -> None:
         usual = [sentence.usual_frames for sentence in self._sentences]
-        scale = self._frames / max(sum(usual), 1)
+        scale = self._length / max(sum(usual), 1)
         if not self._is_over:  # more sound may follow
             scale = max(scale, 1.0)
         before = 0.0

@@ -137,3 +137,18 @@ def test_a_filler_that_is_put_first_moves_it():
     assert [pieces.heard_text(played) for played in (34, 35, 44, 45)] == [
         "", "Yes.", "Yes.", "Yes. No.",
     ]  # fmt: skip
+
+
+def test_silence_that_is_queued_behind_it_is_no_part_of_its_words():
+    """Full duplex: the engine sends silence, too, and what was cut has no end yet."""
+    pieces = SpokenPieces()
+    stretch = Stretch(pieces, 0)
+    stretch.add_words("Let me see.", begin_here=False)
+    stretch.add_frames(38)
+    stretch.add_words(" Monday from seven.", begin_here=False)
+    stretch.add_frames(63)
+    stretch.add_frames(40, 0)
+    assert pieces.heard_text(90) == "Let me see. Monday from"
+    assert pieces.heard_text(101) == "Let me see. Monday from seven."
+    stretch.add_frames(20, 15)  # it was a pause
+    assert pieces.heard_text(101) != "Let me see. Monday from seven."
