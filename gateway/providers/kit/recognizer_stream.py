@@ -17,7 +17,7 @@ _NOTHING_S = 0.6
 """Without words in progress, a flush that is not answered for this time has found none."""
 _SOME_S = 2.5
 """With words in progress: they are the answer when the final ones do not come."""
-_LISTENS_S = 0.4
+_LISTENS_S = 0.25
 """While it listens, the words of this time ago are the answer: there is nothing to flush."""
 OLD_S = 1.0
 """How long words of the turn before may come, from vendors that do not say where they are from."""
@@ -223,8 +223,9 @@ class RecognizerStream(Generic[Found]):
     def _is_answer(self, words: Words, end: int) -> bool:
         if not self._asked:
             return False
-        if self._listens:
-            return words.end_s is not None and end >= self._asked[0][0]
+        if self._listens:  # a vendor that takes a turn for over has heard its last word
+            is_over = words.mark in {"eager_end", "end"}
+            return is_over or (words.end_s is not None and end >= self._asked[0][0])
         return words.is_flushed
 
     def _answer(self, text: str, words: Words, end: int) -> None:
