@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 
 from gateway.audio.format import NARROWBAND, WIDEBAND, AudioFormat
 from gateway.audio.level import peak
-from gateway.records.bundle_files import AUDIO_FILE
+from gateway.records.bundle_files import AUDIO_FILE, EVENTS_FILE
 from gateway.replay.stereo import read_stereo
 from tests.support.baresip import heard, needs_baresip, run_baresip, write_config
 from tests.support.live_gateway import live_gateway
@@ -23,7 +25,7 @@ from tests.support.plug_in import plug_in
 
 CALL_S = 12
 HIGH_HZ = 4600
-_PAYLOADS = {"G722": 9, "PCMU": 0}
+_PAYLOADS = {"G722": 9, "PCMU": 0, "telephone-event": 101}
 _NOISE = bytes(range(160))
 _LIMIT_STEPS = 1000
 """Of 20 ms."""
@@ -136,26 +138,41 @@ def test_the_band_of_the_codec_is_that_of_the_call(
 
 def described(phone: PlainPhone, version: int, codecs: Sequence[str], direction: str) -> str:
     """Return an offer of these codecs, in order."""
-    types = " ".join(str(_PAYLOADS[codec]) for codec in codecs)
+    types = " ".join(str(_PAYLOADS[codec]) for codec in [*codecs, "telephone-event"])
     maps = "".join(f"a=rtpmap:{_PAYLOADS[codec]} {codec}/8000\r\n" for codec in codecs)
+    maps += f"a=rtpmap:{_PAYLOADS['telephone-event']} telephone-event/8000\r\n"
     return (
         f"v=0\r\no=- 7 {version} IN IP4 {phone.host}\r\ns=-\r\nc=IN IP4 {phone.host}\r\nt=0 0\r\n"
         f"m=audio {phone.rtp.getsockname()[1]} RTP/AVP {types}\r\n{maps}a={direction}\r\n"
     )
 
 
-def step(phone: PlainPhone, payload_type: int) -> list[int]:
-    """Send one packet of something and wait its time; return the payload types that came."""
-    numbers = (phone.packets & 0xFFFF, phone.packets * 160, 77)
+def step(
+    phone: PlainPhone, payload_type: int, payload: bytes = _NOISE, began: int | None = None
+) -> list[bytes]:
+    """Send one packet of something and wait its time; return those that came.
+
+    Args:
+        phone: in a call.
+        payload_type: of the packet.
+        payload: of it.
+        began: number of the packet with which an event began.
+    """
+    at = phone.packets if began is None else began
+    head = struct.pack("!BBHII", 0x80, payload_type, phone.packets & 0xFFFF, at * 160, 77)
     phone.packets += 1
-    phone.rtp.sendto(struct.pack("!BBHII", 0x80, payload_type, *numbers) + _NOISE, phone.media)
-    came: list[int] = []
+    phone.rtp.sendto(head + payload, phone.media)
+    came: list[bytes] = []
     end = time.monotonic() + 0.02
     while (left := end - time.monotonic()) > 0:
         phone.rtp.settimeout(left)
         with suppress(TimeoutError):
-            came.append(phone.rtp.recv(2048)[1] & 0x7F)
+            came.append(phone.rtp.recv(2048))
     return came
+
+
+def types_of(packets: Sequence[bytes]) -> list[int]:
+    return [packet[1] & 0x7F for packet in packets]
 
 
 def answered(phone: PlainPhone, payload_type: int, packets: int) -> list[int]:
@@ -164,7 +181,7 @@ def answered(phone: PlainPhone, payload_type: int, packets: int) -> list[int]:
     for _ in range(_LIMIT_STEPS):
         if came.count(payload_type) >= packets:
             return came
-        came += step(phone, payload_type)
+        came += types_of(step(phone, payload_type))
     raise AssertionError(f"{payload_type} did not come: {came}")
 
 
@@ -209,6 +226,42 @@ def test_a_codec_may_change_within_a_call_and_the_call_be_held(tmp_path: Path) -
         recorded = read_stereo(gateway.gateway.bundle(record) / AUDIO_FILE)
     assert (record["codec"], record["end_reason"]) == ("G722", "caller_hung_up")
     assert recorded.samples / NARROWBAND.sample_rate_hz == pytest.approx(record["audio_s"])
+
+
+def press(phone: PlainPhone, key: int) -> None:
+    """Send a key as RFC 4733 has it: its packets have the time of the first; the last end it."""
+    began = phone.packets
+    for number in range(1, 7):
+        end = 0x80 if number > 3 else 0
+        step(phone, 101, struct.pack("!BBH", key, end | 10, min(number, 4) * 160), began)
+
+
+def test_keys_go_both_ways_in_a_wide_call(tmp_path: Path) -> None:
+    environ = plug_in(tmp_path / "plug-in", "stt", "bands", BAND)
+    agent = {"stt": {"provider": "bands"}, "tts": {"provider": "flite"}}
+    with live_gateway(tmp_path, {"agents": {"desk": agent}}, environ) as gateway:
+        with plain_phone(gateway.sip_port) as phone, ThreadPoolExecutor(1) as beside:
+            assert phone.call(described(phone, 1, ("G722",), "sendrecv")).status == 200
+            phone.ack()
+            (call,) = gateway.ask("GET", "/v1/calls?active=true").json()["calls"]
+            path = f"/v1/calls/{call['call_id']}/dtmf"
+            answered(phone, 9, 10)
+            press(phone, 5)
+            sent = beside.submit(gateway.ask, "POST", path, {"digits": "12"})
+            came: list[bytes] = []
+            while not sent.done():
+                came += step(phone, 9)
+            assert sent.result().status_code == 204
+            came += step(phone, 9)
+        record = gateway.gateway.wait_for_call(15)
+        events = (gateway.gateway.bundle(record) / EVENTS_FILE).read_text()
+    assert record["codec"] == "G722"
+    keys = [packet[12] for packet in came if types_of([packet]) == [101]]
+    assert sorted(set(keys)) == [1, 2] == list(dict.fromkeys(keys))
+    assert set(types_of(came)) == {9, 101}
+    told = [json.loads(line) for line in events.splitlines()]
+    digits = [event for event in told if event["kind"] == "digit"]
+    assert [(event["digit"], event["method"]) for event in digits] == [("5", "rfc4733")]
 
 
 def test_the_gateway_ends_while_wide_calls_are_up(tmp_path: Path) -> None:
