@@ -13,9 +13,17 @@ from collections.abc import Iterator
 
 from gateway.audio.converter import Converter
 from gateway.audio.format import AudioFormat
-from gateway.errors import ProviderError, ProviderProtocolError, UnsupportedFormat
+from gateway.errors import ProviderProtocolError, UnsupportedFormat
 from gateway.providers.contracts import ToolCall
 from gateway.providers.kit import rules
+from gateway.providers.s2s._gemini_fields import (
+    Json,
+    SessionError,
+    audio_tokens,
+    count_of,
+    object_of,
+    seconds_of,
+)
 from gateway.providers.speech_to_speech import (
     CallerEnded,
     CallerStarted,
@@ -46,17 +54,6 @@ _CONTENT = frozenset({
     "turnComplete", "turnCompleteReason", "urlContextMetadata", "waitingForInput",
 })  # fmt: skip
 _TEXT_PART = frozenset({"text", "thought", "thoughtSignature"})
-
-Json = dict[str, object]
-
-
-class SessionError(Exception):
-    """The server broke its protocol, or has reported an error."""
-
-    def __init__(self, problem: str, kind: type[ProviderError] = ProviderProtocolError) -> None:
-        self.problem = problem
-        self.kind = kind
-        super().__init__(problem)
 
 
 class Reader:
@@ -121,35 +118,35 @@ class Reader:
             SessionError: audio that is none, a part that is no object, an error of the server.
         """
         check(message)
-        for key, value in _fields(message).items():
+        for key, value in object_of(message).items():
             match key:
                 case "serverContent":
-                    yield from self._content(_fields(value))
+                    yield from self._content(object_of(value))
                 case "toolCall":
-                    yield from self._tool_calls(_fields(value))
+                    yield from self._tool_calls(object_of(value))
                 case "toolCallCancellation":
-                    yield from self._withdrawn(_fields(value))
+                    yield from self._withdrawn(object_of(value))
                 case "usageMetadata":
-                    yield self._add_usage(_fields(value))
+                    yield self._add_usage(object_of(value))
                 case "goAway":
-                    yield SessionExpires(_seconds(_fields(value).get("timeLeft")) or 0.0)
+                    yield SessionExpires(seconds_of(object_of(value).get("timeLeft")) or 0.0)
                 case "sessionResumptionUpdate":
-                    self._resumption(_fields(value))
+                    self._resumption(object_of(value))
                 case "voiceActivity":
-                    yield from self._activity(_fields(value))
+                    yield from self._activity(object_of(value))
                 case _ if key != "setupComplete":
                     yield EngineNotice(f"unknown message {key[:80]!r}", is_unknown_event=True)
 
     def _content(self, content: Json) -> Iterator[SpeechEvent]:
         for key in ("inputTranscription", "interimInputTranscription"):
             if key in content:
-                yield from self._caller_text(_fields(content[key]), is_interim="interim" in key)
+                yield from self._caller_text(object_of(content[key]), is_interim="interim" in key)
         if content.get("interrupted") is True:
             yield from self._interrupted()
         if "modelTurn" in content:
-            yield from self._parts(_fields(content["modelTurn"]).get("parts"))
+            yield from self._parts(object_of(content["modelTurn"]).get("parts"))
         if "outputTranscription" in content:
-            text = _fields(content["outputTranscription"]).get("text")
+            text = object_of(content["outputTranscription"]).get("text")
             yield from self._words(text if isinstance(text, str) else "")
         if content.get("turnComplete") is True:
             yield from self._completed(str(content.get("turnCompleteReason") or ""))
@@ -179,7 +176,7 @@ class Reader:
 
     def _activity(self, activity: Json) -> Iterator[SpeechEvent]:
         kind = str(activity.get("voiceActivityType") or "").upper()
-        seconds = _seconds(activity.get("audioOffset"))
+        seconds = seconds_of(activity.get("audioOffset"))
         at_ms = None if seconds is None else seconds * 1000
         if kind == "ACTIVITY_START" and self._owns_turns and not self._turn.is_speaking:
             self._turn.is_speaking = True
@@ -209,9 +206,9 @@ class Reader:
 
     def _parts(self, parts: object) -> Iterator[SpeechEvent]:
         for part in parts if isinstance(parts, list) else ():
-            fields = _fields(part)
+            fields = object_of(part)
             if "inlineData" in fields:
-                blob = _fields(fields["inlineData"])
+                blob = object_of(fields["inlineData"])
                 if not str(blob.get("mimeType") or "audio/pcm").startswith("audio/pcm"):
                     yield EngineNotice(f"a part of type {blob.get('mimeType')!r:.80} was left out")
                 elif audio := self._audio(blob):
@@ -285,7 +282,7 @@ class Reader:
     def _tool_calls(self, asked: Json) -> Iterator[SpeechEvent]:
         calls = asked.get("functionCalls")
         yield from self._caller_ends()
-        for call in map(_fields, calls if isinstance(calls, list) else ()):
+        for call in map(object_of, calls if isinstance(calls, list) else ()):
             self._calls += 1
             server_id = str(call.get("id") or "")
             call_id = server_id or f"call-{self._calls}"
@@ -309,15 +306,15 @@ class Reader:
     def _add_usage(self, usage: Json) -> EngineUsage:
         """Add what one turn has cost: the API counts each turn by itself, with all its context."""
         was = self._usage
-        asked = _count(usage, "promptTokenCount") + _count(usage, "toolUsePromptTokenCount")
-        made = _count(usage, "responseTokenCount") + _count(usage, "thoughtsTokenCount")
+        asked = count_of(usage, "promptTokenCount") + count_of(usage, "toolUsePromptTokenCount")
+        made = count_of(usage, "responseTokenCount") + count_of(usage, "thoughtsTokenCount")
         self._usage = EngineUsage(
             was.input_tokens + asked,
             was.output_tokens + made,
-            was.input_audio_tokens + _audio_tokens(usage.get("promptTokensDetails")),
-            was.output_audio_tokens + _audio_tokens(usage.get("responseTokensDetails")),
-            was.cached_tokens + _count(usage, "cachedContentTokenCount"),
-            was.cached_audio_tokens + _audio_tokens(usage.get("cacheTokensDetails")),
+            was.input_audio_tokens + audio_tokens(usage.get("promptTokensDetails")),
+            was.output_audio_tokens + audio_tokens(usage.get("responseTokensDetails")),
+            was.cached_tokens + count_of(usage, "cachedContentTokenCount"),
+            was.cached_audio_tokens + audio_tokens(usage.get("cacheTokensDetails")),
         )
         return self._usage
 
@@ -366,36 +363,8 @@ def check(message: Json) -> None:
     """Raise SessionError if a message reports an error, as proxies do instead of closing."""
     if "error" not in message:
         return
-    error = _fields(message["error"])
+    error = object_of(message["error"])
     code, text = error.get("code"), str(error.get("message") or error.get("status") or "no reason")
     kind = rules.kind_of_limit(text) or ProviderProtocolError
     kind = rules.kind_of_status(code, text) if isinstance(code, int) else kind
     raise SessionError(f"the server reports an error: {text}", kind)
-
-
-def _fields(value: object) -> Json:
-    """Return an object with its keys in camelCase.  Raises SessionError if it is none."""
-    if not isinstance(value, dict):
-        raise SessionError(f"an object was expected, {type(value).__name__} came")
-    return {_camel(key) if "_" in key else key: part for key, part in value.items()}
-
-
-def _camel(key: str) -> str:
-    first, *rest = key.split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
-def _seconds(value: object) -> float | None:
-    """Read a duration such as `9.5s`."""
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)s", value) if isinstance(value, str) else None
-    return float(found[1]) if found else None
-
-
-def _count(usage: Json, key: str) -> int:
-    value = usage.get(key)
-    return value if isinstance(value, int) and value >= 0 else 0
-
-
-def _audio_tokens(details: object) -> int:
-    parts = map(_fields, details if isinstance(details, list) else ())
-    return sum(_count(part, "tokenCount") for part in parts if part.get("modality") == "AUDIO")

@@ -22,7 +22,8 @@ from gateway.providers.kit.advice import Advice, missing_key, unknown_voice, wit
 from gateway.providers.kit.socket_session import MessageSession
 from gateway.providers.kit.websocket import Endpoint, Socket, connected
 from gateway.providers.s2s import _gemini_messages as messages_of
-from gateway.providers.s2s._gemini_events import OUTPUT, Reader, SessionError, check
+from gateway.providers.s2s._gemini_events import OUTPUT, Reader, check
+from gateway.providers.s2s._gemini_fields import SessionError
 from gateway.providers.s2s._gemini_messages import AudioMessages, Settings
 from gateway.providers.speech_to_speech import (
     Eagerness,

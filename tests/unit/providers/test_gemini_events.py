@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import ProviderProtocolError, ProviderUnavailable
-from gateway.providers.s2s._gemini_events import LATE_MS, OUTPUT, Reader, SessionError
+from gateway.providers.s2s._gemini_events import LATE_MS, OUTPUT, Reader
+from gateway.providers.s2s._gemini_fields import SessionError
 from gateway.providers.speech_to_speech import (
     CallerEnded,
     CallerStarted,
