@@ -210,6 +210,9 @@ class Line(Protocol):
 
     # --- what can be done to it ---
 
+    def ring(self) -> None:
+        """Let the caller hear that an incoming call arrived, until it is answered.  Idempotent."""
+
     async def answer(self) -> None:
         """Accept an incoming call.  Raises SipError."""
 

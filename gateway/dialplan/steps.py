@@ -92,6 +92,7 @@ async def prepare(step: Talk, scope: StepScope) -> None:
     scope.early = early_engine(agent, scope.call)
     wait_s = answer_waits_s(agent)
     if scope.early is not None and wait_s:
+        scope.call.line.ring()
         await scope.early.ready(wait_s)
 
 

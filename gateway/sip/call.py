@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 from gateway.audio.format import AudioFormat
 from gateway.call.line import (
@@ -85,6 +85,7 @@ class SipLine:
         self._hung_up_by_us = False
         self._is_up = False
         self._is_waiting_for_ack = False
+        self._is_ringing = False
 
     # --- what a conversation may do ---
 
@@ -125,6 +126,14 @@ class SipLine:
             yield event
             if isinstance(event, HungUp):
                 return
+
+    def ring(self) -> None:
+        """Send 180 (RFC 3261, 13.3.1.1), once; without it the caller waits in silence."""
+        is_new = self.facts.direction == "in" and not self._is_waiting_for_ack
+        if is_new and not self._is_ringing and not self._confirmed.is_set():
+            self._is_ringing = True
+            with suppress(SipError):  # the caller may have gone, which `answer` reports
+                self._answer(180)
 
     async def answer(self) -> None:
         """Accept an incoming call and wait for the ACK.

@@ -20,7 +20,7 @@ from tests.support.outside import Telephone, calling
 
 log = logging.getLogger(__name__)
 
-CONNECT_S = 0.5
+CONNECT_S = 1.0
 CALLS = 3
 
 
@@ -33,7 +33,7 @@ class _Greeter(RealtimePeer):
 
 
 class SlowDouble(OpenAiDouble):
-    """Takes half a second to connect."""
+    """Takes a second to connect."""
 
     PEER = _Greeter
 
@@ -47,15 +47,16 @@ def config(double: EngineDouble, **table: Any) -> dict[str, Any]:
     return {"agents": {"desk": {"greeting": "Good day.", "s2s": s2s, "tools": []}}}
 
 
-async def first_word_ms(gateway: LiveGateway) -> tuple[float, float]:
-    """Return the time from the INVITE to the answer, and from there to the first word."""
+async def first_word_ms(gateway: LiveGateway) -> tuple[float, float, bool]:
+    """Return the time from the INVITE to the answer, from there to the first word; did it ring."""
     begun_ns = time.monotonic_ns()
     async with calling(gateway.uri()) as phone:
         answered_ns = time.monotonic_ns()
         await phone.bot_speaks(10)
         first_ns = phone.listener.first_ns or 0
         await phone.bot_is_done()
-    return (answered_ns - begun_ns) / 1e6, (first_ns - answered_ns) / 1e6
+        has_rung = phone.call.times.ringing_ns is not None
+    return (answered_ns - begun_ns) / 1e6, (first_ns - answered_ns) / 1e6, has_rung
 
 
 async def ended(gateway: LiveGateway) -> None:
@@ -85,11 +86,11 @@ def test_a_warm_session_speaks_at_once_and_a_cold_one_before_the_answer(
         firsts = []
         for _ in range(CALLS):
             await idle_connection(double)
-            setup_ms, first_ms = await first_word_ms(gateway)
+            setup_ms, first_ms, _ = await first_word_ms(gateway)
             firsts.append(first_ms)
             assert setup_ms < CONNECT_S * 1000, "the answer waited for a connection"
         log.info("warm: first word after %s ms", [round(each) for each in firsts])
-        assert statistics.median(firsts) <= 150, firsts
+        assert statistics.median(firsts) < CONNECT_S * 500, firsts
 
     async def cold_figures(gateway: LiveGateway, double: EngineDouble) -> None:
         path = gateway.gateway.config_path
@@ -99,10 +100,11 @@ def test_a_warm_session_speaks_at_once_and_a_cold_one_before_the_answer(
         reloaded = await gateway.ask_beside("POST", "/v1/reload")
         assert reloaded.json() == {"changed": ["agents.desk.s2s.warm_sessions"]}
         await double.all_gone()  # by the reload
-        setup_ms, first_ms = await first_word_ms(gateway)
+        setup_ms, first_ms, has_rung = await first_word_ms(gateway)
+        assert has_rung, "the caller waited in silence"
         log.info("cold: answered after %.0f ms, first word after %.0f", setup_ms, first_ms)
         assert setup_ms > CONNECT_S * 1000
-        assert first_ms <= 300
+        assert first_ms < CONNECT_S * 500
         await asyncio.to_thread(path.write_text, warm)
         assert (await gateway.ask_beside("POST", "/v1/reload")).status_code == 200
 
@@ -135,7 +137,7 @@ def test_an_engine_that_is_too_slow_does_not_keep_the_phone_ringing(tmp_path: Pa
             gateway = begun_gateway(tmp_path, config(double, connect_before_answer_ms=100))
             try:
                 await asyncio.to_thread(gateway.gateway.wait_ready)
-                setup_ms, first_ms = await first_word_ms(gateway)
+                setup_ms, first_ms, _ = await first_word_ms(gateway)
                 assert setup_ms < CONNECT_S * 1000
                 assert first_ms > 150  # it connects while the caller listens
                 await hung_up_while_it_connects(gateway, double)

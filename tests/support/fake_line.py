@@ -132,6 +132,9 @@ class FakeLine:
     def signs_of_life(self) -> tuple[object, ...]:
         return (len(self.played),)
 
+    def ring(self) -> None:
+        self._did("ring", None)
+
     async def answer(self) -> None:
         self._did("answer", None)
 
