@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.providers.kit import warm
+from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.warm import WarmSockets
-from gateway.providers.kit.websocket import Endpoint
 from tests.support.vendor_double import KEY, VendorDouble
 
 Use = Callable[[VendorDouble, WarmSockets, Endpoint], Awaitable[None]]

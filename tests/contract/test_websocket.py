@@ -20,7 +20,8 @@ from gateway.errors import (
     ProviderUnavailable,
 )
 from gateway.providers.kit import websocket
-from gateway.providers.kit.websocket import Endpoint, KeepAlive, Socket, connected
+from gateway.providers.kit.endpoint import Endpoint, KeepAlive
+from gateway.providers.kit.websocket import Socket, connected
 from tests.support.faults import GARBAGE, Fault
 from tests.support.vendor_double import KEY, VendorDouble
 

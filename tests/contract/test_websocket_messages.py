@@ -15,7 +15,8 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.errors import ProviderProtocolError, ProviderRejected, ProviderUnavailable
-from gateway.providers.kit.websocket import Endpoint, Socket, connected
+from gateway.providers.kit.endpoint import Endpoint
+from gateway.providers.kit.websocket import Socket, connected
 from tests.support.edge import make_certificate
 from tests.support.vendor_double import KEY, VendorDouble
 

@@ -19,9 +19,9 @@ from gateway.errors import (
     ProviderUnavailable,
 )
 from gateway.providers.kit import rules
+from gateway.providers.kit.endpoint import Endpoint, plain
 from gateway.providers.kit.near import near_address
 from gateway.providers.kit.tls import client_context
-from gateway.providers.kit.websocket import Endpoint, plain
 
 _SHOWN_CHARACTERS = 200
 

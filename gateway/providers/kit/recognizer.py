@@ -18,10 +18,11 @@ import structlog
 from gateway.audio.format import WIDEBAND, AudioFormat
 from gateway.errors import ProviderError, ProviderUnavailable
 from gateway.providers.contracts import Expect, Transcript, TurnMark
+from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.fields import Fields, StrangeEventError
 from gateway.providers.kit.recognizer_stream import OLD_S, RecognizerStream, Words
 from gateway.providers.kit.socket_session import agreed
-from gateway.providers.kit.websocket import Endpoint, Socket, connected
+from gateway.providers.kit.websocket import Socket, connected
 
 log = structlog.get_logger(__name__)
 

@@ -17,9 +17,10 @@ from gateway.audio.format import AudioFormat
 from gateway.errors import ProviderError, ProviderProtocolError, ProviderTimeout
 from gateway.providers.contracts import AssistantMessage, Message, ToolResult, UserMessage
 from gateway.providers.kit import rules
+from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.engine_history import GO_ON, note, words_of_user
 from gateway.providers.kit.fields import BrokenAudioError, Fields, StrangeEventError
-from gateway.providers.kit.websocket import Endpoint, Socket
+from gateway.providers.kit.websocket import Socket
 from gateway.providers.speech_to_speech import (
     EngineNotice,
     EngineUsage,

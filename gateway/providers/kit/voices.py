@@ -17,8 +17,9 @@ from gateway.errors import ProviderError, ProviderProtocolError, ProviderTimeout
 from gateway.providers.contracts import Delivery, Spoken, TtsSession
 from gateway.providers.kit import rules
 from gateway.providers.kit.alignment import Follower
+from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.fields import Fields, StrangeEventError
-from gateway.providers.kit.websocket import Endpoint, Socket, connected
+from gateway.providers.kit.websocket import Socket, connected
 
 Message = Mapping[str, object] | str | bytes
 """What is sent: JSON, text or binary."""

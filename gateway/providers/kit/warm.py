@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 import structlog
 
 from gateway.errors import ProviderError, ProviderRejected
-from gateway.providers.kit.websocket import Endpoint, Socket, opened
+from gateway.providers.kit.endpoint import Endpoint
+from gateway.providers.kit.websocket import Socket, opened
 
 log = structlog.get_logger(__name__)
 

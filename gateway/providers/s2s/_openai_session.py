@@ -11,9 +11,10 @@ from pydantic import SecretStr
 
 from gateway.audio.format import NARROWBAND, AudioFormat
 from gateway.providers.contracts import Message
+from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.socket_session import MessageSession
 from gateway.providers.kit.warm import WarmSockets
-from gateway.providers.kit.websocket import Endpoint, Socket, connected
+from gateway.providers.kit.websocket import Socket, connected
 from gateway.providers.s2s._openai_dialect import (
     Dialect,
     Event,

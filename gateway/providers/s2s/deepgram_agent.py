@@ -22,10 +22,11 @@ from gateway.errors import (
 )
 from gateway.providers.contracts import ToolCall, ToolResult
 from gateway.providers.kit.advice import Advice, missing_key, odd_voice, without_effect
+from gateway.providers.kit.endpoint import Endpoint, KeepAlive
 from gateway.providers.kit.fields import Fields
 from gateway.providers.kit.rules import kind_of_limit
 from gateway.providers.kit.socket_session import Handler, SocketSession, agreed, nothing
-from gateway.providers.kit.websocket import Endpoint, KeepAlive, Socket, connected
+from gateway.providers.kit.websocket import Socket, connected
 from gateway.providers.s2s._deepgram_settings import (
     Settings,
     formats_for,

@@ -29,12 +29,13 @@ from gateway.errors import (
 from gateway.providers.contracts import ToolCall, ToolResult
 from gateway.providers.kit.advice import Advice, without_effect
 from gateway.providers.kit.alignment import parts, words_of
+from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.engine_history import transcript
 from gateway.providers.kit.fields import Fields
 from gateway.providers.kit.lookup import Lookup
 from gateway.providers.kit.rules import kind_of_limit
 from gateway.providers.kit.socket_session import Handler, SocketSession, agreed, nothing
-from gateway.providers.kit.websocket import Endpoint, Socket, connected
+from gateway.providers.kit.websocket import Socket, connected
 from gateway.providers.s2s._elevenlabs_settings import FORMATS, Settings, opening_message
 from gateway.providers.speech_to_speech import (
     CallerEnded,

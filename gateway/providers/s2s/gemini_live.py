@@ -19,8 +19,9 @@ from gateway.audio.format import AudioFormat
 from gateway.errors import ProviderError, ProviderRejected, ProviderTimeout
 from gateway.providers.contracts import Message, ToolResult
 from gateway.providers.kit.advice import Advice, missing_key, unknown_voice, without_effect
+from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.socket_session import MessageSession
-from gateway.providers.kit.websocket import Endpoint, Socket, connected
+from gateway.providers.kit.websocket import Socket, connected
 from gateway.providers.s2s import _gemini_messages as messages_of
 from gateway.providers.s2s._gemini_events import OUTPUT, Reader, check
 from gateway.providers.s2s._gemini_fields import SessionError

@@ -25,11 +25,12 @@ from gateway.errors import (
 )
 from gateway.providers.contracts import ToolCall, ToolResult
 from gateway.providers.kit.advice import Advice, missing_key
+from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.fields import Fields
 from gateway.providers.kit.lookup import Lookup
 from gateway.providers.kit.rules import kind_of_limit
 from gateway.providers.kit.socket_session import Handler, SocketSession, agreed, nothing
-from gateway.providers.kit.websocket import Endpoint, Socket, connected
+from gateway.providers.kit.websocket import Socket, connected
 from gateway.providers.s2s._hume_settings import Settings, settings_message
 from gateway.providers.speech_to_speech import (
     CallerEnded,

@@ -30,9 +30,10 @@ from gateway.errors import (
 )
 from gateway.installing import pip_install
 from gateway.providers.contracts import Message, ProviderSettings
+from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.socket_session import MessageSession
 from gateway.providers.kit.spurts import Spurts
-from gateway.providers.kit.websocket import Endpoint, Socket, connected
+from gateway.providers.kit.websocket import Socket, connected
 from gateway.providers.speech_to_speech import (
     Eagerness,
     EngineNotice,

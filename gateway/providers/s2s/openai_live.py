@@ -23,10 +23,11 @@ from gateway.providers.contracts import (
     UserMessage,
 )
 from gateway.providers.kit.advice import Advice, missing_key, without_effect
+from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.socket_session import MessageSession
 from gateway.providers.kit.spurts import Spurts
 from gateway.providers.kit.warm import WarmSockets
-from gateway.providers.kit.websocket import Endpoint, Socket, connected
+from gateway.providers.kit.websocket import Socket, connected
 from gateway.providers.s2s._openai_dialect import Event, tool_objects
 from gateway.providers.s2s._openai_live import LiveReader
 from gateway.providers.speech_to_speech import (

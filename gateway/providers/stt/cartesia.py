@@ -15,11 +15,11 @@ from gateway.audio.format import NARROWBAND, WIDEBAND, AudioFormat
 from gateway.errors import ProviderError
 from gateway.providers.contracts import ProviderSettings, SpeechToText
 from gateway.providers.kit.advice import Advice, missing_key
+from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.fields import Fields
 from gateway.providers.kit.recognizer import Dialect, SocketRecognizer
 from gateway.providers.kit.recognizer_stream import MarkKind, Words
 from gateway.providers.kit.rules import kind_of_limit, kind_of_status
-from gateway.providers.kit.websocket import Endpoint
 
 SUMMARY = "Cartesia Ink; turn detection, G.711 untouched."
 

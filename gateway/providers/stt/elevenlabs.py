@@ -23,10 +23,10 @@ from gateway.errors import (
 )
 from gateway.providers.contracts import ProviderSettings, SpeechToText
 from gateway.providers.kit.advice import Advice, missing_key
+from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.fields import Fields
 from gateway.providers.kit.recognizer import Dialect, SocketRecognizer
 from gateway.providers.kit.recognizer_stream import MarkKind, Words
-from gateway.providers.kit.websocket import Endpoint
 
 SUMMARY = "ElevenLabs Scribe, realtime; mu-law untouched."
 

@@ -17,11 +17,11 @@ from gateway.audio.format import NARROWBAND, WIDEBAND, AudioFormat
 from gateway.errors import ProviderError, ProviderRejected, ProviderUnavailable
 from gateway.providers.contracts import ProviderSettings, SpeechToText
 from gateway.providers.kit.advice import Advice, missing_key
+from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.fields import Fields
 from gateway.providers.kit.recognizer import Dialect, SocketRecognizer
 from gateway.providers.kit.recognizer_stream import MarkKind, Words
 from gateway.providers.kit.rules import kind_of_limit
-from gateway.providers.kit.websocket import Endpoint
 
 SUMMARY = "Inworld's streaming recognizer; turn detection."
 

@@ -17,9 +17,9 @@ from gateway.providers.contracts import ProviderSettings, Spoken, TextToSpeech
 from gateway.providers.kit import advice
 from gateway.providers.kit.advice import Advice
 from gateway.providers.kit.alignment import parts, words_of
+from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.fields import Fields
 from gateway.providers.kit.voices import Heard, Message, SocketVoice, VoiceProtocol
-from gateway.providers.kit.websocket import Endpoint
 
 SUMMARY = "ElevenLabs; streams, reports its words, G.711 untouched."
 

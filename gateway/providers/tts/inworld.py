@@ -16,9 +16,9 @@ from gateway.audio.format import AudioFormat, Encoding
 from gateway.providers.contracts import ProviderSettings, Spoken, TextToSpeech
 from gateway.providers.kit import advice
 from gateway.providers.kit.advice import Advice
+from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.fields import Fields
 from gateway.providers.kit.voices import Heard, Message, SocketVoice, VoiceProtocol
-from gateway.providers.kit.websocket import Endpoint
 
 SUMMARY = "Inworld; streams, reports its words, G.711 untouched."
 
