@@ -145,7 +145,7 @@ def test_the_ack_may_bring_nothing_right(gateway: GatewayUnderTest) -> None:
             while not phone.was_hung_up():
                 assert time.monotonic() < end, f"{late or 'no description'}: still up"
                 time.sleep(0.02)
-        record = gateway.wait_for_call(after=len(gateway.calls()) - 1)
+        record = gateway.call_of(phone.call_id)
         assert record["end_reason"] == "failed"
 
 
