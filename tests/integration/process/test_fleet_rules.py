@@ -122,16 +122,16 @@ def test_a_dead_worker_is_replaced_in_its_seat(tmp_path: Path) -> None:
 
 
 def test_the_first_start_must_succeed(tmp_path: Path) -> None:
-    async def body() -> int:
+    async def body() -> set[int]:
         rig = Rig(tmp_path, 2, 4, 30)
         rig.ways = {"fails": True}
         with pytest.raises(BaseExceptionGroup) as caught:
             async with asyncio.timeout(30):
                 await rig.fleet.run()
-        (error,) = {error for error in leaves(caught.value) if isinstance(error, WorkerStartError)}
-        return error.exit_code
+        found = leaves(caught.value)  # of one worker, or of both at once
+        return {error.exit_code for error in found if isinstance(error, WorkerStartError)}
 
-    assert asyncio.run(body()) == 3
+    assert asyncio.run(body()) == {3}
 
 
 def test_each_is_announced_before_the_one_it_replaces_drains(tmp_path: Path) -> None:
