@@ -17,6 +17,7 @@ from gateway.audio.speech_cache import SpeechCache
 from gateway.conversation.sentences import SentenceSplitter
 from gateway.conversation.voice_session import VoiceSession
 from gateway.providers.contracts import Delivery, Spoken, TextToSpeech
+from gateway.providers.kit.reach import is_remote
 from gateway.providers.kit.speech import speech
 from gateway.spoken import speakable
 
@@ -70,6 +71,11 @@ class Voice:
         voice = copy(self)
         voice._session = VoiceSession(self._synthesizer, call_id, group)  # noqa: SLF001 - a copy
         return voice
+
+    @property
+    def is_remote(self) -> bool:
+        """True when the synthesizer is behind a network."""
+        return is_remote(self._synthesizer)
 
     def prepare(self) -> None:
         """Make sure that a session is being opened: a reply begins."""

@@ -30,6 +30,7 @@ from gateway.providers.contracts import (
     TextToSpeech,
     VoiceDetection,
 )
+from gateway.providers.kit.reach import is_remote
 from gateway.providers.speech_to_speech import SpeechToSpeech
 from gateway.setup.checked_config import Setup
 
@@ -80,6 +81,17 @@ class EnginePool:
         return True
 
 
+@contextmanager
+def _may_come_later(*, is_remote: bool) -> Iterator[None]:
+    """Log that an engine behind a network cannot be reached; raise any other error."""
+    try:
+        yield
+    except (ProviderUnavailable, ProviderTimeout) as error:
+        if not is_remote:
+            raise
+        log.warning("engine_not_reachable", problem=str(error))
+
+
 class Agents:
     """Every agent of a configuration; engines with the same settings are shared."""
 
@@ -117,30 +129,29 @@ class Agents:
     async def warm_up(self) -> None:
         """Load every model and render what the configuration says.
 
-        A language model or recognizer behind a network that does not answer yet is only logged: it
-        may come up later, and the caller hears the fallback until then.
+        An engine behind a network that does not answer yet is only logged: it may come up later,
+        and the caller hears the fallback until then.
 
         Raises:
-            ProviderError: a recognizer, synthesizer or voice detector does not work.
+            ProviderError: an engine of this machine does not work, or a vendor refuses the key.
         """
         DayLedger.of_machine()  # its thread starts now, not in a call
         for detection in self._detections.values():
             await detection.warm_up()
         for synthesizer in self._synthesizers.values():
-            await synthesizer.warm_up()
-        remote: list[LanguageModel | SpeechToSpeech | SpeechToText] = [*self._models.values()]
-        for recognizer in self._recognizers.values():
-            if hasattr(recognizer, "open_session"):
-                remote.append(recognizer)  # behind a network
-            else:
-                await recognizer.warm_up()  # a process that starts beside this one
-        for engine in [*remote, *self._speech.values()]:
-            try:
+            with _may_come_later(is_remote=is_remote(synthesizer)):
+                await synthesizer.warm_up()
+        for recognizer in self._recognizers.values():  # some wait for a process beside this one
+            with _may_come_later(is_remote=is_remote(recognizer)):
+                await recognizer.warm_up()
+        vendors: list[LanguageModel | SpeechToSpeech]
+        vendors = [*self._models.values(), *self._speech.values()]
+        for engine in vendors:
+            with _may_come_later(is_remote=True):
                 await engine.warm_up()
-            except (ProviderUnavailable, ProviderTimeout) as error:
-                log.warning("engine_not_reachable", problem=str(error))
         for agent in self.by_name.values():
-            await agent.voice.render_ahead(_fixed_texts(agent.config))
+            with _may_come_later(is_remote=agent.voice.is_remote):
+                await agent.voice.render_ahead(_fixed_texts(agent.config))
         for key, engine in self._speech.items():
             _keep_warm(engine, self._warm.get(key, 0))
 

@@ -114,6 +114,7 @@ class SpeechToText(Protocol):
     # `for_line(line_format) -> SpeechToText`: the same for a line of that format, where its own
     # `input_format` would lose some of the band or need a conversion (G.711); it is warmed up and
     # closed with this one.
+    # `is_remote = True`: as of a synthesizer.
     # `open_session(call_id) -> AbstractAsyncContextManager[SttSession]`: entered as the
     # conversation begins, left with it, and opened again after a ProviderError.
 

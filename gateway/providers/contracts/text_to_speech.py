@@ -71,6 +71,8 @@ class TextToSpeech(Protocol):
     output_format: AudioFormat
     # `open_session(call_id) -> AbstractAsyncContextManager[TtsSession]`: entered as the
     # conversation begins, left with it, and opened again when it is no longer usable.
+    # `is_remote = True`: it is behind a network although it has no sessions; a gateway starts
+    # while it cannot be reached.
     # `takes_beginnings = True`: its sessions can `speak_begun`.
     # `language = "de"`: what it reads, where it has one; else the agent's language counts.
     # `delivery = Delivery(...)`: what is done to its sound; without it, the sound is left alone.

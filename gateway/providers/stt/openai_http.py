@@ -53,6 +53,8 @@ class Settings(ProviderSettings):
 class OpenAiHttp:
     """Satisfies `contracts.SpeechToText`."""
 
+    is_remote = True
+
     def __init__(self, settings: Settings, input_format: AudioFormat = NARROWBAND) -> None:
         self.input_format = input_format
         self._settings = settings

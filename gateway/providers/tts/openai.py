@@ -60,6 +60,8 @@ class Settings(ProviderSettings):
 class OpenAiVoice:
     """Satisfies `TextToSpeech`."""
 
+    is_remote = True
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.output_format = AudioFormat(settings.sample_rate_hz)

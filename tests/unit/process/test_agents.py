@@ -43,6 +43,27 @@ def test_a_language_model_may_come_up_later(monkeypatch, error):
     assert agents.by_name["desk"].voice.rendered("Hello.")
 
 
+@pytest.mark.parametrize("mark", ["is_remote", "open_session"])
+@pytest.mark.parametrize("kind", ["stt", "tts"])
+def test_a_vendor_may_come_up_later(monkeypatch, kind, mark):
+    agents = agents_with(monkeypatch, **{kind: ProviderUnavailable("acme", "nobody there")})
+    engine = registry.create(kind, {})
+    monkeypatch.setattr(engine, mark, True, raising=False)
+    run(agents.warm_up())
+
+
+def test_a_vendor_that_cannot_be_reached_renders_nothing_ahead_and_ends_nothing(monkeypatch):
+    agents = agents_with(monkeypatch)
+    voice = registry.create("tts", {})
+    voice.is_remote = True
+    voice.fails = lambda _text: ProviderTimeout("acme", "nothing came")
+    run(agents.warm_up())
+    assert not agents.by_name["desk"].voice.rendered("Hello.")
+    voice.fails = lambda _text: ProviderRejected("acme", "the key is refused")
+    with pytest.raises(ProviderRejected):
+        run(agents.warm_up())
+
+
 @pytest.mark.parametrize(
     "failing",
     [
