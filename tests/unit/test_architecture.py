@@ -59,7 +59,8 @@ ALLOWED = {
     },
     "conversation": {
         "call", "turn", "audio", "spoken", "telemetry", "threads", "references", CONTRACTS, MODELS,
-        "placeholders", "locked_json", "providers.call_ids", RECORD, "providers.kit.speech", "providers.kit.reach",
+        "placeholders", "locked_json", "providers.call_ids", RECORD, "providers.kit.speech",
+        "providers.kit.reach",
         "providers.speech_to_speech",
     },
     "dialplan": {
