@@ -39,13 +39,22 @@ from tests.support.speech import speak
 
 ANYTHING = Expect()
 SENTENCE = "I would like to order two cups of coffee please."
-WITHOUT_MODEL = {"vosk"}
-"""Its model is not installed here: test_vosk.py keeps the contract with an engine of its own."""
+ELSEWHERE = {
+    "vosk": "test_vosk.py",  # its model is not installed here: with an engine of its own
+    "deepgram": "test_deepgram_listen.py",
+    "openai_http": "test_openai_http.py",
+    **dict.fromkeys(("cartesia", "elevenlabs", "inworld", "openai"), "test_recognizers.py"),
+}
+"""Recognizers that inherit the contract in another file."""
 
 
 def test_every_recognizer_keeps_the_contract():
     names = {info.name for info in registry.available("stt")}
-    assert names == {"moonshine"} | WITHOUT_MODEL
+    assert names == {"moonshine"} | ELSEWHERE.keys()
+    for name, file in ELSEWHERE.items():
+        text = Path(__file__).with_name(file).read_text(encoding="utf-8")
+        assert f'"{name}"' in text
+        assert "(RecognizerContract)" in text
 
 
 class TestMoonshine(RecognizerContract):

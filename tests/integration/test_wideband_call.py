@@ -76,7 +76,7 @@ class Bands:
         self.input_format = input_format
 
     def for_line(self, line_format):
-        return Bands(line_format)
+        return self if line_format.encoding != "s16" else Bands(line_format)
 
     async def warm_up(self):
         pass
