@@ -46,6 +46,7 @@ from gateway.providers.speech_to_speech import (
     ReplyText,
     SessionExpires,
     SpeechEvent,
+    SpeechSession,
     SpeechToSpeech,
     ToolAsked,
     ToolsWithdrawn,
@@ -152,6 +153,9 @@ class DuplexDialogue:
         """Let the session that follows answer what the one before owes."""
         self._watch.restart()
         self._replies.end()
+        self._ask_for_owed()
+
+    def _ask_for_owed(self) -> None:
         owed = self._turns.owed
         if owed is None or not owed.is_due or self._greeting:
             return
@@ -188,7 +192,7 @@ class DuplexDialogue:
                     self._turns.current.withdraw(call_ids)
             case CallerStarted() | CallerEnded():
                 self._watch.sign(self._talk.call.audio.now)
-                self._post(Due(partial(self._caller_event, event)))
+                self._post(Due(partial(self._caller_event, event, self._link.session)))
             case CallerText():
                 self._watch.sign(self._talk.call.audio.now)
                 self._caller.text(event)
@@ -230,7 +234,7 @@ class DuplexDialogue:
         answer.adopt(part)
         await self._turns.start(answer, self._caller.take(), self._take_ended())
 
-    async def _caller_event(self, event: CallerStarted | CallerEnded) -> None:
+    async def _caller_event(self, event: CallerStarted | CallerEnded, by: SpeechSession) -> None:
         talk = self._talk
         what = "started" if isinstance(event, CallerStarted) else "ended"
         talk.call.note(events.EngineHears(what=what, at_ms=event.at_ms))
@@ -243,6 +247,8 @@ class DuplexDialogue:
             self._end_turn()
             if self._turns.owed is None and self._own_opening is None:
                 await self._turns.start(self._turns.new(), self._caller.take(), self._take_ended())
+                if not self._link.has(by):  # it was lost before it could answer
+                    self._ask_for_owed()
 
     def _end_turn(self) -> None:
         """The engine has taken the caller's turn for over: so does our turn taker."""

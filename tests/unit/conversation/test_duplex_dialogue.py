@@ -15,6 +15,7 @@ from gateway.conversation.stages import stages
 from gateway.errors import ProviderUnavailable
 from gateway.providers.contracts import AssistantMessage, UserMessage
 from gateway.providers.speech_to_speech import (
+    CallerEnded,
     CallerStarted,
     CallerText,
     EngineNotice,
@@ -339,6 +340,25 @@ def test_nothing_of_what_the_caller_says_is_lost_while_the_session_is_opened_aga
     assert sum(session.pushed_ms for session in scene.engine.sessions) == pytest.approx(
         10_000, abs=400
     )
+
+
+def test_a_session_that_is_lost_as_the_caller_falls_silent_owes_the_next_one_an_answer():
+    """The end of the turn is handled behind the loss: the next session was not asked."""
+
+    async def script(scene: Scene) -> None:
+        await scene.until(4)
+        for event in (
+            CallerStarted(),
+            CallerText("When do you open?", "turn-1", is_final=True),
+            CallerEnded(),
+            ProviderUnavailable("scripted", "connection lost"),
+        ):
+            scene.engine.session.report(event)
+        await scene.until(8)
+
+    scene = scene_of(["Nine to five."]).play(script)
+    assert [data["goes_on"] for data in scene.data("engine_lost")] == ["reconnects"]
+    assert scene.history[-1] == AssistantMessage("Nine to five.")
 
 
 def test_usage_is_in_the_record_of_the_call_with_its_cost():
