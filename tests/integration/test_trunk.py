@@ -218,7 +218,8 @@ def test_a_caller_id_of_the_call(gateway: LiveGateway, carrier: Carrier) -> None
     body = {"to": "100", "trunk": "wrong", "caller_id": "+4930222"}
     record = asyncio.run(outcome(gateway, body))
     assert record["caller"] == "+4930222"
-    invite = [request for request in carrier.seen if request.method == "INVITE"][-1]
+    invites = [request for request in carrier.seen if request.method == "INVITE"]
+    invite = [request for request in invites if user_of(request.get("To")) == "100"][-1]
     assert user_of(invite.get("From")) == "+4930222"
     assert not invite.get("P-Asserted-Identity")
     bad = {**body, "caller_id": "x> ;tag=1"}
