@@ -10,6 +10,8 @@ import numpy.typing as npt
 _S16LE = np.dtype("<i2")
 FLOOR_DBFS = -96.0
 """Level of digital silence: the lowest of 16 bits."""
+_SOUND_PEAK = 200
+"""-44 dBFS: below the softest speech, above the noise of a codec."""
 
 
 def rms(pcm: bytes) -> float:
@@ -22,6 +24,11 @@ def peak(pcm: bytes) -> int:
     """Largest absolute sample, 0..32768."""
     magnitudes = _magnitudes(pcm)
     return int(magnitudes.max()) if len(magnitudes) else 0
+
+
+def has_sound(pcm: bytes) -> bool:
+    """Return whether something in it may be speech, and not only the noise of a codec."""
+    return peak(pcm) >= _SOUND_PEAK
 
 
 def _samples(pcm: bytes) -> npt.NDArray[np.int16]:

@@ -7,16 +7,13 @@ from collections.abc import Callable, Sequence
 
 from gateway.audio.format import ANALYSIS
 from gateway.audio.framer import Framer
-from gateway.audio.level import peak
+from gateway.audio.level import has_sound
 from gateway.call.live_call import LiveCall
 from gateway.call.media import Lane
 from gateway.conversation.figures import TurnFigures
 from gateway.conversation.heard import Begun, Piece, Reading, SpokenPieces
 from gateway.conversation.stretch import Stretch
 from gateway.providers.contracts import Spoken
-
-_SOUND_PEAK = 200
-"""-44 dBFS: below the softest speech, above the noise of a codec."""
 
 
 class Playout:
@@ -145,7 +142,7 @@ class Playout:
             stretch.end()
 
     async def _queue(self, stretch: Stretch, frames: Sequence[bytes]) -> None:
-        loud = [n for n, frame in enumerate(frames, 1) if peak(frame) >= _SOUND_PEAK]
+        loud = [n for n, frame in enumerate(frames, 1) if has_sound(frame)]
         stretch.add_frames(len(frames), loud[-1] if loud else 0)
         for frame in frames:
             await self._lane.write(frame)

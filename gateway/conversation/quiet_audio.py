@@ -7,10 +7,8 @@ on at once.
 
 from __future__ import annotations
 
-from gateway.audio.level import peak
+from gateway.audio.level import has_sound
 
-_SOFT_PEAK = 200
-"""-44 dBFS: below the softest speech; a line with more noise than that is never held back."""
 _QUIET_FRAMES = 100
 """2 s: longer than an engine waits for a caller to go on."""
 _TOGETHER_FRAMES = 4
@@ -18,7 +16,7 @@ _TOGETHER_FRAMES = 4
 
 
 class QuietAudio:
-    """Gathers frames of one call."""
+    """Gathers frames of one call; a line with noise above `has_sound` is never held back."""
 
     def __init__(self) -> None:
         """Start with a caller that may be speaking."""
@@ -28,7 +26,7 @@ class QuietAudio:
     def push(self, frame: bytes) -> bytes:
         """Accept 20 ms, s16 mono; return what is to be sent now, which may be nothing."""
         self._waiting.append(frame)
-        self._quiet_frames = self._quiet_frames + 1 if peak(frame) < _SOFT_PEAK else 0
+        self._quiet_frames = 0 if has_sound(frame) else self._quiet_frames + 1
         if self._quiet_frames > _QUIET_FRAMES and len(self._waiting) < _TOGETHER_FRAMES:
             return b""
         return self.take()

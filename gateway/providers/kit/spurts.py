@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from gateway.audio.format import AudioFormat
 from gateway.audio.g711 import decode_alaw, decode_ulaw
+from gateway.audio.level import has_sound
 from gateway.providers.speech_to_speech import (
     ReplyAudio,
     ReplyEnded,
@@ -18,8 +17,6 @@ GAP_MS = 700
 """Silence that ends a reply: longer than the pauses between two sentences."""
 CUT_GAP_MS = 240
 """Silence after a cut, behind which a new reply begins: the engine stops by itself, too."""
-SOUND_PEAK = 200
-"""-44 dBFS: below the softest speech, above the noise of a codec."""
 _SLICE_MS = 20
 _BEFORE_MS = 60
 """Of what was silent goes before a reply: soft first consonants."""
@@ -100,5 +97,4 @@ class Spurts:
                 part = decode_ulaw(part)
             case "pcma":
                 part = decode_alaw(part)
-        samples = np.frombuffer(part, "<i2")
-        return bool(samples.size) and int(np.abs(samples.astype(np.int32)).max()) >= SOUND_PEAK
+        return has_sound(part)
