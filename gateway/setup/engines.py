@@ -12,9 +12,11 @@ from gateway.config.engine_table import EngineTable
 from gateway.config.faults import faults_of
 from gateway.config.locate import KeyPath
 from gateway.config.models import AgentConfig, GatewayConfig
+from gateway.config.models.agent import default_voice
 from gateway.errors import ProviderUnavailable
 from gateway.providers import registry
 from gateway.providers.contracts import Helper
+from gateway.providers.localized import known_languages, localized, primary
 from gateway.setup.speech_checks import engine_faults, speech_faults
 
 KINDS = get_args(registry.Kind)
@@ -36,9 +38,14 @@ def checked_engines(
         The agent with validated settings, absolute paths and wrapped secrets in its tables.
     """
     tables: dict[str, EngineTable] = {}
+    is_stated = "language" in agent.model_fields_set
+    if "tts" not in agent.model_fields_set:
+        agent = agent.model_copy(update={"tts": default_voice(agent.language)})
     for kind, table in tables_of(agent):
         try:
             tables[kind] = _checked(kind, table, folder)
+            if is_stated:
+                tables[kind] = localized(kind, tables[kind], agent.language)
             if kind != "s2s":
                 faults.extend(engine_faults(kind, tables[kind]))
             fault = _language_fault(kind, tables[kind], agent.language)
@@ -69,9 +76,8 @@ def helpers_of(config: GatewayConfig) -> tuple[Helper, ...]:
 
 def _language_fault(kind: registry.Kind, table: EngineTable, language: str) -> str:
     """Report that an engine does not know the agent's language; empty where it may."""
-    known = getattr(registry.load(kind, table.provider), "languages", None)
-    spoken = known(registry.settings_of(kind, table)) if known else ()
-    if not spoken or language.lower().partition("-")[0] in spoken:
+    spoken = known_languages(kind, table)
+    if not spoken or primary(language) in spoken:
         return ""
     return (
         f'"{language}" is not supported by {kind} = "{table.provider}" with these settings'

@@ -139,8 +139,10 @@ class TransferConfig(Table):
     """Ringing tone that the caller hears meanwhile."""
 
 
-def default_voice() -> EngineTable:
-    """Choose the best English voice that is installed."""
+def default_voice(language: str = "en") -> EngineTable:
+    """Choose the best voice of a language among those that are installed with the gateway."""
+    if language.partition("-")[0].lower() != "en":
+        return EngineTable(provider="espeak")
     has_hibari = importlib.util.find_spec("hibari") is not None
     return EngineTable(provider="hibari" if has_hibari else "flite")
 
@@ -223,7 +225,7 @@ class AgentConfig(Table):
     """What tells speech from other sounds: `silero` (a network) or `webrtcvad` (cheap, coarse)."""
     llm: EngineTable = EngineTable(provider="script")
     tts: EngineTable = Field(default_factory=default_voice)
-    """By default hibari, or flite where that is not installed."""
+    """By default hibari, or flite where that is not installed; espeak in other languages."""
     s2s: SpeechTable | None = None
     """An engine that hears the caller and speaks itself; then `stt` and `llm` only stand in for it,
     and `tts` speaks what the configuration and the operator want said."""

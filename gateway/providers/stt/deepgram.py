@@ -216,6 +216,18 @@ def languages(settings: Settings) -> tuple[str, ...]:
     return (settings.language.lower().partition("-")[0] or "en",)
 
 
+def in_language(settings: Settings, language: str) -> Settings:
+    """Hint the agent's language; where no model is named, choose the one that knows it."""
+    code = language.partition("-")[0].lower()
+    update: dict[str, str] = {}
+    if code != "en" and code in _FLUX_LANGUAGES and "model" not in settings.model_fields_set:
+        update["model"] = "flux-general-multi"
+    is_english_only = update.get("model", settings.model) == "flux-general-en"
+    if "language" not in settings.model_fields_set and not is_english_only:
+        update["language"] = code
+    return settings.model_copy(update=update)
+
+
 def faults(settings: Settings) -> Iterator[Advice]:
     """Yield what cannot work."""
     yield from missing_key(settings)

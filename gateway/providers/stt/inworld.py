@@ -22,6 +22,7 @@ from gateway.providers.kit.fields import Fields
 from gateway.providers.kit.recognizer import Dialect, SocketRecognizer
 from gateway.providers.kit.recognizer_stream import MarkKind, Words
 from gateway.providers.kit.rules import kind_of_limit
+from gateway.providers.localized import with_region
 
 SUMMARY = "Inworld's streaming recognizer; turn detection."
 
@@ -40,6 +41,7 @@ class Settings(ProviderSettings):
     model: Annotated[str, Field(min_length=1)] = "inworld/inworld-stt-1"
     """Also those of others, such as `assemblyai/...` and `soniox/...`."""
     language: str = ""
+    """Such as `de-DE`."""
     end_of_turn_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
     """How sure it must be that a turn is over, with `turn.by`."""
     connect_timeout_s: Annotated[float, Field(gt=0)] = 4.0
@@ -130,6 +132,13 @@ def create(settings: Settings) -> SpeechToText:
 def probe() -> str:
     """Return "": nothing is to be installed."""
     return ""
+
+
+def in_language(settings: Settings, language: str) -> Settings:
+    """Tell the vendor the agent's language, with its region as its documentation writes it."""
+    if "language" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"language": with_region(language)})
 
 
 def faults(settings: Settings) -> Iterator[Advice]:

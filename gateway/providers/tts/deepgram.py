@@ -152,6 +152,12 @@ def cautions(settings: Settings) -> Iterator[Advice]:
         yield from advice.without_effect(settings, ["expressivity"], why)
 
 
+def languages(settings: Settings) -> tuple[str, ...]:
+    """Return the language in the model's name; empty where it names none."""
+    code = settings.model.rpartition("-")[2]
+    return (code,) if len(code) == 2 else ()
+
+
 def probe() -> str:
     """Return what hinders its use, empty when nothing does."""
     return ""

@@ -36,6 +36,8 @@ _CHARS_UTF8 = 1
 _EE_OK = 0
 _BUFFER_MS = 40
 _LANGUAGE = re.compile(r"[-_+]")
+_REGIONAL = frozenset({"es-419", "fr-be", "fr-ch", "pt-br"})
+"""Voices of a region (espeak-ng 1.51); its `en` is British."""
 
 _WORD_END = re.compile(r"\s|$")
 _LAST_EVENT, _WORD_EVENT = 0, 1
@@ -184,6 +186,22 @@ def create(settings: Settings) -> TextToSpeech:
 def languages(settings: Settings) -> tuple[str, ...]:
     """Return the language of the voice."""
     return (_LANGUAGE.split(settings.voice)[0].lower(),)
+
+
+def in_language(settings: Settings, language: str) -> Settings:
+    """Speak the agent's language unless a voice is named."""
+    if "voice" in settings.model_fields_set or language.lower() in {"en", "en-us"}:
+        return settings
+    return settings.model_copy(update={"voice": _voice_of(language.lower())})
+
+
+def _voice_of(language: str) -> str:
+    """Return the library's name of a language: it has one voice for most regions."""
+    primary, _, region = language.partition("-")
+    if primary == "es" and region not in {"", "es"}:
+        return "es-419"
+    own = {"zh": "cmn", "no": "nb"}.get(primary, primary)
+    return language if language in _REGIONAL else own
 
 
 def probe() -> str:

@@ -503,12 +503,37 @@ def test_the_file_here_is_used_when_none_is_named(tmp_path, monkeypatch):
 
 
 def test_a_language_that_an_engine_does_not_know_is_refused_by_name(tmp_path):
-    lines = problems(tmp_path, AGENT + 'language = "de"\n')
+    english = 'tts = { provider = "flite" }\n'
+    lines = problems(tmp_path, AGENT + 'language = "de"\n' + english)
     assert [line.partition(": ")[0] for line in lines] == ["gateway.toml:3"] * len(lines)
     text = "\n".join(lines)
     assert 'stt = "moonshine"' in text
-    assert "tts =" in text
+    assert 'tts = "flite"' in text
     assert "en" in text
+
+
+def test_engines_are_told_the_agents_language(tmp_path):
+    """Where they leave it open: a voice that was named keeps its own."""
+    vendors = (
+        'stt = { provider = "deepgram", api_key = "k" }\n'
+        'tts = { provider = "cartesia", api_key = "k", voice = "v" }\n'
+    )
+    agent = loaded(tmp_path, AGENT + 'language = "de-AT"\n' + vendors).agents["a"]
+    assert agent.stt.rest()["model"] == "flux-general-multi"
+    assert agent.stt.rest()["language"] == "de"
+    assert agent.tts.rest()["language"] == "de"
+    stated = vendors.replace('"v"', '"v", language = "en"')
+    agent = loaded(tmp_path, AGENT + 'language = "de"\n' + stated).agents["a"]
+    assert agent.tts.rest()["language"] == "en"
+    agent = loaded(tmp_path, AGENT + vendors).agents["a"]  # no language was stated
+    assert "language" not in agent.stt.rest()
+    assert "language" not in agent.tts.rest()
+
+
+def test_an_agent_in_another_language_speaks_with_espeak(tmp_path):
+    vosk = 'stt = { provider = "vosk", model = "x" }\n'
+    agent = loaded(tmp_path, AGENT + 'language = "de"\n' + vosk).agents["a"]
+    assert (agent.tts.provider, agent.tts.rest()) == ("espeak", {"voice": "de"})
 
 
 def test_a_language_that_all_engines_know_is_taken(tmp_path):
