@@ -22,6 +22,8 @@ class _OpenCall:
     name: str
     index: int | None
     parts: list[str] = field(default_factory=list)
+    extra: object = None
+    """What must be sent back with it, such as Gemini's signature of the thought behind it."""
 
     @property
     def arguments(self) -> str:
@@ -62,6 +64,7 @@ class CallParts:
             call = _OpenCall(self._free_id(call_id), call_id, name, index)
             self.calls.append(call)
         call.name = call.name or name
+        call.extra = value_of(part, "extra_content") or call.extra
         if arguments:
             call.parts.append(arguments)
 

@@ -15,10 +15,12 @@ without calls, OpenAI calls without results, Anthropic empty texts.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gateway.providers.call_ids import free_call_id
+from gateway.providers.call_ids import free_call_id, short_id
+from gateway.providers.call_notes import CallNotes
 from gateway.providers.contracts import (
     AssistantMessage,
     Message,
@@ -35,6 +37,10 @@ GO_ON = "(Go on.)"
 """Stands where the caller has said nothing since the bot's last words."""
 NO_RESULT = '{"error": "no result: the call was broken off"}'
 
+_OF_CALL = ("extra_content",)
+_OF_MESSAGE = ("reasoning_content",)
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
+
 CUT = "…"
 CUT_NOTE = (
     f'A message of yours that ends in "{CUT}" was cut off there by the caller, who has heard'
@@ -42,19 +48,32 @@ CUT_NOTE = (
 )
 
 
-def request_messages(instructions: str, messages: Sequence[Message]) -> list[dict[str, object]]:
+def request_messages(
+    instructions: str,
+    messages: Sequence[Message],
+    notes: CallNotes | None = None,
+    *,
+    has_short_ids: bool = False,
+) -> list[dict[str, object]]:
     """Map a history to the `messages` of a request.
 
     Args:
         instructions: the system message; empty = none.
         messages: oldest first, in whatever state cuts have left them.
+        notes: what must be sent back with calls: members of the call, and of its message.
+        has_short_ids: calls have ids of nine letters and digits.
     """
-    turns = _in_turns(with_results(messages))
-    cut = any(isinstance(m, AssistantMessage) and m.text.endswith(CUT) for m in turns)
-    system = "\n\n".join(filter(str.strip, (instructions, CUT_NOTE if cut else "")))
+    turns = in_turns(with_results(messages))
+    system = "\n\n".join(filter(str.strip, (cleaned(instructions), cut_note(turns))))
     mapped: list[dict[str, object]] = [{"role": "system", "content": system}] if system else []
-    mapped += [_message(message) for message in turns]
-    return mapped
+    mapped += [_message(message, notes or CallNotes()) for message in turns]
+    return _with_short_ids(mapped) if has_short_ids else mapped
+
+
+def cut_note(turns: Sequence[Message]) -> str:
+    """Return what the model must know of cuts; empty where there are none."""
+    cut = any(isinstance(m, AssistantMessage) and m.text.endswith(CUT) for m in turns)
+    return CUT_NOTE if cut else ""
 
 
 def request_tools(tools: Sequence[ToolSpec]) -> list[dict[str, object]]:
@@ -77,9 +96,9 @@ def with_results(messages: Sequence[Message]) -> list[Message]:
     made: list[Message] = []
     used: set[str] = set()
     for position, message in enumerate(messages):
-        if isinstance(message, UserMessage) and message.text.strip():
-            typed = f"The caller typed {message.text}." if message.typed else message.text
-            made.append(UserMessage(typed))
+        if isinstance(message, UserMessage) and cleaned(message.text).strip():
+            text = cleaned(message.text)
+            made.append(UserMessage(f"The caller typed {text}." if message.typed else text))
         elif isinstance(message, AssistantMessage):
             calls, results = _answered(message, messages[position + 1 :], used)
             text = _as_said(message)
@@ -97,7 +116,7 @@ def _answered(
         free = free_call_id(call.id, used.__contains__)
         used.add(free)
         calls.append(replace(call, id=free))
-        content = result.content.strip() or "{}"
+        content = cleaned(result.content).strip() or "{}"
         results.append(replace(result, call_id=free, content=content))
     return calls, results
 
@@ -115,11 +134,16 @@ def _result_of(call_id: str, after: Sequence[Message]) -> ToolResult | None:
 
 
 def _as_said(message: AssistantMessage) -> str:
-    text = message.text.strip()
+    text = cleaned(message.text).strip()
     return text.rstrip(" .,;:") + CUT if message.interrupted and text else text
 
 
-def _in_turns(messages: Sequence[Message]) -> list[Message]:
+def cleaned(text: str) -> str:
+    """Leave out control characters, which some servers refuse, but for tab and line feed."""
+    return _CONTROL.sub("", text)
+
+
+def in_turns(messages: Sequence[Message]) -> list[Message]:
     """Join adjacent messages of one role; separate those that may not be adjacent."""
     turns: list[Message] = []
     if not messages or not isinstance(messages[0], UserMessage):
@@ -140,7 +164,7 @@ def _in_turns(messages: Sequence[Message]) -> list[Message]:
     return turns
 
 
-def _message(message: Message) -> dict[str, object]:
+def _message(message: Message, notes: CallNotes) -> dict[str, object]:
     match message:
         case UserMessage(text=text):
             return {"role": "user", "content": text}
@@ -149,19 +173,45 @@ def _message(message: Message) -> dict[str, object]:
         case AssistantMessage(text=text, tool_calls=calls):
             if not calls:
                 return {"role": "assistant", "content": text}
-            return {
+            made: dict[str, object] = {
                 "role": "assistant",
                 "content": text or None,
-                "tool_calls": [_call(call) for call in calls],
+                "tool_calls": [_call(call, notes) for call in calls],
             }
+            thoughts = [noted for call in calls if (noted := _noted(notes, call, *_OF_MESSAGE))]
+            return made | thoughts[0] if thoughts else made
 
 
-def _call(call: ToolCall) -> dict[str, object]:
-    # Some servers parse the arguments of the history and refuse the request when they cannot;
-    # what was wrong with them stands in the tool's result.
-    arguments = object_of(call.arguments) or {}
-    return {
+def _call(call: ToolCall, notes: CallNotes) -> dict[str, object]:
+    arguments = json.dumps(arguments_of(call), ensure_ascii=False)
+    made = {
         "id": call.id,
         "type": "function",
-        "function": {"name": call.name, "arguments": json.dumps(arguments, ensure_ascii=False)},
+        "function": {"name": call.name, "arguments": arguments},
     }
+    return made | _noted(notes, call, *_OF_CALL)
+
+
+def arguments_of(call: ToolCall) -> dict[str, object]:
+    """Return a call's arguments as an object, whatever the model has written.
+
+    Some servers parse the arguments of the history and refuse the request when they cannot; what
+    was wrong with them stands in the tool's result.
+    """
+    return object_of(call.arguments) or {}
+
+
+def _noted(notes: CallNotes, call: ToolCall, *keys: str) -> dict[str, object]:
+    note = notes.of(call.id)
+    return {key: note[key] for key in keys if key in note} if isinstance(note, dict) else {}
+
+
+def _with_short_ids(messages: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Exchange ids of other engines, or of ours, for those that Mistral takes."""
+    for message in messages:
+        calls = message.get("tool_calls")
+        if isinstance(calls, list):
+            message["tool_calls"] = [call | {"id": short_id(str(call["id"]))} for call in calls]
+        if "tool_call_id" in message:
+            message["tool_call_id"] = short_id(str(message["tool_call_id"]))
+    return messages

@@ -11,10 +11,10 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, suppress
 
 import httpx2
-import openai
 
-from gateway.providers.chat_completions import EventReader, StreamedReply
 from gateway.providers.contracts import Usage
+from gateway.providers.event_stream import EndlessLineError, EventReader
+from gateway.providers.reply_parts import ReplyParts
 
 SOON_S = 0.03
 """Most servers send the rest at once: then it belongs to the reply.  No reply waits for longer."""
@@ -35,7 +35,7 @@ class StreamEnds:
         stack: AsyncExitStack,
         lines: AsyncGenerator[str, None],
         reader: EventReader,
-        reply: StreamedReply,
+        reply: ReplyParts,
         tell: Callable[[Usage], None] | None,
     ) -> StreamEnd:
         """Begin to read the end of a stream.
@@ -69,7 +69,7 @@ class StreamEnd:
     task: asyncio.Task[None]
 
     def __init__(
-        self, ends: StreamEnds, reply: StreamedReply, tell: Callable[[Usage], None] | None
+        self, ends: StreamEnds, reply: ReplyParts, tell: Callable[[Usage], None] | None
     ) -> None:
         self._ends = ends
         self._reply = reply
@@ -90,7 +90,7 @@ class StreamEnd:
         begun_s = time()
         try:
             async with stack:
-                with suppress(TimeoutError, httpx2.HTTPError, openai.OpenAIError):
+                with suppress(TimeoutError, httpx2.HTTPError, EndlessLineError):
                     async with asyncio.timeout(LONGEST_S):
                         async for line in lines:
                             for value in reader.feed(line):

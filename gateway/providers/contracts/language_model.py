@@ -119,7 +119,13 @@ class Usage:
     """Tokens of one request; None = the server has not said how many."""
 
     input_tokens: int | None
+    """All of them, cached or not."""
     output_tokens: int | None
+    """Thoughts included, where they are paid for."""
+    cached_tokens: int = 0
+    """Of the input: read from the vendor's cache, mostly at a lower price."""
+    cache_write_tokens: int = 0
+    """Of the input: written to the vendor's cache, at some vendors at a higher price."""
 
 
 @dataclass(frozen=True, slots=True)
