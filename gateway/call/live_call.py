@@ -12,7 +12,13 @@ from gateway.call.call_audio import CallAudio
 from gateway.call.control import AgentWanted, CallControl, ControlBegan, ControlEnded
 from gateway.call.line import Line, LineEvent
 from gateway.config.models import Eagerness
-from gateway.records.model import EngineRecord, SpeculationRecord, ToolUse, TurnRecord
+from gateway.records.model import (
+    EngineRecord,
+    SpeculationRecord,
+    ToolUse,
+    TurnRecord,
+    UsageRecord,
+)
 from gateway.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -101,6 +107,8 @@ class LiveCall:
     speculation: SpeculationRecord = field(default_factory=SpeculationRecord)
     engines: dict[str, EngineRecord] = field(default_factory=dict)
     """Speech-to-speech engines by their names."""
+    usage: dict[tuple[str, str], UsageRecord] = field(default_factory=dict)
+    """What recognizers, language models and voices were used for, by kind and provider."""
     tool_uses: list[ToolUse] = field(default_factory=list)
     """What came of tools, in the record of no turn yet."""
     spent: Spent = field(default_factory=Spent)
@@ -128,6 +136,29 @@ class LiveCall:
         )
         self.metrics.speculation.labels(outcome).inc()
         self.metrics.llm_tokens_wasted.inc(wasted_tokens)
+
+    def used(
+        self,
+        kind: Literal["stt", "llm", "tts"],
+        provider: str,
+        cost: float | None,
+        **more: float,
+    ) -> None:
+        """Add to the record of what an engine is used for.
+
+        Args:
+            kind: what it does.
+            provider: its name.
+            cost: of what is added; None where no price is set.
+            more: fields of `UsageRecord` that count.
+        """
+        before = self.usage.get((kind, provider)) or UsageRecord(kind=kind, provider=provider)
+        update: dict[str, object] = {
+            key: round(getattr(before, key) + add, 6) for key, add in more.items()
+        }
+        if cost is not None:
+            update["cost"] = round((before.cost or 0.0) + cost, 9)
+        self.usage[kind, provider] = before.model_copy(update=update)
 
     @property
     def has_open_tools(self) -> bool:

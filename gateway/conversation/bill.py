@@ -34,6 +34,7 @@ class Bill:
         spending: Spending,
         outcome: Outcome,
         request: ReplyRequest,
+        provider: str = "",
     ) -> None:
         """Count a request that is made now.
 
@@ -43,6 +44,7 @@ class Bill:
             spending: the limits.
             outcome: of the reply that the request belongs to.
             request: what is sent.
+            provider: of the model.
 
         Raises:
             SpendingLimit: it is one too many.
@@ -51,6 +53,7 @@ class Bill:
         self._call = call
         self._spending = spending
         self._outcome = outcome
+        self._provider = provider
         self._asked = tokens_asked(request)
         self._input, self._output, self._bytes = 0, 0, 0
         self._paid = (0, 0)
@@ -100,6 +103,7 @@ class Bill:
             raise SpendingLimit(self._agent, f"llm_limits.{limit} is reached")
         self._spending.asks()
         self._call.metrics.llm_requests.inc()
+        self._call.used("llm", self._provider, None, requests=1)
         self._count(self._asked, 0)
 
     def _count(self, read: int, written: int) -> None:
@@ -112,6 +116,8 @@ class Bill:
         read, written = self._input - self._paid[0], self._output - self._paid[1]
         self._paid = (self._input, self._output)
         cost = self._spending.used(read, written, is_correction=is_correction)
+        known = cost if self._spending.has_prices else None
+        self._call.used("llm", self._provider, known, input_tokens=read, output_tokens=written)
         metrics = self._call.metrics
         metrics.llm_tokens.labels("input").inc(max(0, read))
         metrics.llm_tokens.labels("output").inc(max(0, written))

@@ -17,7 +17,6 @@ from gateway.conversation.answer import Answer
 from gateway.conversation.asking import expected_by
 from gateway.conversation.bill import Bill
 from gateway.conversation.chat_context import ChatContext
-from gateway.conversation.day_ledger import DayLedger
 from gateway.conversation.growing import Growing
 from gateway.conversation.model_stream import ModelStream
 from gateway.conversation.reply import Outcome, Reply
@@ -58,9 +57,7 @@ class Cascade:
         self._context = context
         self._tools = tools
         self._reply_tools = ReplyTools(call, agent.tools, context, tools)
-        self._spending = Spending(
-            agent.config.llm_limits, call.spent, call.line.facts, DayLedger.of_machine()
-        )
+        self._spending = Spending.of(call, agent.config.llm_limits)
         self._guesses = not getattr(agent.llm, "tells_what_it_expects", False)
         self.answers_meanwhile = not getattr(agent.llm, "waits_for_tools", False)
         """Something else may be said while a tool runs."""
@@ -174,7 +171,10 @@ class Cascade:
         llm = self._agent.llm
         bill = None
         if llm.counts_tokens:
-            bill = Bill(self._agent.name, self._call, self._spending, reply.outcome, request)
+            provider = config.llm.provider
+            bill = Bill(
+                self._agent.name, self._call, self._spending, reply.outcome, request, provider
+            )
             request = replace(request, late_usage=bill.settle)
         events = cast("AsyncGenerator[ReplyEvent, None]", llm.reply(request))
         async with AsyncExitStack() as stack:

@@ -13,6 +13,7 @@ from gateway.conversation.exchange import Asked, Cut
 from gateway.conversation.figures import TurnFigures
 from gateway.conversation.growing import Growing
 from gateway.conversation.history import join_turns
+from gateway.conversation.meter import RecognizerMeter
 from gateway.conversation.preparation import BotTurn
 from gateway.conversation.recognition import Recognition
 from gateway.conversation.reply import Reply, Source
@@ -43,8 +44,9 @@ class CascadeDialogue:
         self._context = talk.context
         self._floor = talk.floor
         self._tools = talk.tools
+        meter = RecognizerMeter.of(call, agent.config)
         self._recognition = Recognition(
-            call, agent.recognizer, agent.config.turn, talk.listener.taker, post
+            call, agent.recognizer, agent.config.turn, talk.listener.taker, post, meter
         )
         self._cascade = Cascade(call, agent, talk.context, talk.tools)
         self.hearing: Hearing = self._recognition

@@ -30,6 +30,7 @@ from gateway.conversation.handover import Handover, leave_events
 from gateway.conversation.keypad import Keypad
 from gateway.conversation.keys import Keys
 from gateway.conversation.listener import Heard, Listener
+from gateway.conversation.meter import VoiceMeter
 from gateway.conversation.preparation import BotTurn
 from gateway.conversation.reply import Outcome
 from gateway.conversation.running_tools import RunningTools
@@ -91,8 +92,11 @@ class Conversation:
 
     def __init__(self, call: LiveCall, agent: Agent, earlier: Handover | None = None) -> None:
         """Prepare; `earlier` is what the agent leaves that has led the call before."""
-        voice = agent.voice.for_line(call.line.media_format)
-        agent = replace(agent, voice=voice.of_call(call.line.facts.call_id, call.group))
+        voice, meter = (
+            agent.voice.for_line(call.line.media_format),
+            VoiceMeter.of(call, agent.config),
+        )
+        agent = replace(agent, voice=voice.of_call(call.line.facts.call_id, call.group, meter))
         own, agent = agent, replace(agent, config=adapted(agent))
         config = agent.config
         self._call = call

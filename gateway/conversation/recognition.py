@@ -10,6 +10,7 @@ from gateway.call import events
 from gateway.call.line import coding_of
 from gateway.call.live_call import LiveCall
 from gateway.config.models import Eagerness, TurnConfig
+from gateway.conversation.meter import RecognizerMeter
 from gateway.conversation.recognized import Found, Recognized, Recognizing
 from gateway.conversation.recognizer_session import RecognizerSession, of_line
 from gateway.errors import ProviderError
@@ -43,12 +44,13 @@ class Recognition:
         config: TurnConfig,
         taker: TurnTaker,
         on_failure: Callable[[ProviderError], None],
+        meter: RecognizerMeter,
     ) -> None:
         self._call = call
         self._listens = taker.by != "gateway"
         recognizer = of_line(recognizer, coding_of(call.line), listens=self._listens)
         session = RecognizerSession(recognizer, call.line.facts.call_id, call.group)
-        self._use = Recognizing(call, session, recognizer.input_format, on_failure)
+        self._use = Recognizing(call, session, recognizer.input_format, on_failure, meter)
         self._config = config
         self._taker = taker
         self._expect = Expect()
@@ -120,11 +122,13 @@ class Recognition:
         """End it, and the recognizer's session."""
         self._stop()
         self._use.session.close()
+        self._use.meter.settle()
 
     def _stop(self) -> None:
         if self._turn is not None:
             self._turn.stop()
             self._turn = None
+            self._use.meter.settle()
 
     def _likely(self, event: TranscriptWanted) -> tuple[str, ...]:
         """What a short utterance over the bot's voice, now over, may well be."""

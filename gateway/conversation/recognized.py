@@ -10,6 +10,7 @@ from gateway.audio.converter import Converter
 from gateway.audio.format import ANALYSIS, AudioFormat
 from gateway.call import events
 from gateway.call.live_call import LiveCall
+from gateway.conversation.meter import RecognizerMeter
 from gateway.conversation.recognizer_session import RecognizerSession
 from gateway.errors import ProviderError, ProviderUnavailable
 from gateway.providers.contracts import (
@@ -32,6 +33,7 @@ class Recognizing:
     input_format: AudioFormat
     """Of the recognizer."""
     on_failure: Callable[[ProviderError], None]
+    meter: RecognizerMeter
 
 
 class Recognized:
@@ -79,7 +81,7 @@ class Recognized:
         if self._stream is None:
             self._waiting.append(audio)
         else:
-            self._stream.push(audio)
+            self._send(self._stream, audio)
 
     def request(self, among: tuple[str, ...]) -> None:
         """Ask for the transcript of all so far, which may well be one of some phrases."""
@@ -158,11 +160,15 @@ class Recognized:
 
     def _begin(self, stream: SttStream | ListeningStream) -> None:
         for audio in self._waiting:
-            stream.push(audio)
+            self._send(stream, audio)
         self._waiting.clear()
         self._stream = stream
         if self._is_asked:
             stream.request_transcript(self._among)
+
+    def _send(self, stream: SttStream | ListeningStream, audio: bytes) -> None:
+        stream.push(audio)
+        self._use.meter.heard(self._use.input_format.seconds(audio))
 
     def _covers(self, samples: int) -> int:
         rate_hz = self._use.input_format.sample_rate_hz

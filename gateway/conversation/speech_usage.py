@@ -10,7 +10,6 @@ import structlog
 from gateway.call import events
 from gateway.call.live_call import LiveCall
 from gateway.config.models import SpeechPrices, SpeechTable
-from gateway.conversation.day_ledger import DayLedger
 from gateway.conversation.spending import Spending, SpendingLimit
 from gateway.conversation.talk import Talk
 from gateway.providers.speech_to_speech import EngineUsage
@@ -54,8 +53,7 @@ class SpeechUsage:
         """
         config, call = talk.agent.config, talk.call
         table = config.s2s or SpeechTable(provider=name)
-        ledger = DayLedger.of_machine()
-        spending = Spending(config.llm_limits, call.spent, call.line.facts, ledger)
+        spending = Spending.of(call, config.llm_limits)
         return cls(table.provider, talk.agent.name, call, spending, table.prices)
 
     def begins(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from gateway.call.line import CallFacts
-from gateway.call.live_call import Spent
+from gateway.call.live_call import LiveCall, Spent
 from gateway.config.models import LlmLimits
 from gateway.conversation.day_ledger import ALL, DayLedger
 from gateway.errors import ProviderRejected
@@ -40,6 +42,16 @@ class Spending:
         self._by_day = (limit.requests_per_day, limit.tokens_per_day, limit.cost_per_day)
         if self._has_day_limits:
             ledger.refresh()
+
+    @classmethod
+    def of(cls, call: LiveCall, limits: LlmLimits) -> Self:
+        """Count for a call, with the other workers of this machine."""
+        return cls(limits, call.spent, call.line.facts, DayLedger.of_machine())
+
+    @property
+    def has_prices(self) -> bool:
+        """True where the prices of a language model are set."""
+        return bool(self._limits.input_cost_per_million or self._limits.output_cost_per_million)
 
     def reached(self) -> str:
         """Name the limit that is reached, such as `requests_per_call`; empty = none."""

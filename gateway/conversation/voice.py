@@ -14,6 +14,7 @@ from functools import partial
 from gateway.audio.format import NARROWBAND, WIDEBAND, AudioFormat
 from gateway.audio.framer import Framer
 from gateway.audio.speech_cache import SpeechCache
+from gateway.conversation.meter import VoiceMeter
 from gateway.conversation.sentences import SentenceSplitter
 from gateway.conversation.voice_session import VoiceSession
 from gateway.providers.contracts import Delivery, Spoken, TextToSpeech
@@ -57,7 +58,9 @@ class Voice:
         is_wide = line_format.sample_rate_hz >= WIDEBAND.sample_rate_hz
         return self._wide if is_wide and self._wide is not None else self
 
-    def of_call(self, call_id: str, group: asyncio.TaskGroup) -> Voice:
+    def of_call(
+        self, call_id: str, group: asyncio.TaskGroup, meter: VoiceMeter | None = None
+    ) -> Voice:
         """Return this voice with a session of its own for one call, unless it has one.
 
         What was rendered ahead and the sentences that are kept are shared.
@@ -65,11 +68,14 @@ class Voice:
         Args:
             call_id: the gateway's.
             group: owns the session.
+            meter: counts what is said.
         """
         if self._session is not None:
             return self
         voice = copy(self)
-        voice._session = VoiceSession(self._synthesizer, call_id, group)  # noqa: SLF001 - a copy
+        voice._session = VoiceSession(  # noqa: SLF001 - a copy
+            self._synthesizer, call_id, group, meter
+        )
         return voice
 
     @property

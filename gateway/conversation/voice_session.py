@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import cast
 
 from gateway.conversation.engine_session import EngineSession
+from gateway.conversation.meter import VoiceMeter
 from gateway.errors import ProviderError, ProviderUnavailable
 from gateway.providers.contracts import Spoken, TextToSpeech, TtsSession
 
@@ -15,15 +16,23 @@ from gateway.providers.contracts import Spoken, TextToSpeech, TtsSession
 class VoiceSession:
     """One sentence at a time; a session that can say nothing more is replaced.  Loop thread."""
 
-    def __init__(self, synthesizer: TextToSpeech, call_id: str, group: asyncio.TaskGroup) -> None:
+    def __init__(
+        self,
+        synthesizer: TextToSpeech,
+        call_id: str,
+        group: asyncio.TaskGroup,
+        meter: VoiceMeter | None = None,
+    ) -> None:
         """Open the session, where the synthesizer has such a thing.
 
         Args:
             synthesizer: with `open_session(call_id)` it has sessions, without it only sentences.
             call_id: the gateway's.
             group: owns the session.
+            meter: counts what is said; None = nothing does.
         """
         self._synthesizer = synthesizer
+        self._meter = meter
         self._session: EngineSession[TtsSession] | None = EngineSession.of(
             synthesizer, call_id, group
         )
@@ -55,6 +64,26 @@ class VoiceSession:
         Raises:
             ProviderError: the synthesizer failed.
         """
+        said = self._said(text, rest)
+        if self._meter is None:
+            async with aclosing(said) as pieces:
+                async for piece in pieces:
+                    yield piece
+            return
+        with self._meter.saying(text, rest, self._synthesizer.output_format) as sounded:
+            async with aclosing(said) as pieces:
+                async for piece in pieces:
+                    sounded(piece.pcm)
+                    yield piece
+
+    def close(self) -> None:
+        """End the session.  Idempotent."""
+        if self._session is not None:
+            self._session.drop()
+
+    async def _said(
+        self, text: str, rest: asyncio.Future[str] | None
+    ) -> AsyncGenerator[Spoken, None]:
         if self._session is None or self._is_busy:
             if rest is not None:
                 text = f"{text} {await asyncio.shield(rest)}"
@@ -69,11 +98,6 @@ class VoiceSession:
                     yield piece
         finally:
             self._is_busy = False
-
-    def close(self) -> None:
-        """End the session.  Idempotent."""
-        if self._session is not None:
-            self._session.drop()
 
     async def _in_session(
         self, session: EngineSession[TtsSession], text: str, rest: asyncio.Future[str] | None

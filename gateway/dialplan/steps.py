@@ -22,6 +22,7 @@ from gateway.conversation.agent import Agent
 from gateway.conversation.conversation import Conversation
 from gateway.conversation.early_session import EarlyEngine, answer_waits_s, early_engine
 from gateway.conversation.figures import TurnFigures
+from gateway.conversation.meter import VoiceMeter
 from gateway.conversation.reply import Reply
 from gateway.conversation.talk import Ending
 from gateway.conversation.voice import Voice, pieces_of
@@ -63,7 +64,8 @@ class StepScope:
         if agent.name not in self.voices:
             call = self.call
             of_line = agent.voice.for_line(call.line.media_format)
-            self.voices[agent.name] = of_line.of_call(call.line.facts.call_id, call.group)
+            meter = VoiceMeter.of(call, agent.config)
+            self.voices[agent.name] = of_line.of_call(call.line.facts.call_id, call.group, meter)
         return self.voices[agent.name]
 
     def close(self) -> None:

@@ -164,6 +164,24 @@ class EngineRecord(Entry):
     """By `s2s.prices`; None where none is set."""
 
 
+class UsageRecord(Entry):
+    """What one recognizer, language model or voice was used for in a call, and what it costs."""
+
+    kind: Literal["stt", "llm", "tts"]
+    provider: Text
+    requests: int = 0
+    """Replies asked of a language model, texts given to a voice."""
+    input_tokens: int = 0
+    """As billed by the model, estimated where it did not say; `output_tokens` likewise."""
+    output_tokens: int = 0
+    audio_s: float = 0.0
+    """Seconds of sound that the recognizer was sent, or that the voice has sent."""
+    characters: int = 0
+    """Given to a voice, also those of a sentence that was cut off."""
+    cost: float | None = None
+    """By the configured prices; None where none is set."""
+
+
 class TurnRecord(Entry):
     """One caller turn and the bot's reply; the greeting is a turn without caller text."""
 
@@ -335,6 +353,8 @@ class CallRecord(CallSummary):
     transcript: tuple[TranscriptLine, ...] = ()
     engines: tuple[EngineRecord, ...] = ()
     """Speech-to-speech engines of the call, in the order in which they came."""
+    usage: tuple[UsageRecord, ...] = ()
+    """Recognizers, language models and voices of the call, in the order of their first use."""
     late_tools: tuple[ToolUse, ...] = ()
     """Tools whose outcome is part of no turn: it came when the last turn was over."""
     audio_s: float | None = None

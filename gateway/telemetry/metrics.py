@@ -236,6 +236,21 @@ class Metrics:
             "llm_cost",
             "Cost of the tokens of language models, at the configured prices (partly estimated).",
         )
+        self.stt_audio_seconds = self._counter(
+            "stt_audio_seconds", "Seconds of sound sent to recognizers.", "provider"
+        )
+        self.stt_cost = self._counter(
+            "stt_cost", "Cost of recognizers, at the configured prices.", "provider"
+        )
+        self.tts_characters = self._counter(
+            "tts_characters", "Characters given to voices in calls.", "provider"
+        )
+        self.tts_audio_seconds = self._counter(
+            "tts_audio_seconds", "Seconds of sound that voices have sent in calls.", "provider"
+        )
+        self.tts_cost = self._counter(
+            "tts_cost", "Cost of voices in calls, at the configured prices.", "provider"
+        )
         self.llm_limits = self._counter(
             "llm_limits",
             "Requests to language models not sent, by the limit that was reached.",

@@ -134,12 +134,18 @@ def test_an_agent_of_cloud_engines_as_the_readme_shows_it(tmp_path: Path):
             url = f"http://127.0.0.1:{llm.port}/v1"
             more = {
                 "llm": {"provider": "openai", "model": "m", "base_url": url, "api_key": "k"},
-                "tts": voice.settings(),
+                "tts": voice.settings() | {"prices": {"cost_per_million_characters": 1000}},
             }
-            record, found, _ = await led(double, tmp_path, "recognizer", more, provider="deepgram")
+            priced = {"provider": "deepgram", "prices": {"cost_per_minute": 0.6}}
+            record, found, _ = await led(double, tmp_path, "recognizer", more, **priced)
             await voice.all_gone()
         turn = record["turns"][1]
         assert (turn["caller_text"], turn["bot_text_heard"].strip()) == (ASKS, answer)
+        used = {each["kind"]: each for each in record["usage"]}
+        assert used["stt"]["cost"] == pytest.approx(used["stt"]["audio_s"] * 0.01, rel=0.01)
+        assert used["stt"]["audio_s"] > 3  # it hears the whole call
+        assert used["tts"]["characters"] == len(answer)  # the greeting was rendered before
+        assert used["llm"]["requests"] >= 1
         assert found["engine_failed"] == []
         assert double.problems == []
 

@@ -33,6 +33,7 @@ PARTS = (
     (records.CallRecord, "More of a call", "In `call.json` and `GET /v1/calls/{id}`."),
     (records.TurnRecord, "`turns`", ""),
     (records.EngineRecord, "`engines`", ""),
+    (records.UsageRecord, "`usage`", ""),
     (records.ToolUse, "`turns[].tools`, `late_tools`", ""),
     (records.TranscriptLine, "`transcript`", ""),
     (records.RtpStatistics, "`rtp`", ""),

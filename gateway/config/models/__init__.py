@@ -12,6 +12,8 @@ from gateway.config.models.agent import (
     FillerConfig,
     KeysConfig,
     LlmLimits,
+    RecognizerPrices,
+    RecognizerTable,
     SilenceConfig,
     SpeculationConfig,
     SpeechPrices,
@@ -19,6 +21,8 @@ from gateway.config.models.agent import (
     TransferConfig,
     TurnBy,
     TurnConfig,
+    VoicePrices,
+    VoiceTable,
 )
 from gateway.config.models.operation import (
     EdgeConfig,
@@ -55,6 +59,8 @@ __all__ = [
     "LogConfig",
     "MediaConfig",
     "OutgoingConfig",
+    "RecognizerPrices",
+    "RecognizerTable",
     "RecordsConfig",
     "SilenceConfig",
     "SipConfig",
@@ -67,6 +73,8 @@ __all__ = [
     "TurnBy",
     "TurnConfig",
     "UntrustedConfig",
+    "VoicePrices",
+    "VoiceTable",
 ]
 
 

@@ -139,12 +139,40 @@ class TransferConfig(Table):
     """Ringing tone that the caller hears meanwhile."""
 
 
-def default_voice(language: str = "en") -> EngineTable:
+class RecognizerPrices(Table):
+    """`stt.prices`: what a recognizer costs, in the currency of `llm_limits`."""
+
+    cost_per_minute: Annotated[float, Field(ge=0)] = 0.0
+    """Of sound that it is sent."""
+
+
+class RecognizerTable(EngineTable):
+    """`stt`: a recognizer, its settings, and what it costs."""
+
+    prices: RecognizerPrices = RecognizerPrices()
+
+
+class VoicePrices(Table):
+    """`tts.prices`: what a voice costs, in the currency of `llm_limits`."""
+
+    cost_per_million_characters: Annotated[float, Field(ge=0)] = 0.0
+    """Of the text that it is given."""
+    cost_per_minute: Annotated[float, Field(ge=0)] = 0.0
+    """Of the sound that it makes, for vendors that count time."""
+
+
+class VoiceTable(EngineTable):
+    """`tts`: a voice, its settings, and what it costs."""
+
+    prices: VoicePrices = VoicePrices()
+
+
+def default_voice(language: str = "en") -> VoiceTable:
     """Choose the best voice of a language among those that are installed with the gateway."""
     if language.partition("-")[0].lower() != "en":
-        return EngineTable(provider="espeak")
+        return VoiceTable(provider="espeak")
     has_hibari = importlib.util.find_spec("hibari") is not None
-    return EngineTable(provider="hibari" if has_hibari else "flite")
+    return VoiceTable(provider="hibari" if has_hibari else "flite")
 
 
 class LlmLimits(Table):
@@ -220,11 +248,11 @@ class AgentConfig(Table):
     """Of `{now}`, `{date}` and `{time}`, such as "Europe/Berlin"; empty = the machine's."""
     language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]+)*$")] = "en"
     """Of the caller and the bot (BCP 47), such as "en" or "de-AT".  Its engines must know it."""
-    stt: EngineTable = EngineTable(provider="moonshine")
+    stt: RecognizerTable = RecognizerTable(provider="moonshine")
     vad: EngineTable = EngineTable(provider="silero")
     """What tells speech from other sounds: `silero` (a network) or `webrtcvad` (cheap, coarse)."""
     llm: EngineTable = EngineTable(provider="script")
-    tts: EngineTable = Field(default_factory=default_voice)
+    tts: VoiceTable = Field(default_factory=default_voice)
     """By default hibari, or flite where that is not installed; espeak in other languages."""
     s2s: SpeechTable | None = None
     """An engine that hears the caller and speaks itself; then `stt` and `llm` only stand in for it,

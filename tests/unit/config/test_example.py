@@ -12,12 +12,16 @@ from gateway.config.models import (
     BargeInConfig,
     FillerConfig,
     GatewayConfig,
+    RecognizerPrices,
+    RecognizerTable,
     SilenceConfig,
     SpeculationConfig,
     SpeechPrices,
     SpeechTable,
     TrunkConfig,
     TurnConfig,
+    VoicePrices,
+    VoiceTable,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -49,6 +53,10 @@ def missing(model: type[BaseModel], table: dict[str, object]) -> set[str]:
         (AgentConfig, EXAMPLE["agents"]["front-desk"] | RECEPTION | ENGINE),
         (SpeechTable, ENGINE["s2s"]),
         (SpeechPrices, ENGINE["s2s"]["prices"]),
+        (RecognizerTable, RECEPTION["stt"]),
+        (RecognizerPrices, RECEPTION["stt"]["prices"]),
+        (VoiceTable, RECEPTION["tts"]),
+        (VoicePrices, RECEPTION["tts"]["prices"]),
     ],
 )  # fmt: skip
 def test_every_setting_is_shown(model, table):

@@ -40,7 +40,9 @@ class Desk:
         self.notes: list[str] = []
         self.metrics = Metrics()
         call = SimpleNamespace(
-            metrics=self.metrics, note=lambda event: self.notes.append(event.limit)
+            metrics=self.metrics,
+            note=lambda event: self.notes.append(event.limit),
+            used=lambda *_, **__: None,
         )
         facts = CallFacts("id", "in", "100", "+4930123", source="192.0.2.1:5060")
         spending = Spending(LlmLimits(**(PRICES | limits)), self.spent, facts, DayLedger(None))
