@@ -9,6 +9,8 @@ from gateway.audio.voice_chunk import VoiceDetector
 from gateway.config.models import AgentConfig
 from gateway.conversation.tools import ToolBox
 from gateway.conversation.voice import Voice
+from gateway.languages import language
+from gateway.languages.questions import Questions
 from gateway.providers.contracts import LanguageModel, SpeechToText
 from gateway.providers.speech_to_speech import SpeechToSpeech
 
@@ -27,6 +29,11 @@ class Agent:
     """Makes the voice detector of one call."""
     speech: SpeechToSpeech | None = None
     """Understands and answers instead of recognizer and language model, its fallback."""
+
+    @property
+    def questions(self) -> Questions:
+        """How a question is asked in its language."""
+        return language(self.config.language).questions
 
 
 def adapted(agent: Agent) -> AgentConfig:

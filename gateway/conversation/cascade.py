@@ -119,7 +119,7 @@ class Cascade:
 
     def expected_by(self, text: str) -> Expect | None:
         """Return what the bot's words ask for, unless the model reports that itself."""
-        return expected_by(text) if self._guesses else None
+        return expected_by(text, self._agent.questions) if self._guesses else None
 
     async def _pieces_of(self, answer: Answer, reply: Reply) -> AsyncGenerator[str | Growing, None]:
         """Yield the pieces of one answer.  Closed before its end it leaves it as `unfinished`."""

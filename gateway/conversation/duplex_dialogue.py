@@ -366,7 +366,7 @@ class DuplexDialogue:
 
     def expected_by(self, text: str) -> Expect | None:
         """Return what a text of the configuration or the operator asks the caller for."""
-        return expected_by(text)
+        return expected_by(text, self._talk.agent.questions)
 
     async def answer(self) -> None:
         """Answer what the history ends with, on the free floor."""

@@ -19,6 +19,7 @@ from gateway.conversation.preparation import end_task
 from gateway.conversation.reply import Reply
 from gateway.conversation.reply_tools import ReplyTools
 from gateway.errors import ProviderError
+from gateway.languages.questions import Questions
 from gateway.providers.contracts import Message, Spoken, ToolCall, ToolResult
 from gateway.providers.speech_to_speech import DELEGATED, SpeechSession
 
@@ -133,7 +134,12 @@ class EngineAnswer:
     """One bot turn; `say` is its source."""
 
     def __init__(
-        self, engine: Engine, context: ChatContext, tools: ReplyTools, group: asyncio.TaskGroup
+        self,
+        engine: Engine,
+        context: ChatContext,
+        tools: ReplyTools,
+        group: asyncio.TaskGroup,
+        questions: Questions,
     ) -> None:
         """Wait for the engine to begin.
 
@@ -142,11 +148,13 @@ class EngineAnswer:
             context: the history.
             tools: that the engine may ask for.
             group: owns the task in which they run beside the engine's speech.
+            questions: tell what it has asked for.
         """
         self._engine = engine
         self._context = context
         self._tools = tools
         self._group = group
+        self._questions = questions
         self._running: asyncio.Task[None] | None = None
         """Tools; what the engine says meanwhile is heard."""
         self._parts: asyncio.Queue[EngineReply | None] = asyncio.Queue()
@@ -243,7 +251,7 @@ class EngineAnswer:
                 await end_task(self._running)
                 self._running = None
             self._context.add_assistant(self._text.strip())
-            reply.outcome.expect = reply.outcome.expect or expected_by(text)
+            reply.outcome.expect = reply.outcome.expect or expected_by(text, self._questions)
 
     async def _start_tools(self, calls: Sequence[ToolCall], reply: Reply) -> None:
         """Run tools beside the speech that goes on; those before come to their end first."""

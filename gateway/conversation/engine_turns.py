@@ -64,7 +64,8 @@ class EngineTurns:
     def new(self) -> EngineAnswer:
         """Make one; it is said once it is started, or is the source of an opening line."""
         group = self._talk.call.group
-        return EngineAnswer(self._link, self._talk.context, self._tools, group)
+        questions = self._talk.agent.questions
+        return EngineAnswer(self._link, self._talk.context, self._tools, group, questions)
 
     async def start(
         self, answer: EngineAnswer, asked: Asked | None = None, turn: TurnEnded | None = None

@@ -14,8 +14,9 @@ from gateway.conversation.meter import RecognizerMeter
 from gateway.conversation.recognized import Found, Recognized, Recognizing
 from gateway.conversation.recognizer_session import RecognizerSession, of_line
 from gateway.errors import ProviderError
+from gateway.languages import language
 from gateway.providers.contracts import Expect, SpeechToText, Transcript
-from gateway.turn.barge_in_words import ASIDES
+from gateway.turn.barge_in_words import asides_of
 from gateway.turn.events import (
     BargeInSuspected,
     TranscriptWanted,
@@ -53,6 +54,7 @@ class Recognition:
         self._use = Recognizing(call, session, recognizer.input_format, on_failure, meter)
         self._config = config
         self._taker = taker
+        self._asides = asides_of(language(config.language).turns)
         self._expect = Expect()
         self._turn: Recognized | None = None
         """The turn in progress; where the recognizer listens all the time, all turns."""
@@ -133,7 +135,7 @@ class Recognition:
     def _likely(self, event: TranscriptWanted) -> tuple[str, ...]:
         """What a short utterance over the bot's voice, now over, may well be."""
         is_over = event.speech_end < event.now - ANALYSIS.frame_samples
-        return tuple(ASIDES) if is_over and self._taker.may_be_aside else ()
+        return tuple(self._asides) if is_over and self._taker.may_be_aside else ()
 
     def _start(self, onset: int, *, is_reopened: bool = False) -> None:
         self._stop()
@@ -161,7 +163,7 @@ class Recognition:
             )
         )
         now = self._call.audio.now
-        aside = ASIDES.get(transcript.choice or "")
+        aside = self._asides.get(transcript.choice or "")
         self._taker.transcript(
             transcript.text,
             None if aside else transcript.choice,

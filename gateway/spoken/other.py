@@ -17,7 +17,7 @@ from gateway.spoken.rules import Rule, apply
 
 _SIGNS = {"$": "USD", "\u20ac": "EUR", "\u00a3": "GBP", "\u20bd": "RUB", "\u20b9": "INR"}
 _SIGN = r"([$\u20ac\u00a3\u20bd\u20b9])"
-_ADDRESS = re.compile(
+ADDRESS = re.compile(
     r"(?P<mail>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)"
     r"|(?:https?://|www\.)(?P<url>[^\s<>()\"]*[\w/])"
 )
@@ -38,7 +38,7 @@ _DATE = re.compile(r"(?<![\w.])(0?[1-9]|[12]\d|3[01])\.(0?[1-9]|1[0-2])\.(\d{4})
 
 def read_other(text: str, language: str) -> str:
     """Write out addresses, dates, money and telephone numbers."""
-    text = _ADDRESS.sub(_address, text)
+    text = ADDRESS.sub(_address, text)
     text = apply(_rules(language), text)
     return voiced(_TELEPHONE.sub(_telephone, text))
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 from gateway.config.models import BargeInConfig
+from gateway.languages import language
+from gateway.languages.turn_words import TurnWords
 from gateway.turn.barge_in_scene import Scene
 from gateway.turn.barge_in_words import Aside, Meaning, is_echo, may_be_hum, meaning, words_of
 from gateway.turn.events import BargeInConfirmed, BargeInRejected, samples
 
+_ENGLISH = language("en").turns
 Verdict = BargeInConfirmed | BargeInRejected
 
 _FRAME = samples(20)
@@ -56,6 +59,8 @@ above noise are over it in 97 %."""
 _POSSIBLE = 0.5
 """Mean speech probability that a command or an awaited answer needs."""
 
+_ENGLISH = language("en").turns
+
 
 @dataclass(frozen=True, slots=True)
 class _Words:
@@ -69,7 +74,10 @@ class _Words:
 class BargeIn:
     """From the suspicion to the end of the utterance or its confirmation."""
 
-    def __init__(self, config: BargeInConfig, onset: int, now: int) -> None:
+    def __init__(
+        self, config: BargeInConfig, onset: int, now: int, words: TurnWords = _ENGLISH
+    ) -> None:
+        self._known = words
         self.onset = onset
         self.rejected: BargeInRejected | None = None
         """The first verdict, if it was that."""
@@ -120,7 +128,7 @@ class BargeIn:
         """Accept what was said so far; older news than known, or of before, are left alone."""
         if covers > max(self.onset, self._words.covers if self._words else 0):
             listed = words_of(text)
-            self._hums = self._hums or may_be_hum(listed)
+            self._hums = self._hums or may_be_hum(listed, self._known)
             self._words = _Words(text, choice, covers, log_prob, aside)
 
     def wants_transcript(self, now: int) -> bool:
@@ -187,7 +195,7 @@ class BargeIn:
         if words.choice is not None:
             return "words"
         is_doubtful = found == "words" and self._may_hum(scene)
-        if is_doubtful or (not scene.asks and is_echo(listed, scene.bot_words)):
+        if is_doubtful or (not scene.asks and is_echo(listed, scene.bot_words, self._known)):
             return None
         is_likely = found == "command" or scene.asks
         if self._voice < (_POSSIBLE if is_likely else _LIKELY):
@@ -231,7 +239,7 @@ class BargeIn:
         if self._may_hum(scene) or not (is_due or self._is_complete):
             return None
         if self._is_nod_or_echo(scene):
-            echo = is_echo(words_of(self._text), scene.bot_words)
+            echo = is_echo(words_of(self._text), scene.bot_words, self._known)
             return "echo" if echo else "backchannel"
         return "no_words"
 
@@ -247,7 +255,7 @@ class BargeIn:
         words = self._words
         if words is None:
             return "nothing"
-        found = meaning(words_of(words.text))
+        found = meaning(words_of(words.text), self._known)
         if words.aside is not None and found != "command":
             return words.aside
         log_prob = 0.0 if words.log_prob is None else words.log_prob
@@ -265,7 +273,7 @@ class BargeIn:
             return self._has_stopped  # who goes on after "well" wants the floor
         if self._meaning == "backchannel":
             return True
-        return is_echo(words_of(self._text), scene.bot_words)
+        return is_echo(words_of(self._text), scene.bot_words, self._known)
 
 
 def _wanted(found: Meaning, scene: Scene, *, is_final: bool) -> str | None:

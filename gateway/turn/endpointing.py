@@ -7,6 +7,7 @@ from enum import Enum
 
 from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 from gateway.config.models import Eagerness, TurnConfig
+from gateway.languages import language
 from gateway.turn.completeness import Wanted, look
 from gateway.turn.endpoint_delay import NO_WORDS_MS, Evidence, Pauses, Verdict, decide
 from gateway.turn.events import (
@@ -63,6 +64,7 @@ class Endpointer:
 
     def __init__(self, config: TurnConfig) -> None:
         self._config = config
+        self._words = language(config.language).turns
         self._eagerness: Eagerness = config.eagerness
         self._silence = SilenceTracker(config.stop_probability)
         self._pauses = Pauses()
@@ -263,7 +265,7 @@ class Endpointer:
         return events
 
     def _verdict(self, heard: Heard) -> Verdict:
-        looks = look(heard.text, heard.choice, self.wanted)
+        looks = look(heard.text, heard.choice, self.wanted, self._words)
         evidence = Evidence(looks, heard.end_of_turn, self._pauses.learned_ms(self._eagerness))
         return decide(evidence, self._config, self._pauses.scale(self._eagerness))
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from gateway.audio.format import ANALYSIS
 from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 from gateway.config.models import Eagerness, TurnBy, TurnConfig
+from gateway.languages import language
+from gateway.languages.turn_words import TurnWords
 from gateway.turn.barge_in import BargeIn
 from gateway.turn.barge_in_alarm import Alarm
 from gateway.turn.barge_in_scene import BotSide
@@ -54,6 +56,7 @@ class TurnTaker:
             config.stop_probability,
             config.hangover_ms,
         )
+        self._words = language(config.language).turns
         self._endpointer = Endpointer(config)
         self._alarm = Alarm(config.barge_in.pause_probability)
         self._bot = BotSide(config)
@@ -257,7 +260,11 @@ class TurnTaker:
         was_open = self.in_turn
         events = self._endpointer.advance(now)
         if self._was_cut_by_speech:
-            events = [e for event in events if (e := _unless_nod(event, self._aside)) is not None]
+            events = [
+                e
+                for event in events
+                if (e := _unless_nod(event, self._aside, self._words)) is not None
+            ]
         if was_open and not self.in_turn:
             self._detector.reset()  # further speech begins a new turn
         return events
@@ -318,7 +325,7 @@ class TurnTaker:
 
     def _suspect(self, onset: int, now: int) -> list[TurnEvent]:
         """Track the utterance from here on, so that a confirmed one has lost nothing."""
-        self._barge_in = BargeIn(self._config.barge_in, onset, now)
+        self._barge_in = BargeIn(self._config.barge_in, onset, now, self._words)
         self._endpointer.speech_started(onset)
         return [BargeInSuspected(now, onset)]
 
@@ -356,11 +363,11 @@ class TurnTaker:
         return []
 
 
-def _unless_nod(event: TurnEvent, aside: Aside | None) -> TurnEvent | None:
+def _unless_nod(event: TurnEvent, aside: Aside | None, words: TurnWords) -> TurnEvent | None:
     """Discard a turn that was only "uh-huh": the bot was cut in error."""
     if not isinstance(event, EagerEnd | TurnEnded) or event.choice is not None:
         return event
-    if (aside or meaning(words_of(event.text))) != "backchannel":
+    if (aside or meaning(words_of(event.text), words)) != "backchannel":
         return event
     if isinstance(event, EagerEnd):
         return None

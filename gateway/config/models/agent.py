@@ -10,6 +10,8 @@ from pydantic import Field
 from gateway.config.engine_table import EngineTable
 from gateway.config.models.table import Table
 
+LanguageTag = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]+)*$")]
+"""BCP 47, such as "en" or "de-AT"."""
 Eagerness = Literal["low", "medium", "high", "auto"]
 """low = rather wait, high = rather answer, auto = learn from the caller's own pauses."""
 TurnBy = Literal["gateway", "recognizer", "both"]
@@ -78,6 +80,8 @@ class TurnConfig(Table):
     sure_ms: Annotated[int, Field(ge=0)] = 1000
     """Silence after which a turn is surely over: no tool with side effects starts before."""
     barge_in: BargeInConfig = BargeInConfig()
+    language: LanguageTag = "en"
+    """Whose words tell whether the caller goes on, by default the agent's `language`."""
 
 
 class SilenceConfig(Table):
@@ -246,7 +250,7 @@ class AgentConfig(Table):
     party who speaks before that is heard out first.  0 = it is said at once."""
     timezone: str = ""
     """Of `{now}`, `{date}` and `{time}`, such as "Europe/Berlin"; empty = the machine's."""
-    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]+)*$")] = "en"
+    language: LanguageTag = "en"
     """Of the caller and the bot (BCP 47), such as "en" or "de-AT".  Its engines must know it."""
     stt: RecognizerTable = RecognizerTable(provider="moonshine")
     vad: EngineTable = EngineTable(provider="silero")

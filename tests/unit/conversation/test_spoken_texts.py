@@ -88,8 +88,8 @@ def test_an_own_language_of_a_voice_goes_before_that_of_the_agent():
     class German(ScriptedVoice):
         language = "de"
 
-    assert Voice(German(), "en").reading("20 %") == "20 %"
-    assert Voice(ScriptedVoice(), "de").reading("20 %") == "20 %"
+    assert Voice(German(), "en").reading("20 %") == "zwanzig Prozent"
+    assert Voice(ScriptedVoice(), "de").reading("20 %") == "zwanzig Prozent"
     assert Voice(ScriptedVoice()).reading("20 %") == "twenty percent"
 
 

@@ -6,6 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.config.defaults import default_config
+from gateway.config.models import AgentConfig
 from gateway.errors import ConfigError
 from gateway.setup.loader import find_config, load_config
 
@@ -572,3 +573,17 @@ def test_a_placeholder_where_none_is_filled_is_refused(tmp_path):
 def test_a_time_zone_must_exist(tmp_path):
     (line,) = problems(tmp_path, AGENT + 'timezone = "Europe/Berln"\n')
     assert "Europe/Berlin" in line
+
+
+def test_texts_that_are_left_out_are_in_the_agents_language(tmp_path):
+    vosk = 'stt = { provider = "vosk", model = "x" }\n'
+    stated = 'give_up = "Tschüss."\n[agents.a.filler]\nlater = ["Bin dran."]\n'
+    agent = loaded(tmp_path, AGENT + 'language = "de-AT"\n' + vosk + stated).agents["a"]
+    assert agent.fallback.startswith("Entschuldigung")
+    assert agent.give_up == "Tschüss."
+    assert agent.filler.first[0] == "Einen Moment, bitte."
+    assert agent.filler.later == ("Bin dran.",)
+    assert agent.silence.reprompts[0] == "Sind Sie noch da?"
+    assert agent.turn.language == "de-AT"
+    agent = loaded(tmp_path, AGENT + 'language = "pl"\n' + vosk).agents["a"]
+    assert agent.fallback == AgentConfig().fallback  # `gateway check` warns of it
