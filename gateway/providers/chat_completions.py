@@ -64,7 +64,7 @@ class StreamedReply(ReplyParts):
     def feed_usage(self, chunk: object) -> None:
         """Accept the token counts of a chunk, and nothing else of it."""
         if usage := value_of(chunk, "usage") or value_of(value_of(chunk, "x_groq"), "usage"):
-            self.usage = _usage_of(usage, self.usage)
+            self.usage = usage_of(usage, self.usage)
 
     def finish(self) -> Iterator[ReplyEvent]:
         """End of the stream (see `ReplyParts.finish`), and what its calls must come back with."""
@@ -93,7 +93,7 @@ class StreamedReply(ReplyParts):
             self._calls.add({"index": 0, "function": function})
 
 
-def _usage_of(usage: object, earlier: Usage | None) -> Usage | None:
+def usage_of(usage: object, earlier: Usage | None) -> Usage | None:
     """Read the counts of a usage object.
 
     Some servers send a running total with every chunk: the last one counts.  Some leave out one of

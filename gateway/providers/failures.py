@@ -20,6 +20,7 @@ FINAL_CODES = frozenset({
     "insufficient_quota",
     "invalid_request_error",
     "invalid_api_key",
+    "invalid_prompt",
     "authentication_error",
     "permission_error",
     "not_found_error",
@@ -39,13 +40,9 @@ _QUOTA = re.compile(
     re.IGNORECASE,
 )
 _RATE_CODES = frozenset({"rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED"})
-_AGAIN_CODES = frozenset({
-    "tool_use_failed",  # Groq: the model has written a call that its server cannot read
-    "overloaded_error",
-    "api_error",
-    "timeout_error",
-})  # fmt: skip
-"""What another try may change, whatever the status is."""
+_AGAIN_CODES = frozenset({"tool_use_failed"})
+"""What another try may change, whatever the status is.  Groq: the model has written a call that its
+server cannot read."""
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _CONTEXT = re.compile(
     r"context (?:length|window|size)|maximum (?:context|prompt|input)|(?:prompt|input) is too long"
@@ -113,6 +110,8 @@ def words_of_status(status: int, error: dict[str, object], body: str) -> str:
         body: whatever it is.
     """
     cure = _CURES.get(status, "a redirection: is base_url right?" if status < 400 else "")
+    if "invalid_api_key" in {error.get("type"), error.get("code")}:
+        cure = _CURES[401]
     said = words_of(error) if error else _title_of(body) or " ".join(body.split())[:120]
     return ": ".join(filter(None, (", ".join(filter(None, (f"HTTP {status}", cure))), said)))
 

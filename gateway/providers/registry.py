@@ -1,13 +1,15 @@
 """From a provider's name in the configuration to the provider.
 
 `load("tts", "acme")` imports `gateway.providers.tts.acme`, else the entry point `acme` of
-group `gateway.tts` (third-party wheels).  The file's name is the provider's name; every
-provider module has `SUMMARY`, `Settings`, `create(settings)` and `probe()`.
+group `gateway.tts` (third-party wheels).  The file's name is the provider's name; a file
+`_presets.py` of the folder has further ones in `MODULES`, by name.  Every provider module has
+`SUMMARY`, `Settings`, `create(settings)` and `probe()`.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -45,6 +47,8 @@ def load(kind: Kind, name: str) -> ModuleType:
     try:
         if name in _file_names(kind):
             return importlib.import_module(f"gateway.providers.{kind}.{name}")
+        if preset := _presets(kind).get(name):
+            return preset
         if plug_in := _entry_points(kind).get(name):
             return _module(plug_in)
     except (ImportError, AttributeError) as error:
@@ -113,12 +117,20 @@ def _file_names(kind: Kind) -> set[str]:
     return {module.name for module in found if not module.name.startswith("_")}
 
 
+def _presets(kind: Kind) -> Mapping[str, ModuleType]:
+    name = f"gateway.providers.{kind}._presets"
+    if importlib.util.find_spec(name) is None:
+        return {}
+    modules: Mapping[str, ModuleType] = importlib.import_module(name).MODULES
+    return modules
+
+
 def _entry_points(kind: Kind) -> dict[str, EntryPoint]:
     return {plug_in.name: plug_in for plug_in in entry_points(group=f"gateway.{kind}")}
 
 
 def _names(kind: Kind) -> set[str]:
-    return _file_names(kind) | set(_entry_points(kind))
+    return _file_names(kind) | set(_presets(kind)) | set(_entry_points(kind))
 
 
 def _listing(kind: Kind) -> str:

@@ -37,6 +37,8 @@ class Answer:
     """None = echo what the user said last."""
     calls: tuple[Call, ...] = ()
     refusal: str = ""
+    thoughts: str = ""
+    """Before the answer, in protocols that have a place for them."""
     finish_reason: str = ""
     first_token_ms: float = 0
     token_ms: float = 0
@@ -80,6 +82,11 @@ class Seen:
 class LlmServer:
     """Serves on 127.0.0.1 while entered; answers from `script`, then echoes."""
 
+    reply_path = "/chat/completions"
+    """How the path of a request for a reply ends."""
+    end = b"data: [DONE]\n\n"
+    """Behind the last event."""
+
     def __init__(self, *script: Answer, default: Answer | None = None, port: int = 0) -> None:
         self.script = deque(script)
         self.default = default or Answer()
@@ -97,7 +104,33 @@ class LlmServer:
 
     @property
     def completions(self) -> list[Seen]:
-        return [seen for seen in self.requests if seen.path.endswith("/chat/completions")]
+        return [seen for seen in self.requests if self.asks_for_a_reply(seen)]
+
+    # --- what another protocol does otherwise ---
+
+    def asks_for_a_reply(self, seen: Seen) -> bool:
+        return seen.path.partition("?")[0].endswith(self.reply_path)
+
+    def complaint(self, seen: Seen) -> Answer | None:
+        """Refuse a request that the vendor would refuse."""
+        return None
+
+    def error_body(self, answer: Answer) -> dict[str, Any]:
+        return {"error": answer.error or {"message": f"scripted {answer.status}"}}
+
+    def events_of(self, body: dict[str, Any], answer: Answer) -> Iterator[dict[str, Any]]:
+        """Yield a well-formed answer."""
+        return reply_chunks(body, answer)
+
+    def encoded(self, event: dict[str, Any]) -> bytes:
+        return _event(event)
+
+    def error_event(self, answer: Answer) -> dict[str, Any]:
+        return {"error": answer.error}
+
+    def models(self) -> dict[str, Any]:
+        model = {"id": "test", "object": "model", "created": CREATED, "owned_by": "tests"}
+        return {"object": "list", "data": [model]}
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Wait until something holds; looked at whenever a request or a chunk has passed."""
@@ -134,6 +167,7 @@ class LlmServer:
             pass
         finally:
             self.open_connections -= 1
+            self._progress.set()
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
@@ -161,17 +195,18 @@ class LlmServer:
 
     async def _answer(self, seen: Seen, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; return False to close the connection."""
-        if not seen.path.endswith("/chat/completions"):
+        if not self.asks_for_a_reply(seen):
             return await self._answer_other(seen, writer)
         answer = self.by_model.get(seen.body.get("model", "")) or (
             self.script.popleft() if self.script else self.default
         )
+        answer = self.complaint(seen) or answer
         if answer.hang:
             await asyncio.Event().wait()
         if answer.status != 200:
-            error = {"error": answer.error or {"message": f"scripted {answer.status}"}}
+            error = self.error_body(answer)
             return await _respond(seen, writer, answer.status, error, answer.headers)
-        if not seen.body.get("stream"):
+        if self.reply_path == LlmServer.reply_path and not seen.body.get("stream"):
             return await _respond(seen, writer, 200, completion(seen.body, answer))
         await asyncio.sleep(answer.first_token_ms / 1000)
         if answer.replay is not None:
@@ -216,32 +251,35 @@ class LlmServer:
         return True
 
     async def _answer_other(self, seen: Seen, writer: asyncio.StreamWriter) -> bool:
-        if not seen.path.endswith("/models"):
+        if not seen.path.partition("?")[0].endswith("/models"):
             return await _respond(seen, writer, 404, {"error": {"message": "no such path"}})
-        if self.default.status != 200:
-            return await _respond(seen, writer, self.default.status, {"error": {"message": "no"}})
-        model = {"id": "test", "object": "model", "created": CREATED, "owned_by": "tests"}
-        return await _respond(seen, writer, 200, {"object": "list", "data": [model]})
+        refusal = self.default if self.default.status != 200 else self.complaint(seen)
+        if refusal:
+            return await _respond(seen, writer, refusal.status, self.error_body(refusal))
+        return await _respond(seen, writer, 200, self.models())
 
     async def _events(self, seen: Seen, answer: Answer) -> AsyncIterator[bytes]:
         """Yield server-sent events with the scripted faults."""
         if answer.raw is not None:
             yield answer.raw
             return
-        chunks = answer.chunks if answer.chunks is not None else reply_chunks(seen.body, answer)
+        chunks = answer.chunks
+        if chunks is None:
+            chunks = tuple(self.events_of(seen.body, answer))
         for number, item in enumerate(chunks):
             if number == answer.stall_after:
                 await asyncio.Event().wait()
             if number == answer.close_after:
                 return
             if number == answer.error_after:
-                yield _event({"error": answer.error})
+                yield self.encoded(self.error_event(answer))
                 return
             if number:
                 await asyncio.sleep(answer.token_ms / 1000)
             seen.chunks_sent += 1
-            yield _event(item)
-        yield b"data: [DONE]\n\n"
+            yield self.encoded(item)
+        if self.end:
+            yield self.end
 
 
 def reply_chunks(body: dict[str, Any], answer: Answer) -> Iterator[dict[str, Any]]:

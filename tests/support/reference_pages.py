@@ -118,6 +118,11 @@ def _engines() -> str:
             text += f"\n## {kind} `{engine.name}`\n\n{_cell(engine.summary)}\n\n"
             rows = list(_settings(kind, engine.name))
             head = ("setting", "default", "meaning")
+            if base := getattr(registry.load(kind, engine.name), "BASE", None):
+                name = base.__name__.rpartition(".")[2]
+                same = set(_settings(kind, name))
+                rows = [row for row in rows if row not in same]
+                text += f"The settings of `{name}`, with these defaults:\n\n"
             text += _table(head, rows) if rows else "It has no settings.\n"
     return text
 
@@ -155,6 +160,8 @@ def _described(model: type[BaseModel]) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for owner in reversed(model.__mro__):
         if not issubclass(owner, BaseModel) or owner is BaseModel:
+            continue
+        if owner.__module__.endswith("._presets"):  # made of a table
             continue
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
         assert isinstance(tree, ast.ClassDef)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
+from functools import cache
 from typing import Annotated, Any, Protocol
 
 import httpx2
@@ -54,6 +56,12 @@ SHORT_GRACE_S = 0.2
 _MOST_ERROR_BYTES = 65_536
 
 log = structlog.get_logger(__name__)
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Return what servers are trusted by; read once, which takes longer than all else here."""
+    return httpx2.create_ssl_context()
 
 
 class HttpModelSettings(ProviderSettings):
@@ -131,7 +139,9 @@ class HttpModel:
         limits = httpx2.Limits(keepalive_expiry=IDLE_CONNECTION_S)
         # A proxy that compresses an event stream keeps events back.
         headers = {"Accept-Encoding": "identity", "User-Agent": "voice-gateway"}
-        self._client = httpx2.AsyncClient(timeout=timeout, limits=limits, headers=headers)
+        self._client = httpx2.AsyncClient(
+            timeout=timeout, limits=limits, headers=headers, verify=_authorities()
+        )
 
     async def warm_up(self) -> None:
         """Open a connection and see whether the key is taken; costs no tokens.

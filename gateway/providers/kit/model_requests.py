@@ -30,7 +30,9 @@ class RefusalError(Exception):
     @property
     def named(self) -> str:
         """Return everything that may name what was refused."""
-        return " ".join(str(self.error.get(key, "")) for key in ("param", "code", "message"))
+        return " ".join(
+            str(self.error.get(key, "")) for key in ("param", "code", "type", "message")
+        )
 
 
 class Refused:
