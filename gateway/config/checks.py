@@ -30,6 +30,7 @@ from gateway.config.models import (
 )
 from gateway.config.port_assignment import port_assignments
 from gateway.config.store_url import StoreUrl
+from gateway.config.webhook_checks import webhook_faults
 from gateway.placeholders import NAMES, is_known, names_in
 
 Fault = tuple[KeyPath, str]
@@ -53,6 +54,7 @@ def check(config: GatewayConfig) -> Iterator[Fault]:
     yield from edge_faults(config)
     yield from _agent_faults(config)
     yield from _outgoing_faults(config)
+    yield from webhook_faults(config)
 
 
 def is_sip_uri(text: str) -> bool:

@@ -44,6 +44,7 @@ from gateway.http.port import (
     SayBody,
     TransferBody,
     TrunksBody,
+    WebhooksBody,
 )
 from gateway.records.model import CallRecord
 from gateway.records.query import StoredAudio
@@ -144,6 +145,11 @@ def _reading_routes(gateway: GatewayPort) -> APIRouter:
     async def trunks() -> TrunksBody:
         """Return the registration state of every trunk."""
         return TrunksBody(trunks=tuple(await gateway.trunks()))
+
+    @routes.get("/webhooks", tags=["events"])
+    async def webhooks() -> WebhooksBody:
+        """Return how the receivers of webhooks are doing: what waits, and why."""
+        return WebhooksBody(webhooks=tuple(gateway.webhooks()))
 
     return routes
 

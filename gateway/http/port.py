@@ -14,6 +14,7 @@ from gateway.config.models import Eagerness
 from gateway.records.model import CallRecord, CallSummary
 from gateway.records.query import CallQuery, StoredAudio
 from gateway.sip.trunk_status import TrunkStatus
+from gateway.webhooks.status import WebhookStatus
 
 _USER = r"[A-Za-z0-9\-_.!~*'()&=+$,;?/%#]{1,128}"
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?)"
@@ -177,6 +178,12 @@ class TrunksBody(Body):
     trunks: tuple[TrunkStatus, ...]
 
 
+class WebhooksBody(Body):
+    """All receivers of webhooks."""
+
+    webhooks: tuple[WebhookStatus, ...]
+
+
 class Readiness(Body):
     """Whether calls are accepted."""
 
@@ -255,6 +262,9 @@ class GatewayPort(Protocol):
 
     async def trunks(self) -> Sequence[TrunkStatus]:
         """Return the state of every trunk."""
+
+    def webhooks(self) -> Sequence[WebhookStatus]:
+        """Return how every receiver of webhooks is doing."""
 
     async def metrics_text(self) -> str:
         """Return the merged Prometheus text of all processes."""

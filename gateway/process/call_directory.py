@@ -75,11 +75,11 @@ class CallDirectory:
         self._calls: dict[str, LocatedCall] = {}
         self._over: dict[str, None] = {}
         """Calls that have ended lately: a late reply does not bring them back."""
-        self._publish: Callable[[CallNotice], None] = lambda _notice: None
+        self._listeners: tuple[Callable[[CallNotice], None], ...] = ()
 
-    def publish_to(self, publish: Callable[[CallNotice], None]) -> None:
-        """Set the listener for every event from now on."""
-        self._publish = publish
+    def publish_to(self, *listeners: Callable[[CallNotice], None]) -> None:
+        """Set the listeners for every event from now on."""
+        self._listeners = listeners
 
     def worker_of(self, call_id: str) -> CallOwner | None:
         """Return the worker that has a call."""
@@ -141,6 +141,10 @@ class CallDirectory:
         self._over[call_id] = None
         while len(self._over) > _OVER_KEPT:
             del self._over[next(iter(self._over))]
+
+    def _publish(self, notice: CallNotice) -> None:
+        for listener in self._listeners:
+            listener(notice)
 
     def _tell(self, call_id: str, event: OwnEvent) -> None:
         self._publish(CallNotice(call_id, datetime.now(UTC), 0.0, event.kind, fields_of(event)))

@@ -48,6 +48,8 @@ from gateway.records.query import CallQuery, StoredAudio
 from gateway.sip.trunk_status import TrunkStatus
 from gateway.telemetry.metrics import Metrics, merge_texts
 from gateway.telemetry.process import read_memory
+from gateway.webhooks.dispatcher import Webhooks
+from gateway.webhooks.status import WebhookStatus
 
 R = TypeVar("R", bound=BaseModel)
 CallCommand = GetCall | HangUp | Transfer | Say | Dtmf | SetEagerness | ChangeAgent | SetRecording
@@ -120,12 +122,14 @@ class RemoteGateway:
         workers: Workers,
         operations: Operations,
         edge: Edge | None = None,
+        webhooks: Webhooks | None = None,
     ) -> None:
         self._archive = archive
         self._metrics = metrics
         self._workers = workers
         self._operations = operations
         self._edge = edge
+        self._webhooks = webhooks
 
     # --- what can be seen ---
 
@@ -169,6 +173,10 @@ class RemoteGateway:
                 if trunk.name not in trunks or trunk.state == "registered":
                     trunks[trunk.name] = trunk
         return list(trunks.values())
+
+    def webhooks(self) -> Sequence[WebhookStatus]:
+        """Return how every receiver of webhooks is doing."""
+        return self._webhooks.status() if self._webhooks else ()
 
     async def metrics_text(self) -> str:
         """Merge what supervisor and workers count."""

@@ -39,6 +39,7 @@ from gateway.sip.outgoing import LEDGER_ENV
 from gateway.telemetry.logging import configure_logging, hide_in_logs
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.process import usable_cores
+from gateway.webhooks.dispatcher import open_webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -67,16 +68,20 @@ async def serve(setup: Setup) -> None:
         deployment.edge = edge
         if edge:
             os.environ[KEY_ENV] = edge.key()
-        gateway = RemoteGateway(archive, metrics, fleet, deployment, edge)
         feed = EventFeed(secrets.token_hex(4))
         feed.describe_calls_by(fleet.calls.in_progress)
-        fleet.calls.publish_to(feed.publish)
+        webhooks = await stack.enter_async_context(
+            open_webhooks(config.webhooks, config.records.directory, archive.get, metrics)
+        )
+        fleet.calls.publish_to(feed.publish, webhooks.publish)
+        gateway = RemoteGateway(archive, metrics, fleet, deployment, edge, webhooks)
         app = create_app(gateway, config.http, feed)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         _listen_to_signals(deployment, group)
         helpers = [
             group.create_task(_run_helpers([*chain(*shared.values())])),
             group.create_task(archive.run(config.records)),
+            group.create_task(webhooks.run()),
             group.create_task(serve_http(app, config.http, listener)),
             group.create_task(_announce(fleet, edge, config)),
         ]
@@ -86,6 +91,7 @@ async def serve(setup: Setup) -> None:
         await fleet.run()
         log.info("stopping")
         feed.close()
+        await webhooks.settle()
         if edge:  # where nothing was drained, too
             await edge.unregister()
         for helper in helpers:

@@ -4,7 +4,8 @@ The list of all copies, in the order in which they go:
 
 1. object store: the bundle's files
 2. this disk: the bundle, whole or with leftovers of a writer that was killed
-3. this disk: its places in the queues (`.pending`; names of calls only)
+3. this disk: its places in the queues (`.pending`; names of calls only), and its events that wait
+   for receivers of webhooks (`.webhooks`)
 4. the database's row
 5. this disk, SQLite: what pages and the write-ahead file (`-wal`) still hold of the row
 6. this disk, SQLite: a database that was set aside as broken, which cannot be searched
@@ -27,7 +28,7 @@ from typing import TypeVar
 import structlog
 
 from gateway.errors import CommandError, DiskTrouble
-from gateway.records import call_table
+from gateway.records import call_table, outbox
 from gateway.records.bundle_files import AUDIO_FILE
 from gateway.records.call_indexer import CallIndexer
 from gateway.records.call_table import OldCall
@@ -192,6 +193,7 @@ def _forget(bundles: Bundles, call_id: str) -> None:
     bundles.local.remove(call_id)
     bundles.to_index.forget(call_id)
     bundles.to_store.forget(call_id)
+    outbox.forget(bundles.local.directory, call_id)
 
 
 def _of_party_here(bundles: Bundles, party: str) -> Iterator[tuple[str, str]]:

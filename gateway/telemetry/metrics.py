@@ -285,6 +285,15 @@ class Metrics:
         self.worker_restarts = self._counter(
             "worker_restarts", "Workers started again, by cause: died, stuck, lost.", "cause"
         )
+        self.webhook_requests = self._counter(
+            "webhook_requests",
+            "Requests to receivers of webhooks, by outcome: delivered, failed, refused, given_up.",
+            "receiver",
+            "outcome",
+        )
+        self.webhook_waiting = self._gauge(
+            "webhook_waiting", "Events that wait for a receiver of webhooks.", "receiver"
+        )
         for cause in ("died", "stuck", "lost"):  # else the first one is no increase
             self.worker_restarts.labels(cause)
 

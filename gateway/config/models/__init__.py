@@ -42,8 +42,10 @@ from gateway.config.models.sip import (
 from gateway.config.models.table import (
     Table,
 )
+from gateway.config.models.webhooks import WEBHOOK_TYPES, WebhookConfig, WebhookType
 
 __all__ = [
+    "WEBHOOK_TYPES",
     "AgentConfig",
     "BargeInConfig",
     "BuiltinTool",
@@ -75,6 +77,8 @@ __all__ = [
     "UntrustedConfig",
     "VoicePrices",
     "VoiceTable",
+    "WebhookConfig",
+    "WebhookType",
 ]
 
 
@@ -96,6 +100,7 @@ class GatewayConfig(Table):
     records: RecordsConfig = RecordsConfig()
     media: MediaConfig = MediaConfig()
     log: LogConfig = LogConfig()
+    webhooks: tuple[WebhookConfig, ...] = ()
     trunks: tuple[TrunkConfig, ...] = ()
     agents: dict[str, AgentConfig] = {"front-desk": AgentConfig()}
     default_agent: str = ""

@@ -22,6 +22,7 @@ from gateway.config.models import (
     TurnConfig,
     VoicePrices,
     VoiceTable,
+    WebhookConfig,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -50,6 +51,7 @@ def missing(model: type[BaseModel], table: dict[str, object]) -> set[str]:
         *((field.annotation, EXAMPLE[name]) for name, field in GatewayConfig.model_fields.items()
           if not get_args(field.annotation) and field.annotation is not str),
         (TrunkConfig, EXAMPLE["trunks"][0]),
+        (WebhookConfig, EXAMPLE["webhooks"][0]),
         (AgentConfig, EXAMPLE["agents"]["front-desk"] | RECEPTION | ENGINE),
         (SpeechTable, ENGINE["s2s"]),
         (SpeechPrices, ENGINE["s2s"]["prices"]),

@@ -15,7 +15,8 @@ tts_first_audio_seconds stt_final_seconds endpointing_seconds media_callback_sec
 outbound_frame_gap_seconds inlet_dropped_frames_total provider_errors_total tool_calls_total
 trunk_registered records_errors_total llm_tokens_total sip_dialogs open_sockets asyncio_tasks
 threads rss_bytes false_starts_total false_interruptions_total held_breaths_total
-speculation_total llm_tokens_wasted_total fillers_total watchdog_total"""
+webhook_requests_total webhook_waiting speculation_total llm_tokens_wasted_total
+fillers_total watchdog_total"""
 
 
 def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
