@@ -229,13 +229,14 @@ def _add_load(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _add_worker(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    worker = commands.add_parser("worker")  # no help: started by `run` only
-    worker.add_argument("--socket", type=Path, required=True)
-    worker.add_argument("--setup", type=Path, required=True)
-    worker.add_argument("--index", type=int, required=True)
-    worker.add_argument("--sip-port", type=int, required=True)
-    worker.add_argument("--rtp-ports", type=int, nargs=2, required=True)
-    worker.set_defaults(command=_worker)
+    for name, program in (("worker", "sip_main"), ("realtime-worker", "realtime_main")):
+        worker = commands.add_parser(name)  # no help: started by `run` only
+        worker.add_argument("--socket", type=Path, required=True)
+        worker.add_argument("--setup", type=Path, required=True)
+        worker.add_argument("--index", type=int, required=True)
+        worker.add_argument("--sip-port", type=int, required=True)
+        worker.add_argument("--rtp-ports", type=int, nargs=2, required=True)
+        worker.set_defaults(command=_worker, program=program)
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
@@ -254,7 +255,7 @@ def _run(args: argparse.Namespace) -> int:
 def _worker(args: argparse.Namespace) -> int:
     assignments = importlib.import_module("gateway.config.port_assignment")
     assignment = assignments.PortAssignment(args.index, args.sip_port, tuple(args.rtp_ports))
-    return _hand_over("gateway.process.worker_main", args.socket, assignment, args.setup)
+    return _hand_over(f"gateway.process.{args.program}", args.socket, assignment, args.setup)
 
 
 def _check(args: argparse.Namespace) -> int:

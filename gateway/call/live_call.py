@@ -11,6 +11,7 @@ from gateway.call import events
 from gateway.call.call_audio import CallAudio
 from gateway.call.control import AgentWanted, CallControl, ControlBegan, ControlEnded
 from gateway.call.line import Line, LineEvent
+from gateway.call.steering import CallObserver, ClientAsks, Terms
 from gateway.config.models import Eagerness
 from gateway.records.model import (
     EngineRecord,
@@ -63,7 +64,7 @@ class EagernessRequest:
 Request = SayRequest | EagernessRequest
 """What the operator may ask of a call."""
 
-CallEvent = LineEvent | Request | ControlBegan | ControlEnded | AgentWanted
+CallEvent = LineEvent | Request | ControlBegan | ControlEnded | AgentWanted | ClientAsks
 
 
 @dataclass(slots=True)
@@ -113,6 +114,10 @@ class LiveCall:
     """What came of tools, in the record of no turn yet."""
     spent: Spent = field(default_factory=Spent)
     """At language models."""
+    terms: Terms = field(default_factory=Terms)
+    """What a client of the call has set."""
+    observers: list[CallObserver] = field(default_factory=list)
+    """Follow it."""
     _open_tools: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -122,6 +127,12 @@ class LiveCall:
     def note(self, event: events.Event) -> None:
         """Record an event at the present audio time."""
         self.recorder.event(event.kind, self.audio.now_s, **events.fields_of(event))
+        self.observe(event)
+
+    def observe(self, event: events.Event) -> None:
+        """Tell the observers of an event that is recorded elsewhere."""
+        for observer in self.observers:
+            observer.noted(event)
 
     def speculated(
         self, outcome: Literal["started", "released", "dropped"], wasted_tokens: int = 0

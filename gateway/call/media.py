@@ -60,6 +60,11 @@ class FrameOutlet:
         """True while there is speech to be sent."""
         return bool(self._lane.frames)
 
+    @property
+    def is_sounding(self) -> bool:
+        """True when the latest `pull` gave a frame of speech as it was, silent or not."""
+        return self._sounding is not None
+
     def open(self, lane: Lane | None = None) -> Lane:
         """Start a stretch of speech; audio of the old one that is not yet sent is dropped.
 

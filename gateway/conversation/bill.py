@@ -122,3 +122,5 @@ class Bill:
         metrics.llm_tokens.labels("input").inc(max(0, read))
         metrics.llm_tokens.labels("output").inc(max(0, written))
         metrics.llm_cost.inc(max(0.0, cost))
+        for observer in self._call.observers:
+            observer.spent(read, written)

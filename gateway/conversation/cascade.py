@@ -12,6 +12,7 @@ import structlog
 
 from gateway.call.events import HistoryShortened
 from gateway.call.live_call import LiveCall
+from gateway.call.steering import AnswerRequest
 from gateway.conversation.agent import Agent
 from gateway.conversation.answer import Answer
 from gateway.conversation.asking import expected_by
@@ -103,6 +104,9 @@ class Cascade:
             hints = reply.outcome.hints
             if answer.calls:
                 await self._reply_tools.run(answer.calls, reply)
+            if reply.outcome.handed_over:
+                reply.outcome.is_answer = True
+                return
             hints = reply.outcome.hints - hints
             only_acts = len(reply.outcome.actions) - actions + hints == len(answer.calls)
             reply.outcome.expect = reply.outcome.expect or self.expected_by(answer.text)
@@ -162,12 +166,7 @@ class Cascade:
     async def _events(self, reply: Reply) -> AsyncGenerator[ReplyEvent, None]:
         config = self._agent.config
         loop = asyncio.get_running_loop()
-        request = ReplyRequest(
-            instructions=self._context.instructions,
-            messages=self._context.messages(),
-            tools=self._agent.tools.specs,
-            memo=self._context.memo,
-        )
+        request = self._request(reply)
         llm = self._agent.llm
         bill = None
         if llm.counts_tokens:
@@ -198,6 +197,19 @@ class Cascade:
             except TimeoutError as error:
                 problem = f"no answer within {config.llm_timeout_s:g} s"
                 raise ProviderTimeout(self._agent.name, problem) from error
+
+    def _request(self, reply: Reply) -> ReplyRequest:
+        context, own = self._context, reply.request or AnswerRequest()
+        tools = (*self._agent.tools.specs, *self._call.terms.tools)
+        messages = context.messages()
+        if own.messages is not None:  # with the rounds of this reply so far
+            messages = (*own.messages, *context.of_reply())
+        return ReplyRequest(
+            instructions=context.instructions if own.instructions is None else own.instructions,
+            messages=messages,
+            tools=tools if own.tools is None else own.tools,
+            memo=context.memo,
+        )
 
     def _with_free_id(self, call: ToolCall, others: list[ToolCall]) -> ToolCall:
         """Some servers count calls anew per request: a late result must find its own."""

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from gateway.call import events
+from gateway.call.steering import AnswerRequest
 from gateway.conversation.cascade import Cascade
 from gateway.conversation.dialogue import Hearing
 from gateway.conversation.exchange import Asked, Cut
@@ -75,6 +76,8 @@ class CascadeDialogue:
         wasted = self._call.speculation.wasted_tokens
         if not limits.enabled or self._must_wait or wasted >= limits.max_wasted_tokens:
             return
+        if not self._call.terms.answers:
+            return
         asked = self._asked(event.text, event.choice, event.onset)
         if not self._floor.preparation.has_prepared(asked):
             await self._floor.preparation.prepare(self._cascade.pieces, self._figures(asked), asked)
@@ -112,6 +115,16 @@ class CascadeDialogue:
         else:
             await self._answer(asked, event)
 
+    async def keep_turn(self, event: TurnEnded) -> None:
+        """Remember what the caller has said, behind what the bot is saying."""
+        asked = self._take(event.text, event.choice, event.onset)
+        self._floor.caller_ends()
+        await self._floor.preparation.drop()
+        if self._floor.is_bots:
+            self._waiting = asked
+        else:
+            self._context.add_user(asked.text, asked.choice, is_answer=asked.is_answer)
+
     async def typed(self, entry: Entry, *, is_speaking: bool) -> None:
         """Answer keys, or keep them until the bot, or the caller, has finished.
 
@@ -132,8 +145,10 @@ class CascadeDialogue:
         if self._floor.is_bots:
             return  # another reply has begun; what waits is answered when that is over
         asked, self._waiting = self._waiting, None
-        if asked is not None:
+        if asked is not None and self._call.terms.answers:
             await self._answer(asked, None)
+        elif asked is not None:
+            self._context.add_user(asked.text, asked.choice, typed=asked.typed)
 
     async def tell_results(self) -> None:
         """Report the results of tools whose reply was cut, or wait for them with the floor.
@@ -152,9 +167,9 @@ class CascadeDialogue:
         """Return what a text of the configuration or the operator asks the caller for."""
         return self._cascade.expected_by(text)
 
-    async def answer(self) -> None:
+    async def answer(self, request: AnswerRequest | None = None) -> None:
         """Answer what the history ends with, on the free floor."""
-        await self._floor.start(self._cascade.pieces, self._figures(None))
+        await self._floor.start(self._cascade.pieces, self._figures(None), request=request)
 
     def bot_turn_over(self, turn: BotTurn, heard: str, *, is_cut: bool) -> None:
         """Note it: the history, which the model gets with each request, knows already."""

@@ -100,6 +100,10 @@ class ChatContext:
         messages = answered((*self._messages, *(self._reply or ())))
         return within_tokens(bounded(messages, self._max_messages), self._max_tokens)
 
+    def of_reply(self) -> tuple[Message, ...]:
+        """Return what the reply in progress has added so far."""
+        return answered(self._reply or ())
+
     def shorten(self) -> bool:
         """Carry about half as much from now on; False when there is nothing left to leave out."""
         before = self.messages()
@@ -158,6 +162,10 @@ class ChatContext:
         elif text or tool_calls:
             self._store((*self._messages, message))
 
+    def append(self, message: Message) -> None:
+        """Add a message that is no turn of this conversation: a client of the call has made it."""
+        self._store((*self._messages, message))
+
     def has_call(self, call_id: str) -> bool:
         """Return whether the history has a tool call of this id already."""
         return any(calls_it(m, call_id) for m in (*self._messages, *(self._reply or ())))
@@ -193,7 +201,7 @@ class ChatContext:
 
     def commit(
         self, heard_text: str, *, interrupted: bool = False, keep_memo: bool = False
-    ) -> None:
+    ) -> tuple[Message, ...]:
         """End the reply: it enters the history as far as it was heard.
 
         Interrupted before anything was heard or any tool had run, it leaves no trace, nor does its
@@ -203,6 +211,9 @@ class ChatContext:
             heard_text: all that was played of it, over all its messages.
             interrupted: the caller cut it off.
             keep_memo: its memo counts though nothing of it was heard.
+
+        Returns:
+            What the history has of it.
 
         Raises:
             TurnStateError: no reply is in progress.
@@ -219,6 +230,7 @@ class ChatContext:
             self._memo = self._reply_memo
         self._reply = self._reply_memo = None
         self._store((*self._messages, *heard))
+        return heard
 
     def amend(self, results: Iterable[ToolResult]) -> None:
         """Tell the model something else of tool calls: it came differently than it was told."""
@@ -243,9 +255,26 @@ class ChatContext:
             self._messages = moved_to_the_end(self._messages, call_id)
         return frozenset(self._untold)
 
+    def results_of(self, call_ids: frozenset[str]) -> list[ToolResult]:
+        """Return the results of these calls, in their order."""
+        found = (message for message in self.messages() if isinstance(message, ToolResult))
+        return [message for message in found if message.call_id in call_ids]
+
     def told(self, call_ids: frozenset[str]) -> None:
         """Note that the model has answered with these results before it."""
         self._untold -= call_ids
+
+    def replace_messages(self, messages: Sequence[Message]) -> None:
+        """Take this for the history: a client has edited it.
+
+        Raises:
+            TurnStateError: a reply is in progress: commit or drop it first.
+        """
+        if self._reply is not None:
+            raise TurnStateError("the history cannot be replaced while a reply is in progress")
+        self._memo, self._said_before, self._covered = None, "", None
+        self._untold.clear()
+        self._store(tuple(messages))
 
     def drop(self) -> None:
         """Forget the reply, its tools and its memo.  Raises TurnStateError when there is none."""

@@ -13,6 +13,7 @@ from gateway.call import events
 from gateway.call.control import AgentWanted, ControlBegan, ControlEnded
 from gateway.call.line import Answered, Digit, End, Held, HungUp, MediaSource, Resumed
 from gateway.call.live_call import CallEvent, EagernessRequest, LiveCall, SayRequest
+from gateway.call.steering import ClientAsks
 from gateway.conversation.action_runner import ActionRunner
 from gateway.conversation.actions import FAILED, undone_action
 from gateway.conversation.agenda import Agenda, SilenceToFill
@@ -34,6 +35,7 @@ from gateway.conversation.meter import VoiceMeter
 from gateway.conversation.preparation import BotTurn
 from gateway.conversation.reply import Outcome
 from gateway.conversation.running_tools import RunningTools
+from gateway.conversation.steering import Steering
 from gateway.conversation.takeover import Takeover
 from gateway.conversation.talk import AgentChange, Ending, Talk
 from gateway.conversation.tools import CallContext
@@ -74,17 +76,10 @@ class ToolFinished:
     """A tool has given its result after its reply was cut."""
 
 
-Event = (
-    Heard
-    | CallEvent
-    | ReplyFinished
-    | DigitsEntered
-    | ToolFinished
-    | FirstWordIsOurs
-    | SilenceToFill
-    | Finding
-    | Due
-)
+TalkEvent = (
+    Heard | ReplyFinished | ToolFinished | FirstWordIsOurs | SilenceToFill | Finding | Due
+)  # fmt: skip
+Event = TalkEvent | CallEvent | DigitsEntered
 
 
 class Conversation:
@@ -116,6 +111,7 @@ class Conversation:
         self._control = ControlFollower(talk, self._agenda, self._actions)
         self._keys = Keys(talk, self._first_words, self._agenda, self._watchdog.caller_is_there)
         self._trouble = Trouble(talk)
+        self._steering = Steering(talk, self._filled(config.greeting))
         self._takeover = Takeover(
             talk, own.config, self._first_words, self._trouble, self._events.put_nowait
         )
@@ -151,6 +147,7 @@ class Conversation:
 
     def _bot_turn_over(self, turn: BotTurn, heard: str, *, is_cut: bool) -> None:
         self._talk.dialogue.bot_turn_over(turn, heard, is_cut=is_cut)
+        self._steering.bot_turn_over()
 
     def _engine_lost(self, error: ProviderError, is_awaited: bool) -> Due:  # noqa: FBT001
         return Due(partial(self._takeover.engine_lost, error, is_awaited=is_awaited))
@@ -177,7 +174,7 @@ class Conversation:
         forward = self._call.group.create_task(self._forward_line_events())
         try:
             if self._earlier is None:
-                await self._first_words.greet()
+                await self._first_words.greet(self._call.terms)
             else:
                 await self._earlier.accept(self._talk, self._first_words)
             while (ending := self._ending()) is None:
@@ -189,6 +186,7 @@ class Conversation:
             await self._floor.interrupt("hang_up")
             await self._floor.preparation.drop()
             self._talk.dialogue.close()
+            self._steering.close()
             self._agent.voice.close()
         if isinstance(ending, Ending):
             return ending
@@ -263,21 +261,14 @@ class Conversation:
                 self._listener.hearing.set_eagerness(eagerness)
             case Held() | Resumed():
                 self._hold(event)
+            case ClientAsks(asked=asked):
+                await self._steering.do(asked)
             case Answered() | HungUp() | MediaSource():
                 pass  # the session's
             case _:
                 await self._talk_event(event)
 
-    async def _talk_event(
-        self,
-        event: Heard
-        | ReplyFinished
-        | ToolFinished
-        | FirstWordIsOurs
-        | SilenceToFill
-        | Finding
-        | Due,
-    ) -> None:
+    async def _talk_event(self, event: TalkEvent) -> None:
         match event:
             case ReplyFinished(outcome=outcome):
                 await self._reply_finished(outcome)
@@ -364,11 +355,12 @@ class Conversation:
         self._keypad.turn_ended()
         if self._opening.is_due and not self._floor.is_bots:
             await self._first_words.begin(event)
-        else:
+        elif not await self._steering.turn_ended(event):
             await self._talk.dialogue.turn_ended(event)
 
     async def _turn_discarded(self, event: TurnDiscarded) -> None:
         await self._talk.dialogue.goes_on()
+        await self._steering.turn_is_over()
         self._floor.resume(event.reason)
         if self._floor.is_bots or event.reason in _BROKEN_OFF:
             self._talk.dialogue.turn_broken_off()

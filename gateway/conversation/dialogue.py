@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.call.steering import AnswerRequest
 from gateway.config.models import Eagerness
 from gateway.conversation.exchange import Cut
 from gateway.conversation.preparation import BotTurn
@@ -92,6 +93,9 @@ class Dialogue(Protocol):
             is_told: the engines get to know of the turn.
         """
 
+    async def keep_turn(self, event: TurnEnded) -> None:
+        """Remember what the caller has said; a client of the call asks for the answer."""
+
     async def turn_discarded(self) -> None:
         """It was no turn: what it has cut is said after all."""
 
@@ -123,8 +127,12 @@ class Dialogue(Protocol):
             is_cut: it was taken back before its end.
         """
 
-    async def answer(self) -> None:
-        """Answer what the history ends with, on the free floor."""
+    async def answer(self, request: AnswerRequest | None = None) -> None:
+        """Answer what the history ends with, on the free floor.
+
+        Args:
+            request: what a client of the call wants of this answer alone.
+        """
 
     async def answer_waiting(self) -> None:
         """Answer what was said or typed into the reply that is over now."""

@@ -14,6 +14,7 @@ import structlog
 
 from gateway.call import events
 from gateway.call.line import coding_of
+from gateway.call.steering import AnswerRequest
 from gateway.conversation.asking import expected_by
 from gateway.conversation.delegate import Delegate
 from gateway.conversation.dialogue import Due, Hearing
@@ -32,7 +33,7 @@ from gateway.conversation.speech_link import SpeechLink
 from gateway.conversation.speech_usage import SpeechUsage
 from gateway.conversation.talk import Ending, Talk
 from gateway.errors import ProviderError, ProviderTimeout
-from gateway.providers.contracts import AssistantMessage, Expect, ToolResult, Typed, UserMessage
+from gateway.providers.contracts import AssistantMessage, Expect, Typed, UserMessage
 from gateway.providers.speech_to_speech import (
     CallerEnded,
     CallerStarted,
@@ -143,7 +144,7 @@ class DuplexDialogue:
             call_id=talk.call.line.facts.call_id,
             instructions=talk.context.instructions,
             messages=messages,
-            tools=talk.agent.tools.specs,
+            tools=(*talk.agent.tools.specs, *talk.call.terms.tools),
             language=talk.agent.config.language,
             greeting=self._greeting,
             line=coding_of(talk.call.line),
@@ -368,8 +369,10 @@ class DuplexDialogue:
         """Return what a text of the configuration or the operator asks the caller for."""
         return expected_by(text, self._talk.agent.questions)
 
-    async def answer(self) -> None:
-        """Answer what the history ends with, on the free floor."""
+    keep_turn = turn_ended  # an engine holds no answer back
+
+    async def answer(self, request: AnswerRequest | None = None) -> None:
+        """Answer what the history ends with, on the free floor; `request` has no place here."""
         self._link.tell([], answer=True)
         await self._turns.start(self._turns.new())
 
@@ -383,11 +386,7 @@ class DuplexDialogue:
         if not (talk.tools.owes and talk.floor.is_free) or talk.call.control.is_busy:
             return
         late = talk.context.bring_forward()
-        results = [
-            message
-            for message in talk.context.messages()
-            if isinstance(message, ToolResult) and message.call_id in late
-        ]
+        results = talk.context.results_of(late)
         talk.context.told(late)
         if results:
             self._link.tell(results, answer=True)

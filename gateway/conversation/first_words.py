@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.call.steering import Terms
 from gateway.conversation.exchange import Cut
 from gateway.conversation.figures import TurnFigures
 from gateway.conversation.opening import Opening
@@ -38,8 +39,11 @@ class FirstWords:
         self.opening = Opening(listens_first=self._is_placed and config.listen_first_ms > 0)
         """When they are said."""
 
-    async def greet(self) -> None:
-        """Speak them, or let the other side finish first."""
+    async def greet(self, terms: Terms) -> None:
+        """Speak them, or let the other side finish first, or leave both to a client of the call."""
+        if not terms.greets:
+            self.opening.begin()
+            return
         if not self.opening.listens:
             await self.begin()
             return

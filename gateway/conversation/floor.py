@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from gateway.call import events
 from gateway.call.live_call import LiveCall
+from gateway.call.steering import AnswerRequest, BotTurnEnd
 from gateway.config.models import AgentConfig
 from gateway.conversation.actions import undone_action
 from gateway.conversation.chat_context import ChatContext
@@ -21,7 +22,7 @@ from gateway.conversation.silence_budget import FillerRotation, SilenceBudget
 from gateway.conversation.turn_closing import close_turn
 from gateway.conversation.voice import Voice
 from gateway.errors import TurnStateError
-from gateway.providers.contracts import Expect
+from gateway.providers.contracts import Expect, Message
 from gateway.turn.events import (
     BargeInRejected,
     BargeInSuspected,
@@ -34,7 +35,7 @@ from gateway.turn.taker import TurnTaker
 
 FloorState = Literal["listening", "user_speaking", "thinking", "bot_speaking"]
 """Free, held by the caller, by the bot before its first sound, by the bot after it."""
-Cause = Literal["speech", "digit", "operator", "hang_up", "watchdog", "engine"]
+Cause = Literal["speech", "digit", "operator", "hang_up", "watchdog", "engine", "client"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +215,7 @@ class Floor:
         *,
         again: bool = False,
         unfinished: Unfinished | None = None,
+        request: AnswerRequest | None = None,
     ) -> None:
         """Start a reply in the call's task group.  The floor must be free.
 
@@ -223,8 +225,9 @@ class Floor:
             asked: what the turn said, unless the history has it already.
             again: it was cut before; what the caller has waited since then does not count.
             unfinished: an answer that it goes on with.
+            request: what a client wants of this answer alone.
         """
-        reply = await self.preparation.hold(source, figures, asked)
+        reply = await self.preparation.hold(source, figures, asked, request)
         reply.unfinished = unfinished
         self.release(figures.turn, again=again)
 
@@ -233,6 +236,8 @@ class Floor:
         if self._turn is not None:
             raise TurnStateError("a reply starts while the bot has the floor")
         self._turn = held = self.preparation.take()
+        for observer in self._call.observers:
+            observer.bot_turn_began()
         self._began_at = now = self._call.audio.now
         self._asked_at = None
         figures = held.reply.figures
@@ -297,7 +302,8 @@ class Floor:
     def _take_back(self, turn: BotTurn, cause: Cause, onset: int | None) -> Cut:
         heard = turn.reply.heard_text()
         reopens = cause == "speech" and self._may_reopen(turn)
-        self._remember(turn, heard, cause, reopens=reopens)  # 3 history: as heard, or as before
+        # 3 history: as heard, or as before
+        kept = self._remember(turn, heard, cause, reopens=reopens)
         self._taker.bot_busy(self._call.audio.now, busy=False)  # 4 turn taker
         was_audible = turn.reply.played_ms > 0
         if cause != "speech" or reopens:
@@ -313,6 +319,7 @@ class Floor:
             figures.barge_in_delay_ms = line_delay_ms(self._call.line)
         close_turn(self._call, figures, heard)
         self._on_over(turn, heard, is_cut=True)
+        self._tell(BotTurnEnd(heard, kept, is_cut=True, cause=cause))
         reply = turn.reply
         return Cut(
             turn.source, figures, reply.outcome, turn.asked, reopens, reply.unheard(),
@@ -327,15 +334,22 @@ class Floor:
         cut = CutReply(reply.played_ms, reply.asks, reply.outcome.has_acted)
         return may_reopen(reply.figures.turn, cut, self._config.turn.reopen_ms)
 
-    def _remember(self, turn: BotTurn, heard: str, cause: Cause, *, reopens: bool) -> None:
+    def _remember(
+        self, turn: BotTurn, heard: str, cause: Cause, *, reopens: bool
+    ) -> tuple[Message, ...]:
         if reopens:
             self._context.restore(turn.before)
-        else:
-            # Callers who know the menu press keys ahead: to what it was about to ask.  What keys
-            # have led to stays so, though words cut it off before it was heard.
-            is_typed = cause == "digit" or (turn.asked is not None and bool(turn.asked.typed))
-            self._context.commit(heard, interrupted=True, keep_memo=is_typed)
-            self._context.amend(map(undone_action, turn.reply.outcome.action_results))
+            return ()
+        # Callers who know the menu press keys ahead: to what it was about to ask.  What keys
+        # have led to stays so, though words cut it off before it was heard.
+        is_typed = cause == "digit" or (turn.asked is not None and bool(turn.asked.typed))
+        kept = self._context.commit(heard, interrupted=True, keep_memo=is_typed)
+        self._context.amend(map(undone_action, turn.reply.outcome.action_results))
+        return kept
+
+    def _tell(self, end: BotTurnEnd) -> None:
+        for observer in self._call.observers:
+            observer.bot_turn_over(end)
 
     async def _run(self, reply: Reply) -> None:
         outcome = await reply.run()
@@ -346,13 +360,14 @@ class Floor:
         self._turn = None
         self._pause.forget()
         heard = reply.heard_text()
-        self._context.commit(heard)
+        kept = self._context.commit(heard)
         self._taker.bot_busy(self._call.audio.now, busy=False)
         if outcome.error is not None:
             reply.figures.error = str(outcome.error)
         self._call.note(events.ReplyFinished(heard=heard))
         close_turn(self._call, reply.figures, heard)
         self._on_over(turn, heard, is_cut=False)
+        self._tell(BotTurnEnd(heard, kept, is_cut=False, problem=str(outcome.error or "")))
         self._post(ReplyFinished(outcome))
 
     def _first_audio(self) -> None:

@@ -99,3 +99,4 @@ class Listener:
         if isinstance(event, TurnStarted):
             data["onset_s"] = event.onset / ANALYSIS.sample_rate_hz
         self._call.recorder.event(event.kind, event.now / ANALYSIS.sample_rate_hz, **data)
+        self._call.observe(event)

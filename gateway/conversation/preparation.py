@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.call.live_call import LiveCall
+from gateway.call.steering import AnswerRequest
 from gateway.conversation.chat_context import ChatContext, Snapshot
 from gateway.conversation.exchange import Asked
 from gateway.conversation.figures import TurnFigures
 from gateway.conversation.reply import Reply, Source
 from gateway.conversation.voice import Voice
+from gateway.conversation.written_reply import WrittenReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,13 @@ class Preparation:
             return False
         return held.asked.means(asked)
 
-    async def hold(self, source: Source, figures: TurnFigures, asked: Asked | None) -> Reply:
+    async def hold(
+        self,
+        source: Source,
+        figures: TurnFigures,
+        asked: Asked | None,
+        request: AnswerRequest | None = None,
+    ) -> Reply:
         """Begin a reply and hold it; the one before is dropped."""
         await self.drop()
         before = self._context.snapshot()
@@ -80,7 +88,10 @@ class Preparation:
                 asked.text, asked.choice, typed=asked.typed, is_answer=asked.is_answer
             )
         self._context.begin()
-        reply = Reply(self._call, self._voice, source, figures, self._on_first_audio)
+        own = None if request is None else request.speaks
+        kind = Reply if (self._call.terms.speaks if own is None else own) else WrittenReply
+        reply = kind(self._call, self._voice, source, figures, self._on_first_audio)
+        reply.request = request
         task = self._call.group.create_task(self._run(reply))
         self._held = BotTurn(reply, source, asked, before, task)
         return reply

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from gateway.call import events
 from gateway.call.live_call import LiveCall
+from gateway.call.steering import AnswerRequest
 from gateway.conversation.actions import Action
 from gateway.conversation.bridging import Bridging
 from gateway.conversation.figures import TurnFigures
@@ -47,6 +48,8 @@ class Outcome:
     error: ProviderError | None = None
     is_answer: bool = False
     """The model returned a whole answer: the engines work."""
+    handed_over: bool = False
+    """A client is to run a function of it: the answer to its result is another reply."""
     has_acted: bool = False
     """A tool with side effects was begun: the reply cannot be taken back."""
     tokens: int = 0
@@ -90,6 +93,8 @@ class Reply:
         """(from which piece on, up to which generation) nothing is to be said."""
         self.figures = figures
         self.outcome = Outcome()
+        self.request: AnswerRequest | None = None
+        """What a client wants of it alone."""
         self.unfinished: Unfinished | None = None
         """What its source has not come to the end of; what cuts the reply decides about it."""
         self.is_thought_out = False

@@ -10,11 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from gateway.call import events
 from gateway.call.live_call import LiveCall
 from gateway.conversation.actions import ExpectAnswer, PauseRecording
 from gateway.conversation.chat_context import ChatContext
 from gateway.conversation.reply import Reply
-from gateway.conversation.running_tools import DROPPED, RunningTool, RunningTools, use_of
+from gateway.conversation.running_tools import (
+    DROPPED,
+    PENDING,
+    RunningTool,
+    RunningTools,
+    use_of,
+)
 from gateway.conversation.tools import ToolBox
 from gateway.providers.contracts import ToolCall, ToolResult
 
@@ -47,6 +54,12 @@ class ReplyTools:
             told: called with what the engine is to know of each, cancelled or not; a tool that
                 goes on is said to be running, a tool that was dropped has failed.
         """
+        handed = [call for call in calls if self._call.terms.runs(call.name)]
+        if handed:
+            calls = [call for call in calls if call not in handed]
+            await self._hand_over(handed, reply, told)
+        if not calls:
+            return
         is_acting = any(self._box.has_side_effects(call.name) for call in calls)
         if is_acting:  # never for a turn that may go on
             await reply.surely_over.wait()
@@ -61,6 +74,25 @@ class ReplyTools:
             else:
                 reply.figures.tools += self._running.drop(running)
                 told([ToolResult(c.id, c.name, DROPPED, is_error=True) for c in calls])
+
+    async def _hand_over(
+        self,
+        calls: Sequence[ToolCall],
+        reply: Reply,
+        told: Callable[[Sequence[ToolResult]], None],
+    ) -> None:
+        """Let the client of the call run functions: their results come when it has them."""
+        await reply.surely_over.wait()
+        reply.outcome.has_acted = reply.outcome.handed_over = True
+        results = [ToolResult(call.id, call.name, PENDING, is_running=True) for call in calls]
+        for call, result in zip(calls, results, strict=True):
+            self._call.note(events.ToolCalled(tool=call.name, arguments=call.arguments))
+            reply.figures.tools.append(use_of(call, result))
+        self._context.add_tool_results(results)
+        told(results)
+        for observer in self._call.observers:
+            for call in calls:
+                observer.tool_handed_over(call)
 
     async def wait_for_earlier(self, reply: Reply) -> None:
         """Wait for the tools of replies that were cut."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
@@ -58,13 +58,26 @@ Without `[http] api_keys` only this machine may ask; with keys, send `Authorizat
 `X-API-Key: KEY`; a key of `read_keys` is for GET alone."""
 
 
-def create_app(gateway: GatewayPort, config: HttpConfig, feed: EventFeed | None = None) -> FastAPI:
+def access_of(config: HttpConfig) -> Access:
+    """Return which clients `[http]` lets in."""
+    return Access(_values(config.api_keys), _values(config.read_keys), _values(config.metrics_keys))
+
+
+def create_app(
+    gateway: GatewayPort,
+    config: HttpConfig,
+    feed: EventFeed | None = None,
+    access: Access | None = None,
+    more: Sequence[APIRouter] = (),
+) -> FastAPI:
     """Build the application; `serve` runs it.
 
     Args:
         gateway: does what is asked.
         config: `[http]`.
         feed: events of all calls; without one there are none.
+        access: which clients are let in; made of `config` when not given.
+        more: further routes.
     """
     app = FastAPI(
         title="voice-gateway",
@@ -82,10 +95,9 @@ def create_app(gateway: GatewayPort, config: HttpConfig, feed: EventFeed | None 
     app.include_router(_operating_routes(gateway))
     app.add_api_route("/docs", _docs_endpoint(app), include_in_schema=False)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
-    access = Access(
-        _values(config.api_keys), _values(config.read_keys), _values(config.metrics_keys)
-    )
-    app.add_middleware(AccessGate, access=access)
+    for routes in more:
+        app.include_router(routes)
+    app.add_middleware(AccessGate, access=access or access_of(config))
     return app
 
 

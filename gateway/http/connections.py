@@ -157,7 +157,14 @@ class _GuardedConnection(H11Protocol):
         if self.transport.is_closing():
             return
         super().data_received(data)
-        self._settle()
+        if self.transport.get_protocol() is self and not self.transport.is_closing():
+            self._settle()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Give up the place: the connection goes to another process, or is closed."""
+        self._stop_waiting()
+        self.connection_table.remove(self)
+        super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or serve what came with the last."""

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from gateway.config.models import HttpConfig
 from gateway.errors import ConfigError, Problem
 from gateway.http.connections import IDLE_S, guarded_protocol, room_for_connections
+from gateway.http.realtime_door import RealtimeDoor, upgrade_protocol
 from gateway.telemetry.loop_errors import BoundedLines, bound_loop_errors
 
 _BACKLOG = 128
@@ -56,13 +57,19 @@ def bind_http(config: HttpConfig) -> socket.socket:
     return listener
 
 
-async def serve(app: ASGIApp, config: HttpConfig, listener: socket.socket | None = None) -> None:
+async def serve(
+    app: ASGIApp,
+    config: HttpConfig,
+    listener: socket.socket | None = None,
+    door: RealtimeDoor | None = None,
+) -> None:
     """Serve until cancelled; answers in progress get two seconds, then everything is closed.
 
     Args:
         app: from `create_app`.
         config: `[http]`.
         listener: from `bind_http`; bound here when not given.
+        door: takes connections that ask for a WebSocket; None = there are none.
 
     Raises:
         ConfigError: the port cannot be had.
@@ -82,7 +89,7 @@ async def serve(app: ASGIApp, config: HttpConfig, listener: socket.socket | None
             proxy_headers=False,  # the peer's address must be the real one
             server_header=False,
             lifespan="off",
-            ws="none",
+            ws=upgrade_protocol(door) if door is not None else "none",
             timeout_graceful_shutdown=_GRACE_S,
         )
     )

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,9 +24,10 @@ from gateway.config.secrets import secrets_of
 from gateway.edge.edge import Edge
 from gateway.errors import CommandError, ConfigError, EdgeError
 from gateway.process import messages as m
+from gateway.process.call_directory import CallDirectory
 from gateway.process.fleet import Fleet
 from gateway.process.worker_config import address_of
-from gateway.process.worker_process import Launch
+from gateway.process.worker_process import Launch, WorkerProcess
 from gateway.providers.contracts import Helper, HelperProcess
 from gateway.setup.changes import changes
 from gateway.setup.checked_config import Setup, read_setup, used_files
@@ -84,11 +86,28 @@ class Deployment:
             launcher=self._launch,
             drain_limit_s=lambda: self.setup.config.workers.drain_limit_s,
         )
+        self.realtime = self._realtime_fleet(metrics)
+        """Of realtime sessions, if there are to be any."""
+
+    @property
+    def workers(self) -> Sequence[WorkerProcess]:
+        """Every worker process that has not ended, of telephone calls first."""
+        return tuple(worker for fleet in self.fleets for worker in fleet.workers)
+
+    @property
+    def absence(self) -> str:
+        """Why no worker can be asked, when none can be."""
+        return self.fleet.absence
+
+    @property
+    def calls(self) -> CallDirectory:
+        """Which worker has which call."""
+        return self.fleet.calls
 
     def processes(self) -> Mapping[str, int]:
         """Name and id of every process of this gateway."""
         found = {"supervisor": os.getpid()}
-        found |= {worker.name: worker.pid for worker in self.fleet.workers if worker.pid}
+        found |= {worker.name: worker.pid for worker in self.workers if worker.pid}
         for helper, processes in self._helpers.items():
             running = {f"{helper.name}-{n}": each.pid for n, each in enumerate(processes)}
             found |= {name: pid for name, pid in running.items() if pid}
@@ -96,7 +115,25 @@ class Deployment:
 
     def drain(self) -> None:
         """Accept no more calls and end with the last one.  Idempotent."""
-        self.fleet.drain()
+        for fleet in self.fleets:
+            fleet.drain()
+
+    @property
+    def fleets(self) -> tuple[Fleet, ...]:
+        """All fleets."""
+        return (self.fleet,) if self.realtime is None else (self.fleet, self.realtime)
+
+    async def run(self) -> None:
+        """Keep all workers until they were drained.  Raises WorkerStartError."""
+        async with asyncio.TaskGroup() as group:
+            for fleet in self.fleets:
+                group.create_task(fleet.run())
+
+    async def end_now(self) -> None:
+        """End every call and every worker."""
+        async with asyncio.TaskGroup() as group:
+            for fleet in self.fleets:
+                group.create_task(fleet.end_now())
 
     async def reload(self) -> tuple[str, ...]:
         """Serve new calls by the files now on disk; calls in progress keep what they began with.
@@ -135,6 +172,8 @@ class Deployment:
         """
         async with self._alone():
             count = await self.fleet.roll()
+            if self.realtime is not None:
+                count += await self.realtime.roll()
             log.info("workers_replaced", count=count)
             return count
 
@@ -175,10 +214,13 @@ class Deployment:
                 await self.fleet.roll()
             else:
                 await self._tell_the_worker()
+            if self.realtime is not None:
+                await self.realtime.roll()
         except BaseException:
             self.setup, self._file = old, old_file
             await self._tell_the_edge(old.config)
-            await self.fleet.roll_back()
+            for fleet in self.fleets:
+                await fleet.roll_back()
             raise
 
     async def _tell_the_edge(self, config: GatewayConfig) -> None:
@@ -201,6 +243,27 @@ class Deployment:
         setup.keep(file)
         return file
 
+    def _realtime_fleet(self, metrics: Metrics) -> Fleet | None:
+        config = self.setup.config
+        count = realtime_count(config)
+        if not count:
+            return None
+        return Fleet(
+            count,
+            [PortAssignment(number, 0, (0, 0)) for number in range(1, 2 * count + 1)],
+            config.records.directory,
+            metrics,
+            launcher=self._launch_realtime,
+            drain_limit_s=lambda: self.setup.config.workers.drain_limit_s,
+            calls=self.fleet.calls,
+        )
+
+    def _launch_realtime(self, assignment: PortAssignment) -> Launch:
+        launch = self._launch(assignment)
+        program = (sys.executable, "-m", "gateway", "realtime-worker")
+        socket = self._folder / f"realtime-{assignment.number}-{self._launches}.sock"
+        return replace(launch, program=program, kind="realtime", socket=socket)
+
     def _launch(self, assignment: PortAssignment) -> Launch:
         self._launches += 1
         config = self.setup.config
@@ -222,6 +285,14 @@ def worker_count(config: GatewayConfig) -> int:
         return workers.count
     wanted = automatic_count(usable_cores(), usable_memory_bytes())
     return min(wanted, most_workers(config))
+
+
+def realtime_count(config: GatewayConfig) -> int:
+    """Return the number of workers of realtime sessions."""
+    if not config.realtime.enabled:
+        return 0
+    count = config.realtime.workers
+    return usable_cores() if count == "auto" else count
 
 
 def _sockets_of(assignment: PortAssignment, helpers: Helpers) -> Mapping[str, str]:

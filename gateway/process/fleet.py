@@ -58,6 +58,7 @@ class Fleet:
         *,
         launcher: Launcher,
         drain_limit_s: Callable[[], float],
+        calls: CallDirectory | None = None,
     ) -> None:
         """Prepare; `run` starts it.
 
@@ -68,6 +69,7 @@ class Fleet:
             metrics: the supervisor's.
             launcher: how a worker is started.
             drain_limit_s: how long calls of a worker that is to end may go on.
+            calls: shared with another fleet; an own one when not given.
         """
         self._places = [_Place() for _ in range(count)]
         self.can_replace = len(assignments) > count
@@ -77,7 +79,7 @@ class Fleet:
         )
         for assignment in assignments:
             self._free_assignments.put_nowait((assignment.number, assignment))
-        self.calls = CallDirectory()
+        self.calls = calls or CallDirectory()
         """Which worker has which call."""
         self._records = records
         self._metrics = metrics

@@ -72,6 +72,10 @@ class Link(Protocol):
         """Such as `worker-3`."""
 
     @property
+    def kind(self) -> str:
+        """`worker` for telephone calls, `realtime` for sessions."""
+
+    @property
     def state(self) -> WorkerState:
         """State of the worker: whether it accepts calls."""
 
@@ -135,7 +139,7 @@ class RemoteGateway:
 
     async def readiness(self) -> Readiness:
         """Return whether calls are accepted; a worker that does not answer accepts none."""
-        asked = await self._ask_all(GetStatus(), WorkerStatus)
+        asked = await self._ask_telephony()
         used = sum(status.slots_used for _, status in asked)
         taking = [status for link, status in asked if link.state == "up" and not status.draining]
         slots = sum(status.slots for status in taking)
@@ -143,6 +147,10 @@ class RemoteGateway:
             return Readiness(
                 ready=False, reason="the edge does not run", slots=slots, slots_used=used
             )
+        sessions = [link for link in self._workers.workers if link.kind == "realtime"]
+        if sessions and all(link.state == "starting" for link in sessions):
+            reason = "the workers of realtime sessions are starting"
+            return Readiness(ready=False, reason=reason, slots=slots, slots_used=used)
         if any(status.ready for status in taking):
             return Readiness(ready=True, slots=slots, slots_used=used)
         reason = taking[0].reason if taking else self._why_none_takes_calls()
@@ -216,7 +224,7 @@ class RemoteGateway:
             to=to, agent=agent, trunk=trunk, variables=dict(variables), caller_id=caller_id
         )
         self._linked()
-        asked = await self._ask_all(GetStatus(), WorkerStatus)
+        asked = await self._ask_telephony()
         full: GatewayError = CommandError(503, self._why_none_takes_calls())
         for link in by_room([(link, status) for link, status in asked if link.state == "up"]):
             if link.client is None:
@@ -316,6 +324,11 @@ class RemoteGateway:
     def _why_none_takes_calls(self) -> str:
         stuck = [link.name for link in self._workers.workers if link.state == "stuck"]
         return f"stuck: {', '.join(stuck)}" if stuck else self._workers.absence
+
+    async def _ask_telephony(self) -> list[tuple[Link, WorkerStatus]]:
+        """Return the state of every worker of telephone calls."""
+        asked = await self._ask_all(GetStatus(), WorkerStatus)
+        return [(link, status) for link, status in asked if link.kind == "worker"]
 
     async def _ask_all(self, command: Command, reply: type[R]) -> list[tuple[Link, R]]:
         """Return the replies of all workers that answer."""

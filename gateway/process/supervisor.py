@@ -21,14 +21,18 @@ from gateway.conversation.day_ledger import KEY_ENV as LLM_LEDGER_KEY_ENV
 from gateway.conversation.day_ledger import LEDGER_ENV as LLM_LEDGER_ENV
 from gateway.edge.edge import Edge
 from gateway.errors import CommandError, ConfigError, GatewayError, leaves
-from gateway.http.api import create_app
+from gateway.http.api import access_of, create_app
+from gateway.http.client_secrets import ClientSecrets
 from gateway.http.event_feed import EventFeed
+from gateway.http.realtime_door import RealtimeDoor
+from gateway.http.realtime_routes import realtime_routes
 from gateway.http.server import bind_http
 from gateway.http.server import serve as serve_http
-from gateway.process.deployment import Deployment, Helpers, worker_count
+from gateway.process.deployment import Deployment, Helpers, realtime_count, worker_count
 from gateway.process.edge_link import open_edge
 from gateway.process.fleet import Fleet, WorkerStartError
 from gateway.process.remote import RemoteGateway
+from gateway.process.session_door import SessionDoor
 from gateway.providers.contracts import HelperProcess
 from gateway.records.archive import open_archive
 from gateway.records.repair import repair
@@ -74,21 +78,26 @@ async def serve(setup: Setup) -> None:
             open_webhooks(config.webhooks, config.records.directory, archive.get, metrics)
         )
         fleet.calls.publish_to(feed.publish, webhooks.publish)
-        gateway = RemoteGateway(archive, metrics, fleet, deployment, edge, webhooks)
-        app = create_app(gateway, config.http, feed)
+        gateway = RemoteGateway(archive, metrics, deployment, deployment, edge, webhooks)
+        access, secrets_of_clients = access_of(config.http), ClientSecrets()
+        more = [realtime_routes(config.realtime, config.agents, secrets_of_clients)]
+        app = create_app(gateway, config.http, feed, access, more)
+        sessions = SessionDoor(lambda: deployment.realtime.workers if deployment.realtime else ())
+        stack.callback(sessions.close)
+        door = RealtimeDoor(config.realtime, access, secrets_of_clients, sessions.hand_over)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         _listen_to_signals(deployment, group)
         helpers = [
             group.create_task(_run_helpers([*chain(*shared.values())])),
             group.create_task(archive.run(config.records)),
             group.create_task(webhooks.run()),
-            group.create_task(serve_http(app, config.http, listener)),
-            group.create_task(_announce(fleet, edge, config)),
+            group.create_task(serve_http(app, config.http, listener, door)),
+            group.create_task(_announce(deployment, edge, config)),
         ]
         if edge:
             helpers.append(group.create_task(edge.keep()))
             helpers.append(group.create_task(_leave_trunks(fleet, edge)))
-        await fleet.run()
+        await deployment.run()
         log.info("stopping")
         feed.close()
         await webhooks.settle()
@@ -110,7 +119,7 @@ def _listen_to_signals(deployment: Deployment, group: asyncio.TaskGroup) -> None
     fleet = deployment.fleet
 
     def end() -> None:
-        group.create_task(fleet.end_now())
+        group.create_task(deployment.end_now())
 
     def drain_or_end() -> None:
         if fleet.is_draining.is_set():
@@ -139,7 +148,7 @@ def _helpers(config: GatewayConfig, folder: Path) -> Helpers:
     """Prepare the helper processes that the workers share."""
     count = config.workers.recognizers
     if count == "auto":
-        count = automatic_recognizers(usable_cores(), worker_count(config))
+        count = automatic_recognizers(usable_cores(), worker_count(config) + realtime_count(config))
     return {
         helper: [
             helper.make(folder / f"{helper.name}-{number}.sock", threads)
@@ -165,13 +174,14 @@ async def _run_helpers(processes: Sequence[HelperProcess]) -> None:
             group.create_task(run(process))
 
 
-async def _announce(fleet: Fleet, edge: Edge | None, config: GatewayConfig) -> None:
-    await fleet.is_ready.wait()
+async def _announce(deployment: Deployment, edge: Edge | None, config: GatewayConfig) -> None:
+    for fleet in deployment.fleets:
+        await fleet.is_ready.wait()
     if edge:
         await edge.is_up.wait()
     sip, http = config.sip, config.http
     log.info("ready", sip=f"sip:{sip.bind}:{sip.port}", http=f"http://{http.bind}:{http.port}",
-             workers=len(fleet.workers))  # fmt: skip
+             workers=len(deployment.workers))  # fmt: skip
 
 
 def run(config_path: Path | None) -> int:

@@ -1,20 +1,18 @@
-"""What a worker does: takes calls from its endpoint and commands from the supervisor."""
+"""What any worker does: takes calls from its transport and commands from the supervisor."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 from pydantic import BaseModel
 
-from gateway.allowance import LogLimiter
-from gateway.call.line import CallFacts, Line
+from gateway.call.line import Line
 from gateway.call.transport import Transport
 from gateway.config.dialplans import Talk
+from gateway.config.models import GatewayConfig
 from gateway.config.secrets import secrets_of
 from gateway.dialplan.router import Route, route
 from gateway.errors import CommandError, SipError
@@ -22,20 +20,18 @@ from gateway.process import messages as m
 from gateway.process.agents import Service
 from gateway.process.call_commands import act_on_call
 from gateway.process.heartbeat import LoopLateness
-from gateway.process.worker_calls import Parts, WorkerCalls, record_of
+from gateway.process.worker_calls import Parts, WorkerCalls
 from gateway.process.worker_config import with_assigned_ports
 from gateway.setup.checked_config import kept_setup
-from gateway.sip.decision import Refuse
-from gateway.sip.endpoint import SipEndpoint
-from gateway.sip.trunk import TrunkState
 from gateway.sip.trunk_status import TrunkStatus
-from gateway.telemetry.logging import hide_in_logs, masked
+from gateway.telemetry.logging import hide_in_logs
+from gateway.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """Takes calls from the endpoint and commands from the supervisor."""
+    """Takes calls from its transport and commands from the supervisor; one kind per transport."""
 
     def __init__(self, parts: Parts, service: Service, group: asyncio.TaskGroup) -> None:
         self._parts = parts
@@ -45,14 +41,12 @@ class Worker:
         self._changing = asyncio.Lock()
         self.lateness = LoopLateness()
         self._calls = WorkerCalls(parts, group, self._release)
-        self._trunk_news: dict[str, dict[str, object]] = {}
-        """Last state of each trunk: the same again is no news."""
-        self.endpoint: SipEndpoint | None = None
         self._draining = asyncio.Event()
         self._rendering: asyncio.Task[None] | None = None
-        self._log_limiter = LogLimiter()
+        self.transport: Transport | None = None
+        """Carries the calls, once it is there."""
 
-    # --- what the endpoint says (CallSink) ---
+    # --- what the transport says (CallSink) ---
 
     def new_call_id(self) -> str:
         """Make an id for a call."""
@@ -62,49 +56,6 @@ class Worker:
         """Serve an admitted call."""
         service = self._service
         self._calls.begin(line, route(service.plan, line.facts), service)
-
-    def on_refused(self, facts: CallFacts, refusal: Refuse) -> None:
-        """Record a refused call, within reason."""
-        self._count_refused(
-            "call_refused", refusal.rule, status=refusal.status, reason=refusal.reason,
-            caller=masked(facts.caller), called=masked(facts.called), source=facts.source,
-        )  # fmt: skip
-        text = f"{refusal.reason} (rule {refusal.rule})"
-        now = datetime.now(UTC)
-        record = record_of(facts, now).ended(now, "refused", text, refusal.status)
-        now_s = asyncio.get_running_loop().time()
-        self._parts.records.record_refusal(record, now_s=now_s, rule=refusal.rule)
-
-    def on_outgoing_refused(self, rule: str, target: str) -> None:
-        """Count what `[outgoing]` kept from going out."""
-        self._parts.metrics.outgoing_refused.labels(rule).inc()
-        if self._log_limiter.passes(rule, asyncio.get_running_loop().time()):
-            held_back = self._log_limiter.held_back(rule)
-            log.warning("outgoing_refused", rule=rule, target=masked(target), not_logged=held_back)
-
-    def on_turned_away(self, rule: str, method: str, source: str) -> None:
-        """Count a request that was no call, or was not even read."""
-        self._count_refused("request_refused", rule, method=method, source=source)
-
-    def _count_refused(self, event: str, rule: str, **facts: object) -> None:
-        """Count; log a few of each kind a minute: a flood must not fill the disk."""
-        self._parts.metrics.refused.labels(rule).inc()
-        kind = f"{event} {rule}"
-        if self._log_limiter.passes(kind, asyncio.get_running_loop().time()):
-            log.warning(event, rule=rule, **facts, not_logged=self._log_limiter.held_back(kind))
-
-    def on_trunk(self, state: TrunkState) -> None:
-        """Pass a registration's state on."""
-        facts = {k: getattr(state, k) for k in ("name", "state", "status", "reason", "server")}
-        is_news = self._trunk_news.get(state.name) != facts
-        self._trunk_news[state.name] = facts
-        level = logging.WARNING if state.state == "failed" else logging.INFO
-        log.log(level if is_news else logging.DEBUG, "trunk", **facts)
-        if state.state != "static":
-            is_up = state.state == "registered"
-            self._parts.metrics.trunk_registered.labels(state.name).set(1 if is_up else 0)
-        if is_news:
-            self._parts.control.publish(m.TrunkChanged(trunk=_trunk_status(state)))
 
     # --- what the supervisor says (CommandReceiver) ---
 
@@ -118,7 +69,7 @@ class Worker:
             case m.GetCall(call_id=call_id):
                 return m.CallDetail(call=self._calls.session(call_id).record)
             case m.GetTrunks():
-                return m.TrunkList(trunks=tuple(map(_trunk_status, self._endpoint.trunks())))
+                return m.TrunkList(trunks=self.trunks())
             case m.GetMetrics():
                 return m.MetricsText(text=self._metrics_text())
             case m.GetStatus():
@@ -154,7 +105,7 @@ class Worker:
             if self._draining.is_set():
                 fresh.agents.cool_down()
             self.render_known_texts()
-            self._endpoint.change_outgoing(fresh.config.outgoing)
+            self.use(fresh.config)
             self._group.create_task(old.close_when_idle())
             log.info("configuration_changed", agents=list(fresh.agents.by_name))
 
@@ -186,15 +137,11 @@ class Worker:
     # --- calls ---
 
     @property
-    def _endpoint(self) -> SipEndpoint:
-        if self.endpoint is None:
-            raise SipError(503, "starting")
-        return self.endpoint
-
-    @property
     def _transport(self) -> Transport:
         """The transport that carries the calls of this worker."""
-        return self._endpoint
+        if self.transport is None:
+            raise SipError(503, "starting")
+        return self.transport
 
     def _release(self, line: Line) -> None:
         self._transport.release(line)
@@ -212,6 +159,18 @@ class Worker:
         steps = (Talk(agent=agent),)
         self._calls.begin(line, Route("", "", steps, "placed by request"), service)
         return line.facts.call_id
+
+    # --- what differs between transports ---
+
+    def trunks(self) -> tuple[TrunkStatus, ...]:
+        """Return the state of every trunk; there are none here."""
+        return ()
+
+    def use(self, config: GatewayConfig) -> None:
+        """Take over what of a new configuration belongs to the transport."""
+
+    def observe(self, metrics: Metrics) -> None:
+        """Set figures of the transport."""
 
     # --- what can be seen ---
 
@@ -235,19 +194,5 @@ class Worker:
         metrics.observe_calls(used)
         metrics.loop_late.set(self.lateness.worst_s)
         metrics.clock_late.set(self._transport.clock_late_s())
-        metrics.sip_dialogs.set(self._endpoint.dialogs())
+        self.observe(metrics)
         return metrics.text()
-
-
-def _trunk_status(state: TrunkState) -> TrunkStatus:
-    return TrunkStatus.model_validate(
-        {
-            "name": state.name,
-            "state": state.state,
-            "sip_status": state.status or None,
-            "reason": state.reason,
-            "expires_s": state.expires_s or None,
-            "retry_s": state.retry_in_s or None,
-            "server": state.server,
-        }
-    )

@@ -14,10 +14,10 @@ from gateway.audio import echo
 from gateway.audio.echo_control import EchoControl
 from gateway.call.line import CallFacts, End, Line
 from gateway.call.live_call import LiveCall
-from gateway.call.session import CallSession
+from gateway.call.session import CallSession, Flow
 from gateway.config.dialplans import Action as Step
 from gateway.config.dialplans import Answer, Talk
-from gateway.config.models import GatewayConfig, MediaConfig
+from gateway.config.models import GatewayConfig, MediaConfig, SipConfig
 from gateway.config.port_assignment import PortAssignment
 from gateway.dialplan.router import Route
 from gateway.dialplan.runner import Runner
@@ -97,13 +97,36 @@ class WorkerCalls:
             )
         await self.wait_idle()
 
-    def begin(self, line: Line, where: Route, service: Service) -> None:
-        """Serve an admitted or placed call in a task of its own."""
+    def begin(
+        self,
+        line: Line,
+        where: Route,
+        service: Service,
+        flow: Flow | None = None,
+        limits: SipConfig | None = None,
+    ) -> None:
+        """Serve an admitted or placed call in a task of its own.
+
+        Args:
+            line: of the call.
+            where: what happens to it.
+            service: at work.
+            flow: what happens instead, where a client of the call decides; it does without echo
+                control, for no line is at its end.
+            limits: of the call; None = as configured.
+        """
         self._is_idle.clear()  # at once: a wait for the last call must not miss this one
         self._count += 1
-        self._group.create_task(self._serve(line, where, service))
+        self._group.create_task(self._serve(line, where, service, flow, limits))
 
-    async def _serve(self, line: Line, where: Route, service: Service) -> None:
+    async def _serve(
+        self,
+        line: Line,
+        where: Route,
+        service: Service,
+        flow: Flow | None,
+        limits: SipConfig | None,
+    ) -> None:
         facts = line.facts
         with call_context(call_id=facts.call_id, trunk=facts.trunk):
             log.info(
@@ -112,7 +135,7 @@ class WorkerCalls:
             )  # fmt: skip
             try:
                 with service.call():
-                    await self._run_session(line, where, service)
+                    await self._run_session(line, where, service, flow, limits)
             except Exception:  # the other calls of this worker go on
                 log.exception("call_lost")
                 line.hang_up_nowait(End("crashed"))
@@ -128,19 +151,30 @@ class WorkerCalls:
         self._sessions.pop(line.facts.call_id, None)
         self._release_line(line)
 
-    async def _run_session(self, line: Line, where: Route, service: Service) -> None:
+    async def _run_session(
+        self,
+        line: Line,
+        where: Route,
+        service: Service,
+        flow: Flow | None,
+        limits: SipConfig | None,
+    ) -> None:
         parts = self._parts
         bundle = parts.records.open(
             record_of(line.facts, datetime.now(UTC)),
             is_recorded=begins_recorded(where.steps, service.config),
         )
         record = bundle.record
-        echo_control = _echo_control(service.config.media)
-        session = CallSession(line, bundle, record, parts.metrics, service.config.sip, echo_control)
+        echo_control = None if flow is not None else _echo_control(service.config.media)
+        session = CallSession(
+            line, bundle, record, parts.metrics, limits or service.config.sip, echo_control
+        )
         self._sessions[line.facts.call_id] = session
         parts.control.publish(m.CallStarted(call=record.summary()))
         ended = await session.run(
-            partial(_follow, service, where), where.rule, on_closed=partial(self._release, line)
+            flow or partial(_follow, service, where),
+            where.rule,
+            on_closed=partial(self._release, line),
         )
         if not await parts.records.settled(_RECORD_SETTLES_S):
             log.warning("disk_too_slow", call_id=ended.call_id, waited_s=_RECORD_SETTLES_S)

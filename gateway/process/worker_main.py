@@ -1,10 +1,14 @@
-"""The program of a worker process: `gateway worker`, started by the supervisor."""
+"""The program of a worker process: `gateway worker`, started by the supervisor.
+
+What differs between workers of SIP and of realtime sessions is in `sip_main` and `realtime_main`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,6 +19,7 @@ import uvloop
 
 from gateway.audio import echo
 from gateway.call.events import FOR_REPLAY
+from gateway.call.transport import Transport
 from gateway.config.port_assignment import PortAssignment
 from gateway.config.secrets import secrets_of
 from gateway.errors import GatewayError, leaves
@@ -29,7 +34,6 @@ from gateway.records.redaction import load_redactor
 from gateway.records.store import CallRecords
 from gateway.setup.checked_config import Setup, kept_setup
 from gateway.sip.edge_peer import KEY_ENV, EdgePeer
-from gateway.sip.endpoint import SipEndpoint
 from gateway.telemetry.logging import configure_logging, hide_in_logs
 from gateway.telemetry.metrics import Metrics
 from gateway.threads import BackgroundWriter, tune_interpreter
@@ -37,20 +41,31 @@ from gateway.threads import BackgroundWriter, tune_interpreter
 log = structlog.get_logger(__name__)
 
 _RECORDS_RETRY_S = 5.0
+ServeCalls = Callable[[Parts, Service, asyncio.TaskGroup, asyncio.Event], Awaitable[None]]
+"""Carries calls of one kind until the event is set."""
 
 
-def run(socket: Path, assignment: PortAssignment, setup_file: Path) -> int:
-    """Run as a process of its own (`gateway worker`, started by the supervisor).
+def run(
+    socket: Path, assignment: PortAssignment, setup_file: Path, serve_calls: ServeCalls, name: str
+) -> int:
+    """Run as a process of its own (started by the supervisor).
+
+    Args:
+        socket: for commands.
+        assignment: where it listens.
+        setup_file: what `Setup.keep` wrote.
+        serve_calls: makes a transport and serves its calls.
+        name: of the worker, for the log.
 
     Returns:
         Exit code: 78 for a wrong configuration, 1 when something that it needs does not work.
     """
     setup = kept_setup(setup_file)
     hide_in_logs(secrets_of(setup.config))
-    configure_logging(setup.config.log, worker=str(assignment.number))
+    configure_logging(setup.config.log, worker=name)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-            loop.run(serve(setup, assignment, socket))
+            loop.run(serve(setup, assignment, socket, serve_calls))
     except BaseExceptionGroup as errors:
         known = errors.subgroup(GatewayError)
         if known is None:
@@ -59,7 +74,9 @@ def run(socket: Path, assignment: PortAssignment, setup_file: Path) -> int:
     return 0
 
 
-async def serve(setup: Setup, assignment: PortAssignment, socket: Path) -> None:
+async def serve(
+    setup: Setup, assignment: PortAssignment, socket: Path, serve_calls: ServeCalls
+) -> None:
     """Run a worker until it is told to stop.
 
     Raises:
@@ -91,7 +108,7 @@ async def serve(setup: Setup, assignment: PortAssignment, socket: Path) -> None:
     edge = EdgePeer.of(setup.config, os.environ.get(KEY_ENV, ""))
     parts = Parts(config, assignment, edge, pool, records, metrics, control)
     try:
-        await _serve_until_stopped(parts, service)
+        await _serve_until_stopped(parts, service, serve_calls)
     finally:
         writer.close()
 
@@ -108,49 +125,52 @@ def _publish(
         )
 
 
-async def _serve_until_stopped(parts: Parts, service: Service) -> None:
+async def _serve_until_stopped(parts: Parts, service: Service, serve_calls: ServeCalls) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with asyncio.TaskGroup() as group:
-        worker = Worker(parts, service, group)
-        try:
-            await _serve_calls(parts, worker, group, stop)
-        finally:
-            await worker.close()
+        await serve_calls(parts, service, group, stop)
 
 
-async def _serve_calls(
-    parts: Parts, worker: Worker, group: asyncio.TaskGroup, stop: asyncio.Event
+async def run_until_stopped(
+    parts: Parts,
+    worker: Worker,
+    transport: Transport,
+    group: asyncio.TaskGroup,
+    stop: asyncio.Event,
 ) -> None:
-    config = parts.config
-    async with SipEndpoint(
-        config.sip, config.trunks, config.outgoing, worker, parts.edge
-    ) as endpoint:
-        worker.endpoint = endpoint
-        tasks = [
-            group.create_task(endpoint.run()),
-            group.create_task(parts.control.serve(worker)),
-            group.create_task(_stop_when_abandoned(parts.control, stop)),
-            group.create_task(worker.stop_when_drained(stop)),
-            group.create_task(_retry_records(parts.records)),
-            group.create_task(worker.lateness.run()),
-        ]
-        tune_interpreter()
-        parts.metrics.mark_idle()
-        await parts.control.is_listening.wait()
-        sip = parts.config.sip
-        parts.control.publish(
-            m.WorkerReady(pid=os.getpid(), slots=sip.max_calls, sip_port=sip.port)
-        )
-        log.info("worker_ready", sip=f"{sip.bind}:{sip.port}", slots=sip.max_calls)
-        worker.render_known_texts()
-        await stop.wait()
-        endpoint.draining = True
-        await worker.end_calls()
-        for task in tasks:
-            task.cancel()
+    """Carry calls until the worker is to end, then end those that are left.
+
+    Args:
+        parts: what the calls share.
+        worker: serves them.
+        transport: carries them.
+        group: owns every task.
+        stop: set when the worker is to end.
+    """
+    worker.transport = transport
+    tasks = [
+        group.create_task(transport.run()),
+        group.create_task(parts.control.serve(worker)),
+        group.create_task(_stop_when_abandoned(parts.control, stop)),
+        group.create_task(worker.stop_when_drained(stop)),
+        group.create_task(_retry_records(parts.records)),
+        group.create_task(worker.lateness.run()),
+    ]
+    tune_interpreter()
+    parts.metrics.mark_idle()
+    await parts.control.is_listening.wait()
+    slots, port = transport.slots, parts.assignment.sip_port
+    parts.control.publish(m.WorkerReady(pid=os.getpid(), slots=slots, sip_port=port))
+    log.info("worker_ready", slots=slots, port=port)
+    worker.render_known_texts()
+    await stop.wait()
+    transport.draining = True
+    await worker.end_calls()
+    for task in tasks:
+        task.cancel()
 
 
 async def _stop_when_abandoned(control: ControlServer, stop: asyncio.Event) -> None:

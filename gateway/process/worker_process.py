@@ -79,6 +79,8 @@ class Launch:
     environ: Mapping[str, str]
     """Added to ours."""
     program: Sequence[str] = (sys.executable, "-m", "gateway", "worker")
+    kind: str = "worker"
+    """Its name is this and its number."""
 
 
 OnChange = Callable[["WorkerProcess"], None]
@@ -99,7 +101,8 @@ class WorkerProcess:
             calls: is told of its calls.
         """
         self.assignment = assignment
-        self.name = f"worker-{assignment.number}"
+        self.kind = launch.kind
+        self.name = f"{launch.kind}-{assignment.number}"
         self.state: WorkerState = "starting"
         self.client: ControlClient | None = None
         """Commands go here once it is ready."""
@@ -129,6 +132,11 @@ class WorkerProcess:
             self.assignment.number, self._launch.address, self.assignment.sip_port,
             status.slots, status.slots_used, self.state, self.pid,
         )  # fmt: skip
+
+    @property
+    def socket(self) -> Path:
+        """Where it takes commands."""
+        return self._launch.socket
 
     async def run(self) -> int:
         """Start it and stay with it until it ends; cancelled, end it.  Returns the exit code."""

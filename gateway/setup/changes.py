@@ -9,7 +9,7 @@ from typing import Any
 from gateway.config.models import GatewayConfig
 from gateway.config.toml_file import dotted
 
-_ALWAYS = ("http", "log", "records", "webhooks", "workers")
+_ALWAYS = ("http", "log", "realtime", "records", "webhooks", "workers")
 _ANYTIME = ("workers.drain_limit_s", "workers.stuck_after_s")
 _EDGE_SIP = ("bind", "port", "public_address", "rtp_ports", "transports", "max_calls",
              "log_messages")  # fmt: skip

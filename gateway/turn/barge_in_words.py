@@ -9,6 +9,7 @@ from typing import Literal
 
 from gateway.languages import language
 from gateway.languages.turn_words import TurnWords
+from gateway.turn.events import EagerEnd, TurnDiscarded, TurnEnded, TurnEvent
 
 Meaning = Literal["nothing", "filler", "backchannel", "command", "words"]
 Aside = Literal["backchannel", "command"]
@@ -92,3 +93,14 @@ def _nod_length(words: Sequence[str], known: TurnWords) -> int:
 def _is_command(words: Sequence[str], known: TurnWords) -> bool:
     phrases = known.split_commands
     return words[0] in known.commands or any(list(words[: len(p)]) == p for p in phrases)
+
+
+def unless_nod(event: TurnEvent, aside: Aside | None, known: TurnWords) -> TurnEvent | None:
+    """Discard a turn that was only "uh-huh": the bot was cut in error."""
+    if not isinstance(event, EagerEnd | TurnEnded) or event.choice is not None:
+        return event
+    if (aside or meaning(words_of(event.text), known)) != "backchannel":
+        return event
+    if isinstance(event, EagerEnd):
+        return None
+    return TurnDiscarded(event.now, event.onset, "backchannel")

@@ -63,7 +63,7 @@ class Endpointer:
     """
 
     def __init__(self, config: TurnConfig) -> None:
-        self._config = config
+        self._config = self._own = config
         self._words = language(config.language).turns
         self._eagerness: Eagerness = config.eagerness
         self._silence = SilenceTracker(config.stop_probability)
@@ -72,6 +72,8 @@ class Endpointer:
         self.wanted = Wanted()
         self.knows_words = True
         """False while no transcript comes: silence alone ends a turn."""
+        self.by_client = False
+        """A client of the call ends the turns: `commit`."""
         self.reset()
 
     def set_eagerness(self, eagerness: Eagerness) -> None:
@@ -91,7 +93,7 @@ class Endpointer:
         self._answered_at: int | None = None
         self._heard: Heard | None = None
         self._eager_text: str | None = None
-        self._is_ended_by_engine = False
+        self._is_ended_by_engine = self._is_committed = False
         self._marked: Mark | None = None
         self._marked_at = 0
 
@@ -129,6 +131,22 @@ class Endpointer:
         """End the turn in progress: an engine that hears the caller has taken it for over."""
         self._is_ended_by_engine = self.phase is not Phase.IDLE
 
+    def commit(self) -> None:
+        """End the turn in progress as soon as its words are known: the client wants it so."""
+        self._is_committed = self.phase is not Phase.IDLE
+
+    @property
+    def is_committed(self) -> bool:
+        """True while only the words of the turn are awaited."""
+        return self._is_committed
+
+    def set_silence(self, silence_ms: int | None) -> None:
+        """Let silence of this length end a turn, whatever was said; None = as configured."""
+        self._config = self._own if silence_ms is None else self._own.model_copy(
+            update=dict.fromkeys(("expected_ms", "whole_ms", "doubtful_ms", "unfinished_ms",
+                                  "dictation_ms"), silence_ms)
+        )  # fmt: skip
+
     def follow_recognizer(self, mark: Mark, now: int) -> None:
         """Accept what a recognizer with turn detection has found in the turn in progress."""
         if self.phase is not Phase.IDLE and mark.kind != "start":
@@ -154,12 +172,20 @@ class Endpointer:
         """Let audio time pass."""
         if self.phase is Phase.IDLE:
             return []
+        if self.by_client and not self._is_committed:
+            return []
+        return self._advance(now)
+
+    def _advance(self, now: int) -> list[TurnEvent]:
+        if self._is_committed and self.knows_words and self.phase is not Phase.TOO_LONG:
+            self.phase = Phase.TOO_LONG
+            return self._ask(now, now)
         if self._is_ended_by_engine or not self.knows_words:
             return self._advance_without_words(now)
         marked = [] if self._marked is None else self._obey(self._marked, now)
         if any(isinstance(event, TurnEnded | TurnDiscarded) for event in marked):
             return marked
-        if self._config.by == "recognizer":
+        if self._config.by == "recognizer" and not self._is_committed:
             return [*marked, *self._await_recognizer(now)]
         return [*marked, *self._advance_by_evidence(now)]
 
@@ -223,6 +249,7 @@ class Endpointer:
         is_silent = milliseconds(now - self._speech_end) >= verdict.delay_ms
         why = (
             "engine" if self._is_ended_by_engine
+            else "committed" if self._is_committed
             else "silence" if is_silent and not self._silence.may_speak
             else "too_long" if is_too_long
             else ""
@@ -255,11 +282,13 @@ class Endpointer:
             return self._discard(now, "no_transcript")
         if not self._heard.text:
             is_over = silence_ms >= NO_WORDS_MS and not self._silence.may_speak
+            is_over = is_over or self._is_committed
             return self._discard(now, "no_words") if is_over else []
         verdict = self._verdict(self._heard)
         events = self._expect_end(now, self._heard, verdict)
         if self.phase is Phase.TOO_LONG:
-            return [*events, self._end(now, self._heard, verdict, "too_long")]
+            why = "committed" if self._is_committed else "too_long"
+            return [*events, self._end(now, self._heard, verdict, why)]
         if silence_ms >= verdict.delay_ms and not self._silence.may_speak:
             return [*events, self._end(now, self._heard, verdict, verdict.evidence.look)]
         return events

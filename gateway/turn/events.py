@@ -117,8 +117,8 @@ class TurnEnded:
     choice: str | None
     evidence: str
     """Why so soon or so late: `whole`, `expected`, `unfinished`, `dictating`, `too_long`;
-    `recognizer`: its turn detection has ended it; without a text `silence`, or `engine`: one that
-    hears the caller itself has taken the turn for over."""
+    `recognizer`: its turn detection has ended it; `committed`: a client of the call has; without a
+    text `silence`, or `engine`: one that hears the caller itself has taken the turn for over."""
     waited_ms: float
     """Silence that was waited for."""
     stt_ms: float

@@ -12,18 +12,16 @@ from gateway.audio.format import ANALYSIS
 from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
 from gateway.config.models import Eagerness, TurnBy, TurnConfig
 from gateway.languages import language
-from gateway.languages.turn_words import TurnWords
 from gateway.turn.barge_in import BargeIn
 from gateway.turn.barge_in_alarm import Alarm
 from gateway.turn.barge_in_scene import BotSide
-from gateway.turn.barge_in_words import Aside, meaning, words_of
+from gateway.turn.barge_in_words import Aside, unless_nod
 from gateway.turn.completeness import Wanted
 from gateway.turn.endpointing import Endpointer, Phase
 from gateway.turn.events import (
     BargeInConfirmed,
     BargeInSuspected,
     CallerSilent,
-    EagerEnd,
     TranscriptWanted,
     TurnDiscarded,
     TurnEnded,
@@ -68,6 +66,8 @@ class TurnTaker:
         self.log_input: InputLog = no_log
         """Called with every input except audio; set it before the first."""
         self._aside: Aside | None = None
+        self._begins_at: int | None = None
+        """Where the turn begins that a client of the call has begun."""
         self._was_cut_by_speech = False
         """The turn in progress has cut a bot that asked nothing: a nod is no answer to it."""
         self._rest: tuple[int, int] | None = None
@@ -144,6 +144,39 @@ class TurnTaker:
     def set_interruptible(self, *, interruptible: bool) -> None:
         """Set whether the caller may take the floor from the bot by speaking, from now on."""
         self._bot.is_interruptible = interruptible
+
+    @property
+    def is_committed(self) -> bool:
+        """True while only the words are awaited of a turn that a client has ended."""
+        return self._endpointer.is_committed
+
+    @turn_input
+    def let_client_decide(self, *, by_client: bool) -> None:
+        """Let a client of the call begin and end the turns, or the caller's voice again."""
+        self._endpointer.by_client = by_client
+
+    @turn_input
+    def set_silence(self, silence_ms: int | None, threshold: float | None) -> None:
+        """Set the silence that ends a turn whatever was said, and what counts as speech.
+
+        Args:
+            silence_ms: None = as configured, by what was said.
+            threshold: probability from which a sound is speech; None = as configured.
+        """
+        self._endpointer.set_silence(silence_ms)
+        config = self._config
+        self._detector.set_start(config.start_probability if threshold is None else threshold)
+
+    @turn_input
+    def begin_turn(self, onset: int) -> None:
+        """Begin a turn with the next frame, unless there is one: a client has sent audio."""
+        self._begins_at = onset
+
+    @turn_input
+    def commit_turn(self) -> None:
+        """End the turn in progress as soon as its words are known: a client wants it so."""
+        if self._barge_in is None:
+            self._endpointer.commit()
 
     @turn_input
     def end_turn(self) -> None:
@@ -226,6 +259,9 @@ class TurnTaker:
             self.log_input(TurnInput("hear", self.heard, {"now": now}))
         self.heard = now
         events: list[TurnEvent] = []
+        onset, self._begins_at = self._begins_at, None
+        if onset is not None and not self.in_turn:
+            events += self._start(onset, now)
         for chunk in chunks:
             events += self._hear_chunk(chunk, now)
         for mark in self._marks.take():
@@ -260,24 +296,24 @@ class TurnTaker:
         was_open = self.in_turn
         events = self._endpointer.advance(now)
         if self._was_cut_by_speech:
-            events = [
-                e
-                for event in events
-                if (e := _unless_nod(event, self._aside, self._words)) is not None
-            ]
+            kept = (unless_nod(event, self._aside, self._words) for event in events)
+            events = [event for event in kept if event is not None]
         if was_open and not self.in_turn:
             self._detector.reset()  # further speech begins a new turn
         return events
 
     def _hear_chunk(self, chunk: Chunk, now: int) -> list[TurnEvent]:
         if chunk.is_provisional:
-            return [] if self._rest is not None else self._look_ahead(chunk, now)
+            is_deaf = self._rest is not None or self._endpointer.by_client
+            return [] if is_deaf else self._look_ahead(chunk, now)
         edge = self._detector.update(chunk.probability, chunk.end)
         if self._is_rest(chunk):
             self._alarm.hear(chunk)
             return []
         self._endpointer.hear(chunk)
         is_alarming = self._alarm.hear(chunk)
+        if self._endpointer.by_client:
+            return []
         events: list[TurnEvent] = []
         begins = isinstance(edge, SpeechStarted)
         if (is_alarming or begins) and not self.in_turn and self._bot.may_be_interrupted(now):
@@ -361,14 +397,3 @@ class TurnTaker:
             self._silences += 1
             return [CallerSilent(now, self._silences)]
         return []
-
-
-def _unless_nod(event: TurnEvent, aside: Aside | None, words: TurnWords) -> TurnEvent | None:
-    """Discard a turn that was only "uh-huh": the bot was cut in error."""
-    if not isinstance(event, EagerEnd | TurnEnded) or event.choice is not None:
-        return event
-    if (aside or meaning(words_of(event.text), words)) != "backchannel":
-        return event
-    if isinstance(event, EagerEnd):
-        return None
-    return TurnDiscarded(event.now, event.onset, "backchannel")

@@ -65,6 +65,10 @@ class SpeechDetector:
             return self._update_speaking(probability, chunk_end_sample)
         return self._update_silent(probability, chunk_end_sample)
 
+    def set_start(self, probability: float) -> None:
+        """Set the probability from which a chunk is speech."""
+        self._start_probability = probability
+
     def reset(self) -> None:
         """Reset to silence."""
         self.is_speaking = False

@@ -70,9 +70,15 @@ ALLOWED = {
     "dialplan": {
         "call", "conversation", "audio", "telemetry", "config.dialplans", "placeholders",
     },
+    "realtime.protocol": set(),
+    "realtime": {
+        "audio", "call", "conversation", "dialplan.steps", "config.dialplans", MODELS, CONTRACTS,
+        "turn.events", "telemetry", "realtime.protocol",
+    },
     "edge": {"child_processes", "config", "sip"},
     "http": {
         MODELS, RECORD, "records.query", "telemetry", "call.events", TRUNK, "webhooks.status",
+        "realtime.protocol",
     },
     "webhooks": {
         "call.events", MODELS, "http.event_feed", RECORD, "records.outbox", "telemetry", "threads",
@@ -81,7 +87,8 @@ ALLOWED = {
     "probe": {"audio", "providers"},
     "process": {
         "audio", "call", "child_processes", "config", "conversation", "dialplan", "edge", "http",
-        "providers", "recognizer", "records", "setup", "sip", "telemetry", "threads", "webhooks",
+        "providers", "realtime", "recognizer", "records", "setup", "sip", "telemetry", "threads",
+        "webhooks",
     },
     "replay": {"audio", "call", "config", "conversation", "providers", "records", "turn"},
     "demo": {"call", "process", "records", "turn"},

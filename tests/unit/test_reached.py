@@ -24,6 +24,7 @@ CALLED_BY_LIBRARIES = {
     "eof_received", "pause_writing", "resume_writing",
     "capture_signals",  # uvicorn.Server
     "on_response_complete", "timeout_keep_alive_handler",  # uvicorn's HTTP protocol
+    "handle_websocket_upgrade",
     "process_redirect",  # websockets' connect
     "field_title_should_be_set", "generate",  # pydantic's GenerateJsonSchema
     "instruct",  # SpeechSession: until calls go through engines

@@ -29,6 +29,7 @@ from gateway.config.models.operation import (
     HttpConfig,
     LogConfig,
     MediaConfig,
+    RealtimeConfig,
     RecordsConfig,
     WorkersConfig,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "LogConfig",
     "MediaConfig",
     "OutgoingConfig",
+    "RealtimeConfig",
     "RecognizerPrices",
     "RecognizerTable",
     "RecordsConfig",
@@ -96,6 +98,7 @@ class GatewayConfig(Table):
     outgoing: OutgoingConfig = OutgoingConfig()
     http: HttpConfig = HttpConfig()
     workers: WorkersConfig = WorkersConfig()
+    realtime: RealtimeConfig = RealtimeConfig()
     edge: EdgeConfig = EdgeConfig()
     records: RecordsConfig = RecordsConfig()
     media: MediaConfig = MediaConfig()

@@ -87,6 +87,29 @@ class EdgeConfig(Table):
     """How many callers may wait."""
 
 
+class RealtimeConfig(Table):
+    """`[realtime]`: OpenAI-compatible sessions at `/v1/realtime` of the HTTP port."""
+
+    enabled: bool = False
+    workers: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = "auto"
+    """Processes of their own that sessions run in; auto = one per core."""
+    sessions_per_worker: Annotated[int, Field(ge=1, le=1000)] = 40
+    max_session_s: Annotated[float, Field(ge=10)] = 3600.0
+    """A session is closed after this time, as at OpenAI."""
+    output_lead_ms: Annotated[int, Field(ge=0, le=2000)] = 200
+    """How far audio is sent ahead of real time: what a client has to play while the network is
+    slow, and at most what it drops when the caller interrupts."""
+    max_message_bytes: Annotated[int, Field(ge=65_536)] = 21_000_000
+    """Of one message of a client: 15 MiB of audio in base64."""
+    events_per_s: Annotated[int, Field(ge=10)] = 500
+    """Messages of one client; more are answered by an error and not done."""
+    new_sessions_per_minute: Annotated[int, Field(ge=1)] = 120
+    """From one address; more are answered by 429."""
+    allowed_origins: tuple[str, ...] = ()
+    """Web sites, such as "https://shop.example.com", whose pages may open sessions; "*" = all.
+    Pages of this host's own address may always."""
+
+
 class MediaConfig(Table):
     """`[media]`: the audio of every call."""
 

@@ -43,6 +43,7 @@ class Desk:
             metrics=self.metrics,
             note=lambda event: self.notes.append(event.limit),
             used=lambda *_, **__: None,
+            observers=[],
         )
         facts = CallFacts("id", "in", "100", "+4930123", source="192.0.2.1:5060")
         spending = Spending(LlmLimits(**(PRICES | limits)), self.spent, facts, DayLedger(None))

@@ -1,0 +1,1 @@
+"""OpenAI's Realtime protocol as types: what clients send, what we send, items, settings.  Pure."""
