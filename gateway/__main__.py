@@ -96,6 +96,17 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(call)
     call.set_defaults(command=_call)
 
+    settings = _command(commands, "settings", "change settings of a call in progress")
+    settings.add_argument("call_id", metavar="CALL", help="id of the call")
+    settings.add_argument(
+        "changes",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="a setting of the agent, such as tts.rate=0.8 or turn.eagerness=low",
+    )
+    _add_config(settings)
+    settings.set_defaults(command=_settings)
+
     key = _command(commands, "key", "make an API key")
     actions = key.add_subparsers(metavar="ACTION", required=True)
     _command(actions, "new", "print a new key and its hash").set_defaults(command=_key_new)
@@ -268,6 +279,10 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _call(args: argparse.Namespace) -> int:
     return _hand_over("gateway.cli.call", _config(args), args.to, args.agent, args.trunk)
+
+
+def _settings(args: argparse.Namespace) -> int:
+    return _hand_over("gateway.cli.settings", _config(args), args.call_id, args.changes)
 
 
 def _say(args: argparse.Namespace) -> int:

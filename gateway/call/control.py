@@ -7,9 +7,9 @@ runs the call, which mutes, waits and goes on.  Nothing here blocks a handler.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 By = Literal["agent", "dialplan", "api"]
 """The source of a request."""
+OnSettings = Callable[[Mapping[str, Any], By], Awaitable[tuple[str, ...]]]
 _KEY_MS, _PAUSE_MS = 160, 80
 _FADE_S = 0.04
 """What was being said is ramped down first."""
@@ -86,6 +87,8 @@ class CallControl:
         """Of transfers that do not bring their own."""
         self.agents: frozenset[str] = frozenset()
         """Names of those that may lead the call, while one does."""
+        self.on_settings: OnSettings | None = None
+        """Changes the settings of the agent that leads the call, while one does."""
 
     @property
     def is_busy(self) -> bool:
@@ -131,6 +134,24 @@ class CallControl:
             known = ", ".join(sorted(self.agents))
             raise CommandError(422, f'there is no agent "{agent}"; there are: {known}')
         self._post(AgentWanted(agent, by, cut))
+
+    async def change_settings(self, wanted: Mapping[str, Any], by: By) -> tuple[str, ...]:
+        """Go by other settings of the agent that leads the call, from its next turn on.
+
+        Args:
+            wanted: a part of an `[agents.NAME]` table.
+            by: the source of the request.
+
+        Returns:
+            Dotted keys of what is different now.
+
+        Raises:
+            CommandError: no agent leads the call now, or a setting is wrong: nothing changes.
+            ProviderError: an engine refuses them, or cannot be reached: nothing changes.
+        """
+        if self.on_settings is None or self._is_transferring:
+            raise CommandError(409, "no agent talks in this call now")
+        return await self.on_settings(wanted, by)
 
     def end(self) -> None:
         """Cancel what is under way: the call ends now and does not wait for it."""

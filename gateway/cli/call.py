@@ -22,7 +22,7 @@ POLL_S = 0.5
 TIMEOUT_S = 10.0
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 
-Ask = Callable[[str, str, dict[str, str] | None], dict[str, Any]]
+Ask = Callable[[str, str, dict[str, Any] | None], dict[str, Any]]
 """(method, path, body) -> reply body."""
 
 
@@ -53,7 +53,7 @@ def client(http: HttpConfig) -> Ask:
     key = _key(http)
     opener = build_opener(ProxyHandler({}))  # the gateway is ours: no proxy is asked
 
-    def ask(method: str, path: str, body: dict[str, str] | None) -> dict[str, Any]:
+    def ask(method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         request = Request(base + path, method=method)  # noqa: S310 - always http
         request.add_header("Content-Type", "application/json")
         if key:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from gateway.config.models import BuiltinTool
+from gateway.config.models.pace import Pace
 from gateway.conversation.asking import hinted
 from gateway.conversation.function_tool import FunctionTool, tool
 from gateway.errors import SipError, ToolError
@@ -65,6 +66,13 @@ class ExpectAnswer:
     expect: Expect
 
 
+@dataclass(frozen=True, slots=True)
+class ChangePace:
+    """Speak slower, faster or as configured.  Done at once, from the next sentence on."""
+
+    pace: Pace
+
+
 Action = HangUp | Transfer | SendDigits | ChangeAgent
 """Done after playout."""
 
@@ -103,12 +111,13 @@ def builtin_tools(
     Raises:
         ToolError: no such built-in.
     """
-    functions: dict[str, Callable[..., Action | PauseRecording | ExpectAnswer]] = {
+    functions: dict[str, Callable[..., Action | PauseRecording | ExpectAnswer | ChangePace]] = {
         "hang_up": hang_up,
         "send_dtmf": send_dtmf,
         "pause_recording": pause_recording,
         "resume_recording": resume_recording,
         "expect_answer": expect_answer,
+        "speaking_rate": speaking_rate,
     }
     tools = []
     for name in names:
@@ -165,7 +174,16 @@ def expect_answer(
     return ExpectAnswer(expect)
 
 
-# These two have a side effect: they never run for a reply that may not be spoken.
+# These have a side effect: they never run for a reply that may not be spoken.
+def speaking_rate(rate: Pace) -> ChangePace:
+    """Speak slower or faster from your next sentence on. Use it when the caller asks for it.
+
+    Args:
+        rate: compared with now; normal is as at the beginning of the call.
+    """
+    return ChangePace(rate)
+
+
 def pause_recording() -> PauseRecording:
     """Stop recording the call. Do it before you ask for card numbers, codes or passwords."""
     return PauseRecording(paused=True)

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from gateway.audio.voice_chunk import VoiceDetector
 from gateway.config.models import AgentConfig
+from gateway.conversation.silence_budget import filler_texts
 from gateway.conversation.tools import ToolBox
 from gateway.conversation.voice import Voice
 from gateway.languages import language
 from gateway.languages.questions import Questions
 from gateway.providers.contracts import LanguageModel, SpeechToText
 from gateway.providers.speech_to_speech import SpeechToSpeech
+
+
+class Adjust(Protocol):
+    """Makes an agent with other settings."""
+
+    async def __call__(
+        self, agent: Agent, wanted: Mapping[str, Any], keep: AsyncExitStack
+    ) -> Agent:
+        """Return the agent as it is to be from now on.
+
+        Args:
+            agent: as it is.
+            wanted: a part of an `[agents.NAME]` table; what it does not name stays.
+            keep: holds engines that are made for it until they are not used any more.
+
+        Raises:
+            CommandError: a key or value is wrong, or cannot be changed: nothing is.
+            ProviderError: an engine refuses the settings, or cannot be reached.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +51,20 @@ class Agent:
     """Makes the voice detector of one call."""
     speech: SpeechToSpeech | None = None
     """Understands and answers instead of recognizer and language model, its fallback."""
+    adjust: Adjust | None = None
+    """Changes its settings in one call; None = they are fixed."""
 
     @property
     def questions(self) -> Questions:
         """How a question is asked in its language."""
         return language(self.config.language).questions
+
+
+def fixed_texts(config: AgentConfig) -> list[str]:
+    """Return what the configuration says besides the greeting: it is rendered ahead."""
+    texts = (config.fallback, config.give_up, config.transfer_failed)
+    silence = (*config.silence.reprompts, config.silence.goodbye)
+    return [text for text in (*texts, *silence, *filler_texts(config.filler)) if text]
 
 
 def adapted(agent: Agent) -> AgentConfig:

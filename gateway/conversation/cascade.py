@@ -54,11 +54,15 @@ class Cascade:
         self, call: LiveCall, agent: Agent, context: ChatContext, tools: RunningTools
     ) -> None:
         self._call = call
-        self._agent = agent
         self._context = context
         self._tools = tools
         self._reply_tools = ReplyTools(call, agent.tools, context, tools)
         self._spending = Spending.of(call, agent.config.llm_limits)
+        self.follow(agent)
+
+    def follow(self, agent: Agent) -> None:
+        """Ask this agent's language model from the next request on."""
+        self._agent = agent
         self._guesses = not getattr(agent.llm, "tells_what_it_expects", False)
         self.answers_meanwhile = not getattr(agent.llm, "waits_for_tools", False)
         """Something else may be said while a tool runs."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from gateway.call import events
 from gateway.call.steering import AnswerRequest
+from gateway.conversation.agent import Agent
 from gateway.conversation.cascade import Cascade
 from gateway.conversation.dialogue import Hearing
 from gateway.conversation.exchange import Asked, Cut
@@ -41,7 +42,7 @@ class CascadeDialogue:
         call, agent = talk.call, talk.agent
         self._talk = talk
         self._call = call
-        self._config = agent.config
+        self._agent = agent
         self._context = talk.context
         self._floor = talk.floor
         self._tools = talk.tools
@@ -51,17 +52,29 @@ class CascadeDialogue:
         )
         self._cascade = Cascade(call, agent, talk.context, talk.tools)
         self.hearing: Hearing = self._recognition
-        engines = (agent.recognizer, agent.llm, agent.voice)
-        self.engine_names = tuple(type(engine).__name__ for engine in engines)
         self.greets = False
-        self.answers_anything = agent.llm.counts_tokens
-        self.answers_meanwhile = self._cascade.answers_meanwhile
+        self._know(agent)
         self._cut: Cut | None = None
         """What the caller turn in progress has taken the floor from."""
         self._earlier: Asked | None = None
         """Words whose answer was taken back: the next turn goes on with them."""
         self._waiting: Asked | None = None
         """Said into a reply that could not be interrupted: answered after it."""
+
+    def follow(self, agent: Agent) -> None:
+        """Go by other settings and engines of the agent; what was prepared is void already."""
+        is_same = agent.recognizer is self._agent.recognizer
+        meter = RecognizerMeter.of(self._call, agent.config)
+        self._recognition.change(None if is_same else agent.recognizer, agent.config.turn, meter)
+        self._cascade.follow(agent)
+        self._know(agent)
+
+    def _know(self, agent: Agent) -> None:
+        self._agent = agent
+        engines = (agent.recognizer, agent.llm, agent.voice)
+        self.engine_names = tuple(type(engine).__name__ for engine in engines)
+        self.answers_anything = agent.llm.counts_tokens
+        self.answers_meanwhile = self._cascade.answers_meanwhile
 
     async def turn_started(self, cut: Cut | None) -> None:
         """The caller took the floor, from the bot if there is a `cut`."""
@@ -72,7 +85,7 @@ class CascadeDialogue:
 
     async def may_be_over(self, event: EagerEnd) -> None:
         """Prepare a reply, unless it would cost too much."""
-        limits = self._config.speculation
+        limits = self._agent.config.speculation
         wasted = self._call.speculation.wasted_tokens
         if not limits.enabled or self._must_wait or wasted >= limits.max_wasted_tokens:
             return

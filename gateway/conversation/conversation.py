@@ -31,6 +31,7 @@ from gateway.conversation.handover import Handover, leave_events
 from gateway.conversation.keypad import Keypad
 from gateway.conversation.keys import Keys
 from gateway.conversation.listener import Heard, Listener
+from gateway.conversation.live_settings import LiveSettings
 from gateway.conversation.meter import VoiceMeter
 from gateway.conversation.preparation import BotTurn
 from gateway.conversation.reply import Outcome
@@ -112,9 +113,9 @@ class Conversation:
         self._keys = Keys(talk, self._first_words, self._agenda, self._watchdog.caller_is_there)
         self._trouble = Trouble(talk)
         self._steering = Steering(talk, self._filled(config.greeting))
-        self._takeover = Takeover(
-            talk, own.config, self._first_words, self._trouble, self._events.put_nowait
-        )
+        post = self._events.put_nowait
+        self._takeover = Takeover(talk, own.config, self._first_words, self._trouble, post)
+        self._settings = LiveSettings(talk, own, self._now, post, self._takeover.follow)
 
     def _make_talk(self) -> Talk:
         call, agent, post = self._call, self._agent, self._events.put_nowait
@@ -153,8 +154,7 @@ class Conversation:
         return Due(partial(self._takeover.engine_lost, error, is_awaited=is_awaited))
 
     def _filled(self, text: str) -> str:
-        config, facts = self._agent.config, self._call.line.facts
-        return filled_text(text, facts, self._now, config.language)
+        return filled_text(text, self._call.line.facts, self._now, self._agent.config.language)
 
     def __str__(self) -> str:
         """The chain that a frame goes through, for the log."""
@@ -171,6 +171,7 @@ class Conversation:
             vad = self._agent.config.vad.provider
             self._call.note(events.HearingStarted(now=self._call.audio.now, vad=vad))
         self._call.audio.sink = self._on_frame
+        self._call.control.on_settings = self._settings.change
         forward = self._call.group.create_task(self._forward_line_events())
         try:
             if self._earlier is None:
@@ -181,13 +182,14 @@ class Conversation:
                 await self._handle(await self._events.get())
         finally:
             forward.cancel()
-            self._call.audio.sink = None
+            self._call.audio.sink = self._call.control.on_settings = None
             self._listener.end()
             await self._floor.interrupt("hang_up")
             await self._floor.preparation.drop()
             self._talk.dialogue.close()
             self._steering.close()
             self._agent.voice.close()
+            await self._settings.close()
         if isinstance(ending, Ending):
             return ending
         leave_events(self._events, self._call.inbox)

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from gateway.conversation.agent import Agent
 from gateway.conversation.cascade import Cascade
 from gateway.conversation.chat_context import ChatContext
 from gateway.conversation.figures import TurnFigures
@@ -43,6 +44,10 @@ class Delegate:
         facts = CallContext.of(call.line.facts, agent.name)
         tools = RunningTools(call, agent.tools, facts, context, lambda: None)
         self._context, self._cascade = context, Cascade(call, agent, context, tools)
+
+    def follow(self, agent: Agent) -> None:
+        """Ask this agent's language model from the next request on."""
+        self._cascade.follow(agent)
 
     def _new_context(self, messages: Sequence[Message]) -> ChatContext:
         config = self._talk.agent.config

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from gateway.call.steering import AnswerRequest
 from gateway.config.models import Eagerness
+from gateway.conversation.agent import Agent
 from gateway.conversation.exchange import Cut
 from gateway.conversation.preparation import BotTurn
 from gateway.conversation.reply import Source
@@ -70,6 +71,9 @@ class Dialogue(Protocol):
     """As a language model does; a script answers what it asks for, and takes all words for that."""
     answers_meanwhile: bool
     """Something else may be said while a tool runs."""
+
+    def follow(self, agent: Agent) -> None:
+        """Go by other settings and engines of the agent from the next turn on."""
 
     # --- the caller's turns ---
 

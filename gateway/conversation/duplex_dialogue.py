@@ -13,8 +13,8 @@ from functools import partial
 import structlog
 
 from gateway.call import events
-from gateway.call.line import coding_of
 from gateway.call.steering import AnswerRequest
+from gateway.conversation.agent import Agent
 from gateway.conversation.asking import expected_by
 from gateway.conversation.delegate import Delegate
 from gateway.conversation.dialogue import Due, Hearing
@@ -29,6 +29,7 @@ from gateway.conversation.figures import TurnFigures
 from gateway.conversation.preparation import BotTurn
 from gateway.conversation.reply import Source
 from gateway.conversation.reply_tools import ReplyTools
+from gateway.conversation.session_settings import SessionSettings
 from gateway.conversation.speech_link import SpeechLink
 from gateway.conversation.speech_usage import SpeechUsage
 from gateway.conversation.talk import Ending, Talk
@@ -85,6 +86,7 @@ class DuplexDialogue:
         self._on_lost = on_lost
         self._greeting = greeting
         self._owner = engine.turns
+        self._settings = SessionSettings(talk)
         usage = SpeechUsage.of(talk, type(engine).__name__)
         self._name = usage.provider
         self._replies = EngineReplies(
@@ -116,6 +118,11 @@ class DuplexDialogue:
         self.answers_meanwhile = True
         talk.listener.taker.know_words(known=False)
 
+    def follow(self, agent: Agent) -> None:
+        """Go by other settings, in the session where it can change them, else in a new one."""
+        self._delegate.follow(agent)
+        self._settings.follow(agent, self._link)
+
     def _on_frame(self) -> bool:
         """Let 20 ms pass; return whether neither side says anything."""
         is_idle = self._talk.floor.is_free and not self._talk.listener.taker.in_turn
@@ -137,18 +144,9 @@ class DuplexDialogue:
 
     def opening(self) -> Opening:
         """Return what a session begins with: the first, or one that goes on with the call."""
-        talk = self._talk
-        messages = talk.context.messages()
-        self._delegate.begin(messages)
-        return Opening(
-            call_id=talk.call.line.facts.call_id,
-            instructions=talk.context.instructions,
-            messages=messages,
-            tools=(*talk.agent.tools.specs, *talk.call.terms.tools),
-            language=talk.agent.config.language,
-            greeting=self._greeting,
-            line=coding_of(talk.call.line),
-        )
+        opening = self._settings.opening(self._greeting)
+        self._delegate.begin(opening.messages)
+        return opening
 
     def session_over(self) -> None:
         """Let the session that follows answer what the one before owes."""

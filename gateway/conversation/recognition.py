@@ -49,9 +49,10 @@ class Recognition:
     ) -> None:
         self._call = call
         self._listens = taker.by != "gateway"
-        recognizer = of_line(recognizer, coding_of(call.line), listens=self._listens)
-        session = RecognizerSession(recognizer, call.line.facts.call_id, call.group)
-        self._use = Recognizing(call, session, recognizer.input_format, on_failure, meter)
+        self._on_failure = on_failure
+        self._use = self._recognizing(recognizer, meter)
+        self._former: Recognizing | None = None
+        """What the turn in progress began with, where that was changed meanwhile."""
         self._config = config
         self._taker = taker
         self._asides = asides_of(language(config.language).turns)
@@ -60,6 +61,33 @@ class Recognition:
         """The turn in progress; where the recognizer listens all the time, all turns."""
         self.is_whole = False
         """True when the latest transcript also holds the words from before `reopen`."""
+
+    def _recognizing(self, recognizer: SpeechToText, meter: RecognizerMeter) -> Recognizing:
+        call = self._call
+        recognizer = of_line(recognizer, coding_of(call.line), listens=self._listens)
+        session = RecognizerSession(recognizer, call.line.facts.call_id, call.group)
+        return Recognizing(call, session, recognizer.input_format, self._on_failure, meter)
+
+    def change(
+        self, recognizer: SpeechToText | None, config: TurnConfig, meter: RecognizerMeter
+    ) -> None:
+        """Go by other settings; the turn in progress ends at the recognizer it began with.
+
+        Args:
+            recognizer: the new one; None = it stays.
+            config: `turn` of the agent.
+            meter: of the new one.
+        """
+        self._config = config
+        if recognizer is None:
+            return
+        before, self._use = self._use, self._recognizing(recognizer, meter)
+        if self._turn is None or self._former is not None:
+            before.session.close()
+        else:
+            self._former = before
+        if self._turn is not None and self._listens and not self._taker.in_turn:
+            self._stop()
 
     def hear(self, pcm: bytes) -> None:
         """Accept one frame in the format of the call."""
@@ -111,7 +139,7 @@ class Recognition:
 
     def drop_turn(self) -> None:
         """Stop recognition of the turn in progress."""
-        if self._listens and self._turn is not None:
+        if self._listens and self._turn is not None and self._former is None:
             self._turn.turn_over(self._call.audio.now)
         else:
             self._stop()
@@ -127,10 +155,13 @@ class Recognition:
         self._use.meter.settle()
 
     def _stop(self) -> None:
+        former, self._former = self._former, None
         if self._turn is not None:
             self._turn.stop()
             self._turn = None
-            self._use.meter.settle()
+            (former or self._use).meter.settle()
+        if former is not None:
+            former.session.close()
 
     def _likely(self, event: TranscriptWanted) -> tuple[str, ...]:
         """What a short utterance over the bot's voice, now over, may well be."""

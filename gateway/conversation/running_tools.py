@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 
 from gateway.call import events
 from gateway.call.live_call import LiveCall
+from gateway.config.models.pace import Pace
 from gateway.conversation.actions import ExpectAnswer, PauseRecording, undone_action
 from gateway.conversation.chat_context import ChatContext
-from gateway.conversation.tools import CallContext, ToolBox, ToolOutcome
+from gateway.conversation.tools import CallContext, ToolBox, ToolOutcome, failed_outcome
+from gateway.errors import CommandError, ProviderError
 from gateway.providers.contracts import ToolCall, ToolResult
 from gateway.providers.speech_to_speech import DELEGATED
 from gateway.records.model import ToolUse
@@ -77,6 +79,8 @@ class RunningTools:
         self._context = context
         self._on_result = on_result
         self._left: list[RunningTool] = []
+        self.change_pace: Callable[[Pace], Coroutine[None, None, str]] | None = None
+        """Has the agent's voice, or its engine, speak slower or faster."""
         self.delegate: Callable[[ToolCall], Coroutine[None, None, ToolOutcome]] | None = None
         """Does what an engine hands to the agent's own language model (`DELEGATED`)."""
 
@@ -122,7 +126,17 @@ class RunningTools:
     async def _outcome(self, call: ToolCall) -> ToolOutcome:
         if call.name == DELEGATED and self.delegate is not None:
             return await self.delegate(call)
-        return await self._box.run(call, self._facts)
+        found = await self._box.run(call, self._facts)
+        return found if found.pace is None else await self._paced(call, found.pace)
+
+    async def _paced(self, call: ToolCall, pace: Pace) -> ToolOutcome:
+        if self.change_pace is None:
+            return failed_outcome(call, "the rate of this voice cannot be changed")
+        try:
+            status = await self.change_pace(pace)
+        except (CommandError, ProviderError) as error:
+            return failed_outcome(call, str(error))
+        return ToolOutcome(ToolResult(call.id, call.name, json.dumps({"status": status})))
 
     def _running(
         self, call: ToolCall, taken: Sequence[asyncio.Task[ToolOutcome]]

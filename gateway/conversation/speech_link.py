@@ -11,7 +11,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import Protocol
 
 import structlog
 
@@ -19,6 +18,7 @@ from gateway.audio.converter import Converter
 from gateway.call import events
 from gateway.call.live_call import LiveCall
 from gateway.conversation.quiet_audio import QuietAudio
+from gateway.conversation.session_user import SessionUser
 from gateway.conversation.speech_usage import SpeechUsage
 from gateway.errors import ProviderError, ProviderRejected, ProviderTimeout
 from gateway.providers.contracts import Message, ToolResult, UserMessage
@@ -47,29 +47,12 @@ _KEPT_FRAMES = 500
 """10 s of the caller's audio are kept while there is no session."""
 _EXPIRY_MARGIN_S = 3.0
 """A session is replaced at the latest this long before it expires."""
+_CHANGES_WITHIN_S = 20.0
+"""A session with other settings is opened after this time even if there is no silence."""
 _EXPIRES_SOON_S = 60.0
 """From this long before that on, it is replaced as soon as neither side speaks."""
 
 Call = Callable[[SpeechSession], None]
-
-
-class SessionUser(Protocol):
-    """What is done with the sessions of a call."""
-
-    def opening(self) -> Opening:
-        """Return what a session begins with, as things are now."""
-
-    def take(self, event: SpeechEvent) -> None:
-        """Accept what the engine reports, in order."""
-
-    def session_over(self) -> None:
-        """Note that nothing more comes of a session, and that another one follows."""
-
-    def hung_up(self) -> None:
-        """Note that the engine has ended the conversation on purpose."""
-
-    def lost(self, error: ProviderError) -> None:
-        """Note that the engine cannot be reached any more.  Called once."""
 
 
 class SpeechLink:
@@ -108,8 +91,12 @@ class SpeechLink:
         """(audio time up to which it was sent, by the clock of the loop when), oldest first."""
         self._quiet = QuietAudio()
         self._converter: Converter | None = None
+        self._ends_at: int | None = None
+        """The same as the engine has it, also where it is to be replaced sooner."""
         self._expires_at: int | None = None
         """Audio time by which the session must have been replaced; None = it is not known."""
+        self._wanted: SpeechToSpeech | None = None
+        """What the next session is opened with, where it is not this engine."""
         self._is_connecting = False
         """The history that the next session begins with is on its way."""
         self._limit: asyncio.Timeout | None = None
@@ -147,7 +134,7 @@ class SpeechLink:
         self._sent.append((now, asyncio.get_running_loop().time()))
         is_streamed = self._session.turns == "none"  # a full-duplex engine takes it for a clock
         self._send(pcm if is_streamed else self._quiet.push(pcm))
-        if self._expires_at is None:
+        if self._expires_at is None or self._next is not None:
             return
         if now >= self._expires_at - (samples(_EXPIRES_SOON_S * 1000) if is_idle else 0):
             self._expires_at = None
@@ -189,6 +176,20 @@ class SpeechLink:
             else message
             for message in messages
         ]
+
+    def instruct(self, instructions: str) -> None:
+        """Replace the instructions; a session that is opened later begins with them anyhow."""
+        if self._session is not None or self._is_connecting:
+            self._do(lambda session: session.instruct(instructions))
+
+    def use(self, engine: SpeechToSpeech) -> None:
+        """Go on in a session with this engine, which is opened once neither side speaks.
+
+        Where it cannot be opened the one before goes on.
+        """
+        self._wanted = engine
+        soon = self._call.audio.now + samples(_CHANGES_WITHIN_S * 1000)
+        self._expires_at = min(soon, self._ends_at or soon)
 
     def set_eagerness(self, eagerness: Eagerness) -> None:
         """Change how soon the engine takes a turn for over."""
@@ -311,18 +312,35 @@ class SpeechLink:
             self._usage.used(usage())
 
     async def _connected(self, stack: AsyncExitStack, opening: Opening) -> SpeechSession:
-        limit = asyncio.timeout(_CONNECT_S)
+        limit, engine = asyncio.timeout(_CONNECT_S), self._wanted or self._engine
         try:
             async with limit:
-                return await stack.enter_async_context(self._engine.connect(opening))
+                session = await stack.enter_async_context(engine.connect(opening))
+        except ProviderError as error:
+            self._refused(engine, error)
+            raise
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            problem = f"no session within {_CONNECT_S:g} s"
-            raise ProviderTimeout(self._usage.provider, problem) from error
+            late = ProviderTimeout(self._usage.provider, f"no session within {_CONNECT_S:g} s")
+            self._refused(engine, late)
+            raise late from error
+        self._engine = engine
+        self._wanted = None if engine is self._wanted else self._wanted
+        return session
+
+    def _refused(self, engine: SpeechToSpeech, error: ProviderError) -> None:
+        """Stay with the engine as it was where other settings cannot be used."""
+        if engine is not self._wanted:
+            return
+        self._wanted, ends_at = None, self._ends_at
+        text = f"the changed settings cannot be used, those from before stay: {error}"
+        self._call.note(events.EngineNoted(text=text))
+        self._expires_at = ends_at if ends_at and ends_at > self._call.audio.now else None
 
     def _opened(self, session: SpeechSession, opening: Opening, limit: asyncio.Timeout) -> None:
-        self._limit = limit
+        self._limit, self._ends_at = limit, None
+        self._expires_at = self._expires_at if self._wanted is not None else None
         following = self._next
         replaces = following is not None and asyncio.current_task() is following
         if following is not None and replaces:
@@ -355,7 +373,9 @@ class SpeechLink:
     def _take(self, event: SpeechEvent) -> None:
         if isinstance(event, SessionExpires):
             left_s = max(0.0, event.in_s - _EXPIRY_MARGIN_S)
-            self._expires_at = self._call.audio.now + samples(left_s * 1000)
+            self._ends_at = self._call.audio.now + samples(left_s * 1000)
+            soonest = self._expires_at if self._wanted is not None else None
+            self._expires_at = min(self._ends_at, soonest or self._ends_at)
             return
         if isinstance(event, EngineUsage):
             if limit := self._usage.used(event):

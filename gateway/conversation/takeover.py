@@ -44,6 +44,10 @@ class Takeover:
         self._post = post
         self._is_done = False
 
+    def follow(self, config: AgentConfig) -> None:
+        """Go by other settings."""
+        self._config = config
+
     async def engine_lost(self, error: ProviderError, *, is_awaited: bool) -> None:
         """Go on without the engine, as the agent is configured.
 

@@ -19,9 +19,11 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
+from gateway.config.models.pace import Pace
 from gateway.conversation.actions import (
     Action,
     ChangeAgent,
+    ChangePace,
     ExpectAnswer,
     HangUp,
     PauseRecording,
@@ -48,6 +50,8 @@ class ToolOutcome:
     """For the model, at once."""
     action: Action | PauseRecording | ExpectAnswer | None = None
     """For the conversation, to be performed after playout: a tool asks for it by returning it."""
+    pace: Pace | None = None
+    """To speak so from the next sentence on."""
 
 
 class ToolBox:
@@ -100,9 +104,9 @@ class ToolBox:
             value = await self._limited(found, context, arguments)
             return _succeeded(call, value)
         except ToolError as exc:
-            return _failed(call, exc.problem)
+            return failed_outcome(call, exc.problem)
         except (Exception, SystemExit) as exc:  # noqa: BLE001  # border to user code
-            return _failed(call, f"{type(exc).__name__}: {exc}")
+            return failed_outcome(call, f"{type(exc).__name__}: {exc}")
 
     def close(self) -> None:
         """Give the threads back.  Waits for none: one that hangs ends with its function."""
@@ -197,6 +201,8 @@ def _succeeded(call: ToolCall, value: object) -> ToolOutcome:
     if isinstance(value, HangUp | Transfer | SendDigits | ChangeAgent):
         content = '{"status": "will be done when what you have said so far was played"}'
         return ToolOutcome(ToolResult(call.id, call.name, content), value)
+    if isinstance(value, ChangePace):
+        return ToolOutcome(ToolResult(call.id, call.name, '{"status": "done"}'), pace=value.pace)
     if isinstance(value, PauseRecording | ExpectAnswer):
         return ToolOutcome(ToolResult(call.id, call.name, '{"status": "done"}'), value)
     try:
@@ -206,7 +212,8 @@ def _succeeded(call: ToolCall, value: object) -> ToolOutcome:
     return ToolOutcome(ToolResult(call.id, call.name, _bounded(made.decode())))
 
 
-def _failed(call: ToolCall, problem: str) -> ToolOutcome:
+def failed_outcome(call: ToolCall, problem: str) -> ToolOutcome:
+    """Make the outcome of a call that has failed."""
     content = json.dumps({"error": problem[:MAX_RESULT_CHARS]}, ensure_ascii=False)
     return ToolOutcome(ToolResult(call.id, call.name, content, is_error=True))
 

@@ -48,6 +48,10 @@ class Voice:
         """Frames with their words, by what is read aloud."""
         self._session: VoiceSession | None = None
         own_hz, has_hz = line_format.sample_rate_hz, synthesizer.output_format.sample_rate_hz
+        self._own: Voice | None = None
+        """How it speaks but for a change during a call; None = there was no change."""
+        self._retired: tuple[VoiceSession, ...] = ()
+        """Sessions from before such a change."""
         self._wide: Voice | None = None
         """The same for lines of a wider band, where it makes a difference."""
         if own_hz < WIDEBAND.sample_rate_hz <= has_hz:
@@ -78,6 +82,27 @@ class Voice:
         )
         return voice
 
+    def change(self, voice: Voice, meter: VoiceMeter) -> None:
+        """Speak as another voice does, from the next sentence on, until `close`.
+
+        What was rendered ahead only in the manner before is said so: a filler must not fail.
+
+        Args:
+            voice: the other one, of no call.
+            meter: counts what it says.
+        """
+        before, session = copy(self), self._session
+        self._adopt(voice.for_line(self._line_format))
+        self._own = before._own or before  # noqa: SLF001 - a copy
+        if session is not None:
+            self._session = session.at(self._synthesizer, meter)
+            self._retired = (*self._retired, session)
+            session.retire()
+
+    def _adopt(self, voice: Voice) -> None:
+        self._synthesizer, self._language = voice._synthesizer, voice._language
+        self._cache, self._rendered = voice._cache, voice._rendered
+
     @property
     def is_remote(self) -> bool:
         """True when the synthesizer is behind a network."""
@@ -89,9 +114,15 @@ class Voice:
             self._session.prepare()
 
     def close(self) -> None:
-        """End the session of the call, if there is one.  Idempotent."""
-        if self._session is not None:
-            self._session.close()
+        """End the session of the call, if there is one, and what was changed.  Idempotent."""
+        sessions, own = (*self._retired, self._session), self._own
+        for session in sessions:
+            if session is not None:
+                session.close()
+        if own is not None:
+            self._adopt(own)
+            self._session = own._session  # noqa: SLF001 - of a copy
+            self._own, self._retired = None, ()
 
     def reading(self, text: str) -> str:
         """What a caller hears of a text, in words; empty when nothing of it has a sound."""
@@ -183,7 +214,7 @@ class Voice:
         """Return the frames of a text that was rendered ahead; none when it was not."""
         readings = self._readings(text)
         if not all(said in self._rendered for said in readings):
-            return ()
+            return self._own.rendered(text) if self._own is not None else ()
         frames = (frame.pcm for said in readings for frame in self._rendered[said])
         return tuple(frame for frame in frames if frame)
 
@@ -215,10 +246,11 @@ class Voice:
             yield words
 
     async def _speech(self, piece: str) -> AsyncGenerator[Spoken, None]:
-        kept = self._cache.get(piece)
+        cache = self._cache
+        kept = cache.get(piece)
         if kept is not None:
             yield Spoken(kept)
-            for at_ms, text in self._cache.words(piece):
+            for at_ms, text in cache.words(piece):
                 yield Spoken(b"", text, at_ms)
             return
         whole = bytearray()
@@ -230,7 +262,7 @@ class Voice:
                 if part.text:
                     words.append((part.at_ms or 0, part.text))
                 yield part
-        self._cache.put(piece, bytes(whole), words)
+        cache.put(piece, bytes(whole), words)
 
 
 async def _replayed(spoken: Sequence[Spoken]) -> AsyncGenerator[Spoken, None]:

@@ -33,13 +33,27 @@ class VoiceSession:
         """
         self._synthesizer = synthesizer
         self._meter = meter
+        self._call_id = call_id
+        self._group = group
         self._session: EngineSession[TtsSession] | None = EngineSession.of(
             synthesizer, call_id, group
         )
         self._is_busy = False
+        self._is_retired = False
+
+    def at(self, synthesizer: TextToSpeech, meter: VoiceMeter) -> VoiceSession:
+        """Begin a session of the same call at another synthesizer, which has a meter of its own."""
+        return VoiceSession(synthesizer, self._call_id, self._group, meter)
+
+    def retire(self) -> None:
+        """End the session behind the sentence that is being spoken."""
+        self._is_retired = True
+        if not self._is_busy:
+            self.close()
 
     def prepare(self) -> None:
         """Open another session if the present one can say nothing more: a reply begins."""
+        self._is_retired = False
         if self._session is None or self._is_busy:
             return
         current = self._session.current
@@ -98,6 +112,8 @@ class VoiceSession:
                     yield piece
         finally:
             self._is_busy = False
+            if self._is_retired:
+                self.close()
 
     async def _in_session(
         self, session: EngineSession[TtsSession], text: str, rest: asyncio.Future[str] | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
+from fastapi import APIRouter, Body, FastAPI, Path, Query, Request, Response
 from fastapi.responses import (
     FileResponse,
     HTMLResponse,
@@ -42,6 +42,7 @@ from gateway.http.port import (
     ReloadBody,
     ReplaceBody,
     SayBody,
+    SettingsChangedBody,
     TransferBody,
     TrunksBody,
     WebhooksBody,
@@ -50,6 +51,14 @@ from gateway.records.model import CallRecord
 from gateway.records.query import StoredAudio
 
 CallId = Annotated[str, Path(pattern=r"^\d{8}-\d{6}-[0-9a-f]{8}$", description="id of the call")]
+Settings = Annotated[
+    dict[str, Any],
+    Body(
+        examples=[{"tts": {"rate": 0.8}, "turn": {"eagerness": "low"}}],
+        description="a part of `[agents.NAME]`: instructions, stt, llm, tts, s2s, turn,"
+        " silence, filler, speculation, llm_timeout_s, fallback, give_up, transfer_failed",
+    ),
+]
 
 _DESCRIPTION = """\
 Watch and steer the calls of this gateway.  **200** carries a body, **201** a call that was begun,
@@ -210,6 +219,16 @@ def _acting_routes(gateway: GatewayPort) -> APIRouter:
     async def eagerness(call_id: CallId, body: EagernessBody) -> None:
         """Answer the caller sooner or later from now on.  204 when it was taken."""
         await gateway.set_eagerness(call_id, body.eagerness)
+
+    @routes.post("/{call_id}/settings", responses=_errors(409))
+    async def settings(call_id: CallId, body: Settings) -> SettingsChangedBody:
+        """Go by other settings of the agent: 200 names those that changed, 422 every wrong key.
+
+        The body is a part of the `[agents.NAME]` table; what it does not name stays.  The voice
+        changes with its next sentence, everything else with the next turn, until another agent
+        leads the call.  Of a request with a fault nothing is changed.  409 while no agent talks.
+        """
+        return SettingsChangedBody(changed=await gateway.change_settings(call_id, body))
 
     @routes.post("/{call_id}/agent", status_code=204, responses=_errors(409))
     async def agent(call_id: CallId, body: AgentBody) -> None:

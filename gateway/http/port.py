@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -119,6 +119,12 @@ class AgentBody(Body):
     cut: bool = Field(
         default=False, description="cut what the bot is saying; false: it is finished first"
     )
+
+
+class SettingsChangedBody(Body):
+    """What is different in the call now."""
+
+    changed: tuple[str, ...] = Field(description="dotted keys, as in `[agents.NAME]`")
 
 
 class CallPlacedBody(Body):
@@ -259,6 +265,12 @@ class GatewayPort(Protocol):
 
     async def change_agent(self, call_id: str, agent: str, *, cut: bool) -> None:
         """Let another agent lead a call.  Raises CallNotFound, CommandError."""
+
+    async def change_settings(self, call_id: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Have a call go by other settings; return the keys of those that changed.
+
+        Raises CallNotFound, CommandError.
+        """
 
     async def trunks(self) -> Sequence[TrunkStatus]:
         """Return the state of every trunk."""

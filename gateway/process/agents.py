@@ -5,24 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import structlog
-from pydantic import SecretStr
 
 from gateway.config.dialplans import Dialplan
 from gateway.config.engine_table import EngineTable
 from gateway.config.models import AgentConfig, GatewayConfig, SpeechTable
 from gateway.conversation.actions import builtin_tools
-from gateway.conversation.agent import Agent
+from gateway.conversation.agent import Agent, fixed_texts
 from gateway.conversation.day_ledger import DayLedger
-from gateway.conversation.silence_budget import filler_texts
 from gateway.conversation.tool_loops import ToolLoops
 from gateway.conversation.tools import ToolBox, load_tool
-from gateway.conversation.voice import Voice
 from gateway.errors import ProviderError, ProviderTimeout, ProviderUnavailable
+from gateway.process.adjusting import Adjuster
+from gateway.process.engine_pool import E, EnginePool, key_of
 from gateway.providers import registry
 from gateway.providers.contracts import (
     LanguageModel,
@@ -35,50 +32,6 @@ from gateway.providers.speech_to_speech import SpeechToSpeech
 from gateway.setup.checked_config import Setup
 
 log = structlog.get_logger(__name__)
-
-
-class _Closable(Protocol):
-    async def close(self) -> None: ...
-
-
-E = TypeVar("E", bound=_Closable)
-
-
-class EnginePool:
-    """Engines by their settings: made on first use, closed after their last use."""
-
-    def __init__(self) -> None:
-        self._engines: dict[str, _Closable] = {}
-        self._users: dict[str, int] = {}
-        self._voices: dict[str, dict[str, Voice]] = {}
-
-    def take(self, key: str, make: Callable[[], E]) -> E:
-        """Return the engine of a key and count one more user."""
-        if key not in self._engines:
-            self._engines[key] = make()
-        self._users[key] = self._users.get(key, 0) + 1
-        engine: E = self._engines[key]  # type: ignore[assignment]  # keys begin with the kind
-        return engine
-
-    def voice(self, key: str, synthesizer: TextToSpeech, language: str) -> Voice:
-        """Return the voice of a synthesizer that was taken: it keeps what was rendered ahead."""
-        voices = self._voices.setdefault(key, {})
-        return voices.setdefault(language, Voice(synthesizer, language))
-
-    async def give_back(self, key: str) -> None:
-        """Count one user less; the last one closes the engine."""
-        engine = self._engines[key]
-        if self.forget(key):
-            await engine.close()
-
-    def forget(self, key: str) -> bool:
-        """Count one user less of an engine that was never warmed; True when it was the last."""
-        self._users[key] -= 1
-        if self._users[key]:
-            return False
-        del self._users[key], self._engines[key]
-        self._voices.pop(key, None)
-        return True
 
 
 @contextmanager
@@ -109,6 +62,7 @@ class Agents:
             GatewayError: a provider or tool cannot be built.
         """
         self._pool = pool or EnginePool()
+        self._adjuster = Adjuster(folder, self._pool)
         self._tool_loops = ToolLoops()
         self._recognizers: dict[str, SpeechToText] = {}
         self._models: dict[str, LanguageModel] = {}
@@ -214,18 +168,21 @@ class Agents:
         synthesizer = self._engine(
             self._synthesizers, "tts", config.tts, lambda: registry.create("tts", config.tts)
         )
-        voice = self._pool.voice(_key("tts", config.tts), synthesizer, config.language)
+        voice = self._pool.voice(key_of("tts", config.tts), synthesizer, config.language)
         detection = self._engine(
             self._detections, "vad", config.vad, lambda: registry.create("vad", config.vad)
         )
         toolbox = ToolBox(tools, builtins, timeout_s=config.tool_timeout_s, loops=self._tool_loops)
         speech = self._speech_engine(config.s2s)
-        return Agent(name, config, recognizer, model, voice, toolbox, detection.open, speech)
+        return Agent(
+            name, config, recognizer, model, voice, toolbox, detection.open, speech,
+            self._adjuster,
+        )  # fmt: skip
 
     def _speech_engine(self, table: SpeechTable | None) -> SpeechToSpeech | None:
         if table is None:
             return None
-        key = _key("s2s", table)
+        key = key_of("s2s", table)
         self._warm[key] = max(table.warm_sessions, self._warm.get(key, 0))
         return self._engine(self._speech, "s2s", table, lambda: registry.create("s2s", table))
 
@@ -233,7 +190,7 @@ class Agents:
         self, mine: dict[str, E], kind: str, table: EngineTable, make: Callable[[], E]
     ) -> E:
         """Return the engine of a settings table; it is taken from the pool once."""
-        key = _key(kind, table)
+        key = key_of(kind, table)
         if key not in mine:
             mine[key] = self._pool.take(key, make)
         return mine[key]
@@ -245,26 +202,9 @@ def _keep_warm(engine: SpeechToSpeech, count: int) -> None:
         keep(count)
 
 
-def _key(kind: str, table: EngineTable) -> str:
-    """Name an engine by its settings; a file in them that has changed makes another engine."""
-    settings = sorted((key, _identity(value)) for key, value in table.rest().items())
-    return f"{kind} {table.provider} {settings!r}"
-
-
-def _identity(value: object) -> object:
-    if isinstance(value, SecretStr):
-        return sha256(value.get_secret_value().encode()).hexdigest()
-    if isinstance(value, Path) and value.is_file():
-        found = value.stat()
-        return str(value), found.st_mtime_ns, found.st_size
-    return value
-
-
 def _fixed_texts(config: AgentConfig) -> list[str]:
     greeting = "" if "{" in config.greeting else config.greeting  # it is another in each call
-    texts = (greeting, config.fallback, config.give_up, config.transfer_failed)
-    silence = (*config.silence.reprompts, config.silence.goodbye)
-    return [text for text in (*texts, *silence, *filler_texts(config.filler)) if text]
+    return [greeting, *fixed_texts(config)] if greeting else fixed_texts(config)
 
 
 class Service:

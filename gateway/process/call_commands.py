@@ -8,7 +8,7 @@ from gateway.call.control import ControlEnded
 from gateway.call.line import End
 from gateway.call.live_call import EagernessRequest, LiveCall, SayRequest
 from gateway.call.session import CallSession
-from gateway.errors import CallNotFound, CommandError
+from gateway.errors import CallNotFound, CommandError, ProviderError
 from gateway.process import messages as m
 
 CallCommand = (
@@ -36,6 +36,17 @@ async def act_on_call(session: CallSession, command: CallCommand) -> None:
             _answered(session).control.change_agent(agent, "api", cut=cut)
         case m.SetRecording(paused=paused):
             _live(session).pause_recording(paused=paused)
+
+
+async def change_settings(session: CallSession, command: m.ChangeSettings) -> m.SettingsChanged:
+    """Have a call go by other settings.  Raises GatewayError."""
+    control = _answered(session).control
+    try:
+        changed = await control.change_settings(command.settings, "api")
+    except ProviderError as error:
+        status = 503 if error.retryable else 422
+        raise CommandError(status, f"nothing is changed: {error}") from error
+    return m.SettingsChanged(changed=changed)
 
 
 async def _success(task: asyncio.Task[ControlEnded]) -> None:

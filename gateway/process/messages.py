@@ -85,6 +85,14 @@ class ChangeAgent(ControlMessage):
     cut: bool = False
 
 
+class ChangeSettings(ControlMessage):
+    """Go by other settings in a call -> `SettingsChanged` when they were taken."""
+
+    op: Literal["change_settings"] = "change_settings"
+    call_id: str
+    settings: dict[str, Any]
+
+
 class SetRecording(ControlMessage):
     """Leave out of the record what is said from now on, or record again -> `Done`."""
 
@@ -146,6 +154,7 @@ Command = Annotated[
     | Dtmf
     | SetEagerness
     | ChangeAgent
+    | ChangeSettings
     | SetRecording
     | ListCalls
     | GetCall
@@ -163,6 +172,12 @@ Command = Annotated[
 
 class Done(Reply):
     """It was done."""
+
+
+class SettingsChanged(Reply):
+    """They hold from the next turn on."""
+
+    changed: tuple[str, ...] = ()
 
 
 class CallPlaced(Reply):

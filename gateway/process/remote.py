@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -23,6 +23,7 @@ from gateway.process.messages import (
     CallList,
     CallPlaced,
     ChangeAgent,
+    ChangeSettings,
     Command,
     Done,
     Dtmf,
@@ -37,6 +38,7 @@ from gateway.process.messages import (
     Say,
     SetEagerness,
     SetRecording,
+    SettingsChanged,
     Transfer,
     TrunkList,
     WorkerStatus,
@@ -52,7 +54,10 @@ from gateway.webhooks.dispatcher import Webhooks
 from gateway.webhooks.status import WebhookStatus
 
 R = TypeVar("R", bound=BaseModel)
-CallCommand = GetCall | HangUp | Transfer | Say | Dtmf | SetEagerness | ChangeAgent | SetRecording
+CallCommand = (
+    GetCall | HangUp | Transfer | Say | Dtmf | SetEagerness | ChangeAgent | ChangeSettings
+    | SetRecording
+)  # fmt: skip
 
 _LOOK_TIMEOUT_S = 2.0
 """Figures of a worker that takes longer are left out."""
@@ -262,6 +267,11 @@ class RemoteGateway:
     async def change_agent(self, call_id: str, agent: str, *, cut: bool) -> None:
         """Let another agent lead a call."""
         await self._ask_for_call(ChangeAgent(call_id=call_id, agent=agent, cut=cut), Done)
+
+    async def change_settings(self, call_id: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Have a call go by other settings; return the keys of those that changed."""
+        command = ChangeSettings(call_id=call_id, settings=dict(settings))
+        return (await self._ask_for_call(command, SettingsChanged)).changed
 
     async def pause_recording(self, call_id: str, *, paused: bool) -> None:
         """Leave out of the record what is said, or record again."""

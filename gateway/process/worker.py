@@ -18,7 +18,7 @@ from gateway.dialplan.router import Route, route
 from gateway.errors import CommandError, SipError
 from gateway.process import messages as m
 from gateway.process.agents import Service
-from gateway.process.call_commands import act_on_call
+from gateway.process.call_commands import act_on_call, change_settings
 from gateway.process.heartbeat import LoopLateness
 from gateway.process.worker_calls import Parts, WorkerCalls
 from gateway.process.worker_config import with_assigned_ports
@@ -82,6 +82,8 @@ class Worker:
             case m.Reload(setup=file):
                 await self._change_service(Path(file))
                 return m.Done()
+            case m.ChangeSettings():
+                return await change_settings(self._calls.session(command.call_id), command)
             case _:
                 await act_on_call(self._calls.session(command.call_id), command)
                 return m.Done()

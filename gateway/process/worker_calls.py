@@ -24,8 +24,9 @@ from gateway.dialplan.runner import Runner
 from gateway.dialplan.steps import StepScope
 from gateway.errors import CallNotFound
 from gateway.process import messages as m
-from gateway.process.agents import EnginePool, Service
+from gateway.process.agents import Service
 from gateway.process.control import ControlServer
+from gateway.process.engine_pool import EnginePool
 from gateway.records.model import CallRecord, CallSummary
 from gateway.records.store import CallRecords
 from gateway.sip.edge_peer import EdgePeer

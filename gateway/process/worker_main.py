@@ -24,8 +24,9 @@ from gateway.config.port_assignment import PortAssignment
 from gateway.config.secrets import secrets_of
 from gateway.errors import GatewayError, leaves
 from gateway.process import messages as m
-from gateway.process.agents import EnginePool, Service
+from gateway.process.agents import Service
 from gateway.process.control import ControlServer
+from gateway.process.engine_pool import EnginePool
 from gateway.process.worker import Worker
 from gateway.process.worker_calls import Parts
 from gateway.process.worker_config import with_assigned_ports

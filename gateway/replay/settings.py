@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from gateway.config.faults import did_you_mean
 from gateway.config.models import SilenceConfig, TurnConfig
+from gateway.config.models.table import flat, nested
 from gateway.errors import GatewayError
 from gateway.wording import plain
 
@@ -37,10 +38,10 @@ def settings_of(recorded: Mapping[str, Any]) -> Settings:
     Raises:
         KeyError, ValueError: they are none.
     """
-    turn = _flat(recorded["turn"])
+    turn = flat(recorded["turn"])
     if "barge_in" in turn:  # was a switch once
         turn[_OLD_SWITCHES["barge_in"]] = turn.pop("barge_in")
-    known = _flat(TurnConfig().model_dump())
+    known = flat(TurnConfig().model_dump())
     strange = sorted(turn.keys() - known.keys())
     new = sorted(known.keys() - turn.keys())
     remarks = []
@@ -48,7 +49,7 @@ def settings_of(recorded: Mapping[str, Any]) -> Settings:
         remarks.append(f"settings that this version does not have: {', '.join(strange)}")
     if new:
         remarks.append(f"newer settings are at their defaults: {', '.join(new)}")
-    config = TurnConfig.model_validate(_nested({key: turn[key] for key in turn if key in known}))
+    config = TurnConfig.model_validate(nested({key: turn[key] for key in turn if key in known}))
     return Settings(config, float(recorded["silence_s"]), tuple(remarks))
 
 
@@ -63,7 +64,7 @@ def changed(settings: Settings, changes: Iterable[str]) -> Settings:
     Raises:
         WrongSetting: no such key, or no such value.
     """
-    turn = _flat(settings.turn.model_dump())
+    turn = flat(settings.turn.model_dump())
     silence_s: float | str = settings.silence_s
     for key, value in map(_split, changes):
         if key == _SILENCE:
@@ -75,7 +76,7 @@ def changed(settings: Settings, changes: Iterable[str]) -> Settings:
             raise WrongSetting(f'--set: no setting "{key}"{did_you_mean(key, known)}')
     try:
         silence = SilenceConfig.model_validate({_SILENCE: silence_s})
-        return Settings(TurnConfig.model_validate(_nested(turn)), silence.reprompt_after_s)
+        return Settings(TurnConfig.model_validate(nested(turn)), silence.reprompt_after_s)
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(map(str, fault["loc"]))
@@ -84,7 +85,7 @@ def changed(settings: Settings, changes: Iterable[str]) -> Settings:
 
 def differences(before: Settings, after: Settings) -> Iterator[str]:
     """Yield each changed setting in words."""
-    old, new = _flat(before.turn.model_dump()), _flat(after.turn.model_dump())
+    old, new = flat(before.turn.model_dump()), flat(after.turn.model_dump())
     for key in old:
         if old[key] != new[key]:
             yield f"{key} {old[key]} -> {new[key]}"
@@ -98,26 +99,3 @@ def _split(change: str) -> tuple[str, str]:
     if not (key and equals):
         raise WrongSetting(f'--set must be key=value, not "{change}"')
     return _OLD_SWITCHES.get(key, key), value.strip()
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values of nested tables by dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = value
-    return found
-
-
-def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return dotted keys as nested tables."""
-    found: dict[str, Any] = {}
-    for dotted, value in flat.items():
-        *tables, key = dotted.split(".")
-        table = found
-        for name in tables:
-            table = table.setdefault(name, {})
-        table[key] = value
-    return found

@@ -13,6 +13,7 @@ from gateway.config.faults import faults_of
 from gateway.config.locate import KeyPath
 from gateway.config.models import AgentConfig, GatewayConfig
 from gateway.config.models.agent import default_voice
+from gateway.config.models.pace import pace_key
 from gateway.errors import ProviderUnavailable
 from gateway.providers import registry
 from gateway.providers.contracts import Helper
@@ -56,6 +57,7 @@ def checked_engines(
         except _WrongSettingsError as error:
             faults.extend(((kind, *loc), text) for loc, text in error.faults)
     faults.extend(_turn_faults(agent, tables.get("stt")))
+    faults.extend(_pace_faults(agent, tables.get("tts" if agent.s2s is None else "s2s")))
     if "s2s" in tables:
         faults.extend(speech_faults(agent, tables["s2s"]))
     return agent.model_copy(update=tables)
@@ -96,6 +98,15 @@ def _turn_faults(agent: AgentConfig, table: EngineTable | None) -> Iterator[tupl
             f' "{table.provider}" does not with these settings: write by = "gateway", or name'
             " another recognizer (docs/engines.md lists them)",
         )
+
+
+def _pace_faults(agent: AgentConfig, table: EngineTable | None) -> Iterator[tuple[KeyPath, str]]:
+    """Report that a tool is to change the rate of an engine that has none."""
+    if "speaking_rate" not in agent.builtin_tools or table is None or table.settings is None:
+        return
+    if not pace_key(type(table.settings)):
+        text = f"speaking_rate has no effect: {table.provider} has no setting of its rate"
+        yield ("builtin_tools",), text
 
 
 def _is_unused(kind: registry.Kind, agent: AgentConfig) -> bool:

@@ -49,7 +49,8 @@ class Alarm:
     """Decides on each chunk whether the caller may be speaking."""
 
     def __init__(self, probability: float) -> None:
-        self._probability = probability
+        self.probability = probability
+        """From which on a chunk is probably speech."""
         self._floor = NoiseFloor()
         self._false: deque[int] = deque()
 
@@ -82,8 +83,8 @@ class Alarm:
         """Speech probability that counts: noise that has fooled it lately raises it."""
         while self._false and now - self._false[0] > _REMEMBERED:
             self._false.popleft()
-        raised = min(_HIGHEST, self._probability + _STEP * len(self._false))
-        return max(self._probability, raised)
+        raised = min(_HIGHEST, self.probability + _STEP * len(self._false))
+        return max(self.probability, raised)
 
     def above_floor_db(self, level_dbfs: float) -> float | None:
         """Return how far a level is above the noise; None while one of both is unknown."""

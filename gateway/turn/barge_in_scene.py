@@ -45,6 +45,12 @@ class BotSide:
         """(until when it is heard, words)."""
         self._last_piece = ""
 
+    def change(self, config: TurnConfig) -> None:
+        """Go by other settings; what protects the first speech was decided at its beginning."""
+        if config.barge_in.interruptible != self._config.barge_in.interruptible:
+            self.is_interruptible = config.barge_in.interruptible
+        self._config = config
+
     def takes_floor(self) -> None:
         """It begins to think about a reply."""
         if not self.is_busy:

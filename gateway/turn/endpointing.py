@@ -80,6 +80,13 @@ class Endpointer:
         """Answer sooner or later from now on."""
         self._eagerness = eagerness
 
+    def change(self, config: TurnConfig) -> None:
+        """Go by other settings; an eagerness that was set stays unless theirs is another."""
+        if config.eagerness != self._config.eagerness:
+            self._eagerness = config.eagerness
+        self._config = config
+        self._silence.stop_probability = config.stop_probability
+
     def went_on_after(self, pause_ms: float) -> None:
         """Learn that a turn was ended too early, after this silence."""
         self._pauses.was_cut(pause_ms)

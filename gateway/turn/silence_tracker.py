@@ -24,7 +24,7 @@ class SilenceTracker:
     """Tracks the end of what may be the caller's last word."""
 
     def __init__(self, stop_probability: float) -> None:
-        self._stop_probability = stop_probability
+        self.stop_probability = stop_probability
         self._floor_dbfs = _LOWEST_DBFS
         self.reset()
 
@@ -42,7 +42,7 @@ class SilenceTracker:
         self._floor_dbfs = min(level_dbfs, self._floor_dbfs + _FLOOR_RISES_DB)
         if chunk.probability >= _IS_SPEECH:
             self._loud_dbfs = max(self._loud_dbfs - _FORGETS_DB, chunk.level_dbfs)
-        self.may_speak = chunk.probability >= self._stop_probability
+        self.may_speak = chunk.probability >= self.stop_probability
         is_low = chunk.level_dbfs < self._loud_dbfs - _DROP_DB
         if (self.may_speak and not is_low) or (is_dictated and self._stands_out(chunk)):
             self.since = None

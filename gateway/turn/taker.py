@@ -6,7 +6,8 @@ be replayed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gateway.audio.format import ANALYSIS
 from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
@@ -134,6 +135,27 @@ class TurnTaker:
     def set_eagerness(self, eagerness: Eagerness) -> None:
         """Answer sooner or later from now on."""
         self._endpointer.set_eagerness(eagerness)
+
+    @turn_input
+    def change(self, turn: Mapping[str, Any], silence_s: float | None = None) -> None:
+        """Go by other settings from now on.
+
+        Args:
+            turn: those of `[agents.NAME.turn]` that are to be others; tables as mappings.
+            silence_s: `silence.reprompt_after_s`; None = it stays.
+        """
+        self._config = config = self._config.changed(turn)
+        self._detector.set_limits(
+            config.start_probability,
+            config.start_chunks,
+            config.stop_probability,
+            config.hangover_ms,
+        )
+        self._endpointer.change(config)
+        self._alarm.probability = config.barge_in.pause_probability
+        self._bot.change(config)
+        if silence_s is not None:
+            self._silence = samples(silence_s * 1000)
 
     @turn_input
     def know_words(self, *, known: bool) -> None:

@@ -41,15 +41,25 @@ class SpeechDetector:
         stop_probability: float,
         hangover_ms: int,
     ) -> None:
-        self._start_probability = start_probability
-        self._start_chunks = start_chunks
-        self._stop_probability = stop_probability
-        self._hangover_samples = samples(hangover_ms)
         self._run_chunks = 0
         self._onset_sample = 0
         self._speech_end_sample = 0
         self.is_speaking = False
         """True between `SpeechStarted` and `SpeechStopped`."""
+        self.set_limits(start_probability, start_chunks, stop_probability, hangover_ms)
+
+    def set_limits(
+        self,
+        start_probability: float,
+        start_chunks: int,
+        stop_probability: float,
+        hangover_ms: int,
+    ) -> None:
+        """Go by these limits from the next chunk on."""
+        self._start_probability = start_probability
+        self._start_chunks = start_chunks
+        self._stop_probability = stop_probability
+        self._hangover_samples = samples(hangover_ms)
 
     def update(self, probability: float, chunk_end_sample: int) -> SpeechEdge | None:
         """Advance by one chunk.

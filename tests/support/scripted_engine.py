@@ -120,6 +120,8 @@ class ScriptedSession:
         self.begun: list[tuple[int, int]] = []
         """Positions in the pushed audio at which turns begin, and at which that was told."""
         self.pauses = 0
+        self.instructed: list[str] = []
+        self.eagerness = ""
         self.cuts: list[tuple[str, int]] = []
         self.told: list[tuple[tuple[Message, ...], bool]] = []
         self._group = group
@@ -185,9 +187,12 @@ class ScriptedSession:
         elif answer:
             self._answer(is_to_words=False)
 
-    def instruct(self, instructions: str) -> None: ...
+    def instruct(self, instructions: str) -> None:
+        self.instructed.append(instructions)
+        self.engine.log(f"instructed {instructions}")
 
-    def set_eagerness(self, eagerness: str) -> None: ...
+    def set_eagerness(self, eagerness: str) -> None:
+        self.eagerness = eagerness
 
     async def __aiter__(self) -> AsyncIterator[SpeechEvent]:
         while True:

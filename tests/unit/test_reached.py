@@ -27,7 +27,6 @@ CALLED_BY_LIBRARIES = {
     "handle_websocket_upgrade",
     "process_redirect",  # websockets' connect
     "field_title_should_be_set", "generate",  # pydantic's GenerateJsonSchema
-    "instruct",  # SpeechSession: until calls go through engines
 }  # fmt: skip
 EXAMPLES = "gateway/script/examples"
 """Named by TOML files, not by code."""

@@ -58,6 +58,7 @@ from gateway.call.events.of_conversation import (
     RecognizerLost,
     ReplyFinished,
     Say,
+    SettingsChanged,
     ToolCalled,
     ToolContinues,
     ToolDropped,
@@ -121,6 +122,7 @@ __all__ = [
     "Resumed",
     "Routed",
     "Say",
+    "SettingsChanged",
     "ToolCalled",
     "ToolContinues",
     "ToolDropped",
@@ -146,7 +148,8 @@ OwnEvent = (
     | RecordingPaused | RecordingResumed | LineIsDead
     | KeyPressed | KeysCollected | DigitsSent | DigitsNotSent
     | TransferStarted | TransferFailed | Transferred | TransferOutcome
-    | AgentChanges | AgentStarted | HearingStarted | Say | BotSays | BotStarted | ReplyFinished
+    | AgentChanges | AgentStarted | SettingsChanged | HearingStarted
+    | Say | BotSays | BotStarted | ReplyFinished
     | Interrupted | TurnWaits | TurnFinished | HistoryShortened | LlmLimitReached | EngineFailed
     | EngineConnected | EngineLost | EngineHears | EngineHungUp | EngineReply | EngineNoted
     | RecognizerLost

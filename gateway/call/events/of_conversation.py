@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gateway.records.model import TurnRecord
 
@@ -24,6 +24,16 @@ class AgentChanges:
     agent: str
     by: str = ""
     """`agent` (the tool `change_agent`) or `api`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsChanged:
+    """The agent goes by other settings; `settings` has their dotted keys and new values."""
+
+    kind: ClassVar[str] = "settings_changed"
+    settings: dict[str, Any]
+    by: str = ""
+    """`agent` (a tool) or `api`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ BuiltinTool = Literal[
     "resume_recording",
     "expect_answer",
     "change_agent",
+    "speaking_rate",
 ]
 
 

@@ -4,10 +4,11 @@ import asyncio
 import re
 import shlex
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -88,6 +89,10 @@ class Gateway:
 
     async def change_agent(self, call_id: str, agent: str, *, cut: bool) -> None:
         self._do(("agent", self._known(call_id).call_id, agent, cut))
+
+    async def change_settings(self, call_id: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        self._do(("settings", self._known(call_id).call_id, settings))
+        return tuple(settings)
 
     async def trunks(self) -> Sequence[TrunkStatus]:
         return [TrunkStatus(name="carrier", state="failed", sip_status=403, reason="Forbidden")]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config.models import AgentConfig
-from gateway.process.agents import Agents, EnginePool
+from gateway.process.agents import Agents
+from gateway.process.engine_pool import EnginePool
 from gateway.providers import registry
 from tests.support.fake_line import (
     ScriptedDetection,
