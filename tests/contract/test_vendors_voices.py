@@ -27,15 +27,21 @@ from tests.support.cartesia_voice import CartesiaVoice
 from tests.support.deepgram_voice import AuraVoice, FluxVoice
 from tests.support.elevenlabs_voice import ElevenLabsVoice
 from tests.support.faults import Fault
+from tests.support.google_voice import GoogleVoice
+from tests.support.hume_voice import HumeVoice
 from tests.support.inworld_voice import InworldVoice
+from tests.support.kyutai_voice import KyutaiVoice
 from tests.support.provider_contract import Subject
 from tests.support.vendor_double import KEY
 from tests.support.voice_contract import VoiceContract, speech
 from tests.support.voice_double import CHARACTER_MS, VoiceDouble
 
 VENDORS: list[type[VoiceDouble]] = [
-    ElevenLabsVoice, CartesiaVoice, AuraVoice, FluxVoice, InworldVoice,
+    ElevenLabsVoice, CartesiaVoice, AuraVoice, FluxVoice, InworldVoice, HumeVoice, KyutaiVoice,
+    GoogleVoice,
 ]  # fmt: skip
+LINEAR = [HumeVoice, KyutaiVoice]
+"""They have no G.711."""
 SENTENCE = "One moment, I look for a table at seven."
 vendors = pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.__name__)
 Use = Callable[[VoiceDouble, Any], Awaitable[None]]
@@ -116,7 +122,7 @@ def test_a_refused_sentence_names_the_vendors_words_and_no_key(
                 [piece async for piece in session.speak(SENTENCE)]
             assert type(caught.value) is error
             assert KEY not in str(caught.value)
-            assert not session.is_usable
+            assert session.is_usable == double.ONE_SENTENCE
         double.trouble = ""
         assert await speech(tts, SENTENCE)
 
@@ -135,6 +141,9 @@ def test_a_refused_sentence_names_the_vendors_words_and_no_key(
 def test_a_refused_connection(
     vendor: type[VoiceDouble], status: HTTPStatus, error: type[Exception]
 ):
+    if vendor is GoogleVoice:
+        return  # gRPC knows no statuses of HTTP
+
     async def use(double: VoiceDouble, tts: Any) -> None:
         double.status, double.headers = status, {"Retry-After": "60"}
         with pytest.raises(error) as caught:
@@ -189,11 +198,12 @@ def test_what_the_caller_cuts_off_is_stopped_and_the_next_sentence_is_right(
                 said = [piece async for piece in session.speak("Yes, sir.")]
                 words = "".join(piece.text for piece in said)
                 assert words == ("Yes, sir." if double.REPORTS else "")
-                assert sum(len(piece.pcm) for piece in said) == 9 * CHARACTER_MS * 8
+                sound = b"".join(piece.pcm for piece in said)
+                assert tts.output_format.seconds(sound) * 1000 == 9 * CHARACTER_MS
             if double.STOPS:
                 assert double.cuts == ["s1", "s3", "s5"]
                 assert double.chunks < 3 * 6 + 3 * 3
-        assert double.attempts == 1
+        assert double.attempts == 1 or double.ONE_SENTENCE
 
     run(vendor, use)
 
@@ -243,8 +253,12 @@ def test_a_hundred_kilobytes_are_sent_in_parts_that_the_vendor_takes(vendor: typ
             pieces = session.speak(text)
             assert await anext(pieces)
             await pieces.aclose()
-        assert double.said == [text.strip()]
-        assert all(len(message) < 2_100 for message in double.received)
+        if vendor is GoogleVoice:  # it may be stopped before it has sent everything
+            (said,) = double.said
+            assert text.startswith(said.strip())
+        else:
+            assert double.said == [text.strip()]
+        assert all(len(message) < 2_200 for message in double.received)
 
     run(vendor, use)
 
@@ -254,6 +268,8 @@ def test_sound_is_untouched_on_its_way(vendor: type[VoiceDouble]):
     """What arrives as mu-law is the same mu-law when the line encodes it."""
 
     async def use(double: VoiceDouble, tts: Any) -> None:
+        if vendor in LINEAR:
+            return
         assert str(tts.output_format) == "pcmu/8000"
         voice = Voice(tts)
         frames = [frame.pcm async for frame in voice.frames(SENTENCE)]
@@ -270,6 +286,8 @@ def test_a_connection_that_is_lost_in_silence_is_no_longer_usable(vendor: type[V
     async def use(double: VoiceDouble, tts: Any) -> None:
         async with tts.open_session("call") as session:
             assert [piece async for piece in session.speak("Yes.")]
+            if double.ONE_SENTENCE:
+                return
             double.drop_all()
             with pytest.raises(ProviderUnavailable):
                 [piece async for piece in session.speak("Yes.")]
@@ -312,7 +330,9 @@ def test_settings_of_cartesia_reach_the_vendor():
     )  # fmt: skip
 
 
-STREAMING = [ElevenLabsVoice, CartesiaVoice, FluxVoice, InworldVoice]
+STREAMING = [
+    ElevenLabsVoice, CartesiaVoice, FluxVoice, InworldVoice, HumeVoice, KyutaiVoice, GoogleVoice,
+]  # fmt: skip
 streaming = pytest.mark.parametrize("vendor", STREAMING, ids=lambda vendor: vendor.__name__)
 
 
@@ -332,7 +352,8 @@ def test_a_sentence_is_heard_before_its_rest_is_written(vendor: type[VoiceDouble
         assert tts.takes_beginnings
         async with tts.open_session("call") as session:
             pieces, _ = begun(session)
-            assert (await anext(pieces)).pcm
+            while not (await anext(pieces)).pcm:
+                pass  # words may come before their sound
             silent = asyncio.ensure_future(drained(pieces))
             await asyncio.wait([silent], timeout=0.8)  # it is not the vendor that is silent
             assert not silent.done()
@@ -356,12 +377,12 @@ def test_the_rest_of_a_sentence_goes_on_with_it(vendor: type[VoiceDouble], rest_
                 found += [piece async for piece in pieces]
                 whole = f"One moment, I {rest_text}".strip()
                 assert double.said[-1] == whole
-                length = sum(len(piece.pcm) for piece in found)
-                assert length == pytest.approx(len(whole) * CHARACTER_MS * 8, abs=9 * 400)
+                length_s = tts.output_format.seconds(b"".join(piece.pcm for piece in found))
+                assert length_s == pytest.approx(len(whole) * CHARACTER_MS / 1000, abs=0.45)
                 words = "".join("".join(piece.text for piece in found).split())
                 assert words == ("".join(whole.split()) if double.REPORTS else "")
                 assert session.is_usable
-        assert double.attempts == 1
+        assert double.attempts == 1 or double.ONE_SENTENCE
 
     run(vendor, use)
 
@@ -395,6 +416,8 @@ def test_aura_takes_whole_sentences_only():
 @vendors
 def test_a_missing_key_is_told_before_the_first_call(vendor: type[VoiceDouble]):
     module = registry.load("tts", vendor.NAME)
+    if vendor in (KyutaiVoice, GoogleVoice):
+        return  # the server has a public one; there are other credentials
     settings = {**vendor.MINIMUM, "api_key": ""}
     ((key, problem),) = module.faults(module.Settings(**settings))
     assert key == "api_key"
@@ -403,3 +426,73 @@ def test_a_missing_key_is_told_before_the_first_call(vendor: type[VoiceDouble]):
 
 def test_a_word_that_comes_with_its_sound_has_no_place_of_its_own():
     assert Spoken(b"ab", "word").at_ms is None
+
+
+@pytest.mark.parametrize("vendor", [HumeVoice, KyutaiVoice], ids=lambda vendor: vendor.__name__)
+def test_what_is_cut_off_is_stopped_by_the_end_of_its_connection(vendor: type[VoiceDouble]):
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        double.pace_s = 0.05
+        async with tts.open_session("call") as session:
+            pieces = session.speak("A long sentence without an end. " * 4)
+            idle = int(vendor is HumeVoice)  # the next one is opened meanwhile
+            while double.open_connections < 1 + idle:
+                assert await anext(pieces)
+            assert await anext(pieces)
+            await pieces.aclose()
+            async with asyncio.timeout(5):
+                while double.open_connections > idle:
+                    double.gone.clear()
+                    await double.gone.wait()
+            assert double.chunks < 124 / 4
+
+    run(vendor, use)
+
+
+def test_settings_of_hume_reach_the_vendor():
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        assert await speech(tts, "Ja.")
+        first = double.received[0]
+        assert isinstance(first, str)
+        for wish in ('"description":"calm"', '"speed":1.2', '"provider":"CUSTOM_VOICE"'):
+            assert wish in first
+        for wish in ("version=1", "instant_mode=false", "temperature=0.7"):
+            assert wish in double.paths[0]
+        assert "timestamp" not in double.paths[0]
+
+    run(
+        HumeVoice, use, instructions="calm", speed=1.2, voice_provider="CUSTOM_VOICE", version="1",
+        instant_mode=False, temperature=0.7,
+    )  # fmt: skip
+
+
+def test_settings_of_kyutai_reach_the_server():
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        assert await speech(tts, "Oui.")
+        for wish in ("cfg_alpha=1.5", "temperature=0.6", "top_k=50", "seed=7", "voice=a%2Fb.wav"):
+            assert wish in double.paths[0]
+
+    run(KyutaiVoice, use, cfg_alpha=1.5, temperature=0.6, top_k=50, seed=7, voice="a/b.wav")
+
+
+def test_a_kyutai_server_without_a_free_channel_may_have_one_later():
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        double.trouble = "busy"
+        with pytest.raises(ProviderUnavailable, match="it is busy: no free channels"):
+            await speech(tts, SENTENCE)
+
+    run(KyutaiVoice, use)
+
+
+def test_words_of_hume_that_count_anew_in_each_part_of_a_text():
+    async def use(double: VoiceDouble, tts: Any) -> None:
+        assert isinstance(double, HumeVoice)
+        double.snippet_characters = 12
+        parts = [part async for part in finished(tts, SENTENCE, NARROWBAND)]
+        places = [part.at_ms for part in parts if part.text]
+        words = "".join(part.text for part in parts)
+        assert words == SENTENCE
+        starts = [i for i, c in enumerate(SENTENCE) if i == 0 or SENTENCE[i - 1] == " "]
+        for place, start in zip(places, starts, strict=True):
+            assert place == pytest.approx(start * CHARACTER_MS, abs=16)
+
+    run(HumeVoice, use)

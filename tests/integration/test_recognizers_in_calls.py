@@ -16,6 +16,7 @@ from tests.support.cartesia_voice import CartesiaVoice
 from tests.support.deepgram_listen_double import DeepgramListenDouble
 from tests.support.ink_double import InkDouble
 from tests.support.inworld_stt_double import InworldSttDouble
+from tests.support.kyutai_stt_double import KyutaiSttDouble
 from tests.support.live_gateway import live_gateway
 from tests.support.llm_server import Answer, LlmServer
 from tests.support.outside import calling
@@ -31,9 +32,10 @@ VENDORS = {
     "deepgram": DeepgramListenDouble,
     "elevenlabs": ScribeDouble,
     "inworld": InworldSttDouble,
+    "kyutai": KyutaiSttDouble,
     "openai": TranscriptionDouble,
 }
-LINEAR = {"inworld"}
+LINEAR = {"inworld", "kyutai"}
 """They take no G.711."""
 CASES = [
     ("deepgram", "gateway", {"whole"}),

@@ -16,7 +16,9 @@ from tests.support.cartesia_voice import CartesiaVoice
 from tests.support.deepgram_voice import AuraVoice, FluxVoice
 from tests.support.elevenlabs_voice import ElevenLabsVoice
 from tests.support.gateway_process import free_port
+from tests.support.hume_voice import HumeVoice
 from tests.support.inworld_voice import InworldVoice
+from tests.support.kyutai_voice import KyutaiVoice
 from tests.support.live_gateway import LiveGateway, live_gateway
 from tests.support.llm_server import Answer, LlmServer
 from tests.support.outside import Telephone, calling
@@ -96,12 +98,14 @@ async def led(double: VoiceDouble, folder: Path) -> tuple[dict[str, Any], float]
         await phone.bot_is_done(12, broke_in_ns)
         await phone.call.hang_up()
         record = await gateway.finished(phone.sip_call_id)
+        failures = gateway.events(record, "engine_failed")
+        assert failures == []
     return record, ear.heard_ms(-2)
 
 
 @pytest.mark.parametrize(
     "vendor",
-    [ElevenLabsVoice, CartesiaVoice, AuraVoice, FluxVoice, InworldVoice],
+    [ElevenLabsVoice, CartesiaVoice, AuraVoice, FluxVoice, InworldVoice, HumeVoice, KyutaiVoice],
     ids=lambda it: it.__name__,
 )
 def test_an_interrupted_sentence_is_cut_at_the_word_that_was_heard(

@@ -177,7 +177,11 @@ class RecognizerPeer(ABC):
         if self.answers and await self._misbehave():
             return
         self.answers += 1
-        await self.connection.send(json.dumps(event))
+        await self.connection.send(self.encoded(event))
+
+    def encoded(self, event: dict[str, Any]) -> str | bytes:
+        """Return an event as it is sent."""
+        return json.dumps(event)
 
     async def hear(self, audio: bytes) -> None:
         """Accept audio in `format`."""

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
-import struct
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, ClassVar
 
+import numpy as np
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -57,6 +56,8 @@ class VoiceDouble(VendorDouble):
     """Its protocol can stop a sentence."""
     REPORTS: ClassVar[bool] = True
     """It reports its words."""
+    ONE_SENTENCE: ClassVar[bool] = False
+    """It closes the connection behind a sentence."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -205,6 +206,8 @@ class VoiceDouble(VendorDouble):
                 await asyncio.sleep(self.pace_s)
             for message in self.over((id(connection), context)):
                 await connection.send(message)
+            if self.ONE_SENTENCE:
+                await connection.close()
         except ConnectionClosed:
             pass
 
@@ -242,9 +245,9 @@ def tone(ms: int, form: AudioFormat, from_ms: int = 0) -> bytes:
     """Return 440 Hz at -20 dBFS, in a format."""
     rate = form.sample_rate_hz
     first, count = rate * from_ms // 1000, rate * ms // 1000
-    at = range(first, first + count)
-    samples = [int(4600 * math.sin(2 * math.pi * 440 * n / rate)) for n in at]
-    return coded(struct.pack(f"<{count}h", *samples), form)
+    at = np.arange(first, first + count)
+    samples = np.trunc(4600 * np.sin(2 * np.pi * 440 * at / rate))
+    return coded(samples.astype("<i2").tobytes(), form)
 
 
 def dumped(**fields: object) -> str:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from copy import copy
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -20,9 +22,10 @@ from gateway.errors import ProviderError, ProviderUnavailable
 from gateway.providers.contracts import Expect, Transcript, TurnMark
 from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.fields import Fields, StrangeEventError
+from gateway.providers.kit.link import Link
 from gateway.providers.kit.recognizer_stream import OLD_S, RecognizerStream, Words
 from gateway.providers.kit.socket_session import agreed
-from gateway.providers.kit.websocket import Socket, connected
+from gateway.providers.kit.websocket import connected
 
 log = structlog.get_logger(__name__)
 
@@ -53,8 +56,12 @@ class Dialect(ABC):
         return bool(event)
 
     def audio(self, audio: bytes) -> str | bytes:
-        """Return the message for some audio."""
+        """Return the message for some audio; empty = it is sent later, with more."""
         return audio
+
+    def event(self, link: Link, message: str | bytes) -> Fields:
+        """Return the fields of a message.  Raises ProviderProtocolError."""
+        return Fields(link.parsed(message))
 
     @abstractmethod
     def flush(self) -> Iterable[str | bytes]:
@@ -90,16 +97,24 @@ class Vendor(Protocol):
         """Return the protocol of a new connection."""
 
 
+Connect = Callable[[Endpoint], AbstractAsyncContextManager[Link]]
+
+
 class SocketRecognizer:
     """Satisfies `contracts.SpeechToText`."""
 
-    def __init__(
-        self, vendor: Vendor, input_format: AudioFormat | None = None, *, listens: bool = False
-    ) -> None:
-        self.input_format = input_format or vendor.narrow
+    def __init__(self, vendor: Vendor, connect: Connect = connected) -> None:
+        """Prepare; nothing is connected yet.
+
+        Args:
+            vendor: with the settings of an agent.
+            connect: opens a connection, where it is no WebSocket.
+        """
+        self.input_format = vendor.narrow
         self.hears_turns = vendor.hears_turns
         self._vendor = vendor
-        self._listens = listens
+        self._connect = connect
+        self._listens = False
 
     def for_line(self, line_format: AudioFormat) -> SocketRecognizer:
         """Return it for the encoding and band of a line, as far as the vendor takes them."""
@@ -109,11 +124,15 @@ class SocketRecognizer:
             found = line_format
         if found == self.input_format:
             return self
-        return SocketRecognizer(self._vendor, found, listens=self._listens)
+        other = copy(self)
+        other.input_format = found
+        return other
 
     def listening(self) -> SocketRecognizer:
         """Return the same, whose sessions have `listen`."""
-        return SocketRecognizer(self._vendor, self.input_format, listens=True)
+        other = copy(self)
+        other._listens = True  # noqa: SLF001 - a copy
+        return other
 
     async def warm_up(self) -> None:
         """Connect and leave: address, key, model.  Raises ProviderError."""
@@ -140,12 +159,14 @@ class SocketRecognizer:
         audio, listens = self.input_format, self._listens
         endpoint = self._vendor.endpoint(audio, listens=listens)
         dialect = self._vendor.dialect(endpoint, audio, listens=listens)
-        async with connected(endpoint) as socket:
+        async with self._connect(endpoint) as link:
             for message in dialect.begin():
-                socket.send(message)
+                link.post(message)
             if dialect.has_welcome:
-                await agreed(socket, endpoint, self._vendor.accept_within_s, dialect.is_welcome)
-            session = RecognizerSession(socket, dialect, audio)
+                fields = partial(dialect.event, link)
+                within_s = self._vendor.accept_within_s
+                await agreed(link, endpoint, within_s, dialect.is_welcome, fields)
+            session = RecognizerSession(link, dialect, audio)
             try:
                 yield session
             finally:
@@ -155,7 +176,7 @@ class SocketRecognizer:
 class RecognizerSession:
     """One connection.  Satisfies `contracts.SttSession`.  Loop thread only."""
 
-    def __init__(self, socket: Socket, dialect: Dialect, audio: AudioFormat) -> None:
+    def __init__(self, socket: Link, dialect: Dialect, audio: AudioFormat) -> None:
         self._socket = socket
         self._dialect = dialect
         self._audio = audio
@@ -222,7 +243,8 @@ class RecognizerSession:
     def _send(self, audio: bytes) -> None:
         step = round(_PIECE_S * self._audio.sample_rate_hz) * self._audio.sample_bytes
         for at in range(0, len(audio), step):
-            self._socket.post(self._dialect.audio(audio[at : at + step]))
+            if message := self._dialect.audio(audio[at : at + step]):
+                self._socket.post(message)
         self._sent_samples += len(audio) // self._audio.sample_bytes
         self._await_silence()
 
@@ -263,9 +285,11 @@ class RecognizerSession:
                 self._stream.fail(problem)
 
     def _take(self, message: str | bytes) -> None:
-        event = Fields(self._socket.parsed(message))
+        event = self._dialect.event(self._socket, message)
         try:
             for words in self._dialect.understood(event):
+                if words.wants_flush:
+                    self._flush()
                 if words.is_flushed and self._unanswered:
                     self._unanswered.popleft()
                 if self._stream is not None:

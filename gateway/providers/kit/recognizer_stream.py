@@ -38,6 +38,8 @@ class Words:
     """Up to where it was heard; None = the vendor does not tell."""
     is_flushed: bool = False
     """It is the answer to a flush."""
+    wants_flush: bool = False
+    """The vendor is to be asked for its final words now."""
     confidence: float | None = None
     """Probability that the turn is over, where the vendor estimates it."""
 

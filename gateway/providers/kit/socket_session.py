@@ -20,6 +20,7 @@ from gateway.providers.kit import rules
 from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.engine_history import GO_ON, note, words_of_user
 from gateway.providers.kit.fields import BrokenAudioError, Fields, StrangeEventError
+from gateway.providers.kit.link import Link
 from gateway.providers.kit.websocket import Socket
 from gateway.providers.speech_to_speech import (
     EngineNotice,
@@ -274,7 +275,11 @@ class Reply:
 
 
 async def agreed(
-    socket: Socket, endpoint: Endpoint, within_s: float, is_agreed: Callable[[Fields], bool]
+    socket: Link,
+    endpoint: Endpoint,
+    within_s: float,
+    is_agreed: Callable[[Fields], bool],
+    fields: Callable[[str | bytes], Fields] | None = None,
 ) -> list[str | bytes]:
     """Wait until the engine has accepted a session.
 
@@ -282,7 +287,8 @@ async def agreed(
         socket: just opened.
         endpoint: that it leads to.
         within_s: how long it may take, everything together.
-        is_agreed: judges each JSON message; raises ProviderError for a refusal.
+        is_agreed: judges each message; raises ProviderError for a refusal.
+        fields: reads a message; None = it is JSON.
 
     Returns:
         Messages that came before the accepting one and are not part of the agreement.
@@ -295,7 +301,8 @@ async def agreed(
         async with asyncio.timeout(within_s):
             while True:
                 message = await socket.receive()
-                if is_agreed(Fields(socket.parsed(message))):
+                found = Fields(socket.parsed(message)) if fields is None else fields(message)
+                if is_agreed(found):
                     return early
                 early.append(message)
     except TimeoutError as error:

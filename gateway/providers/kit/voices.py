@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from gateway.audio.format import AudioFormat
-from gateway.errors import ProviderError, ProviderProtocolError, ProviderTimeout
+from gateway.errors import (
+    ProviderError,
+    ProviderProtocolError,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
 from gateway.providers.contracts import Delivery, Spoken, TtsSession
 from gateway.providers.kit import rules
 from gateway.providers.kit.alignment import Follower
@@ -25,6 +30,9 @@ Message = Mapping[str, object] | str | bytes
 """What is sent: JSON, text or binary."""
 _MOST_DRAINING = 2
 """Sentences that were cut off and may still be arriving; with more, another connection is made."""
+
+_NORMAL = frozenset({1000, 1005})
+"""Codes with which a vendor closes a connection that has done its work; 1005 = none was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,8 @@ class VoiceProtocol(ABC):
     """Of one message; longer texts are sent in several."""
     takes_beginnings = False
     """A sentence may come in parts: it speaks the first ones before it has the last."""
+    ends_by_closing = False
+    """A connection says one sentence: the vendor closes it when that is over."""
     ends_what_is_cut = False
     """The end of a sentence is reported for one that was cut off, too."""
 
@@ -80,7 +90,7 @@ class VoiceProtocol(ABC):
         problem = "text came, where the protocol has only sound"
         raise self.endpoint.error(ProviderProtocolError, problem)
 
-    def sound(self, audio: bytes) -> Heard:
+    def sound(self, audio: bytes) -> Heard | None:
         """Return what a binary message means."""
         problem = f"{len(audio)} bytes came, where the protocol has only text"
         raise self.endpoint.error(ProviderProtocolError, problem)
@@ -135,14 +145,14 @@ class SocketVoice:
     async def open_session(self, call_id: str) -> AsyncGenerator[TtsSession, None]:
         """Connect for one call.  Raises ProviderError."""
         async with connected(self._endpoint) as socket:
-            yield _Session(socket, self._protocol(self._endpoint), self._timeout_s)
+            yield VoiceConnection(socket, self._protocol(self._endpoint), self._timeout_s)
 
     async def speak(self, text: str) -> AsyncGenerator[Spoken, None]:
         """Yield the speech of one sentence on a connection of its own.  Raises ProviderError."""
         if not cleaned(text):
             return
         async with connected(self._endpoint) as socket:
-            session = _Session(socket, self._protocol(self._endpoint), self._timeout_s)
+            session = VoiceConnection(socket, self._protocol(self._endpoint), self._timeout_s)
             async with aclosing(session.speak(text)) as pieces:
                 async for piece in pieces:
                     yield piece
@@ -151,7 +161,7 @@ class SocketVoice:
         """Do nothing: every connection has an owner."""
 
 
-class _Session:
+class VoiceConnection:
     """Satisfies `TtsSession`."""
 
     def __init__(self, socket: Socket, protocol: VoiceProtocol, timeout_s: float) -> None:
@@ -165,11 +175,13 @@ class _Session:
 
     @property
     def is_usable(self) -> bool:
+        """False once it can say nothing more."""
         return (
             self._socket.is_open and not self._is_spoilt and len(self._draining) <= _MOST_DRAINING
         )
 
     async def speak(self, text: str) -> AsyncGenerator[Spoken, None]:
+        """Yield the speech of one sentence.  Raises ProviderError."""
         said = cleaned(text)
         if said:
             async with aclosing(self._spoken(said, None)) as pieces:
@@ -179,6 +191,7 @@ class _Session:
     async def speak_begun(
         self, text: str, rest: asyncio.Future[str]
     ) -> AsyncGenerator[Spoken, None]:
+        """Yield the speech of a sentence that is still being written.  Raises ProviderError."""
         async with aclosing(self._spoken(f"{cleaned(text)} ", rest)) as pieces:
             async for piece in pieces:
                 yield piece
@@ -223,7 +236,7 @@ class _Session:
         parts = list(parts_of(said, self._protocol.most_characters))
         with suppress(ProviderError):  # the iteration meets it, too
             self._send(self._protocol.say(context, parts, begins=False))
-        if self._limit is not None and not self._limit.expired():
+        if self._limit is not None:
             self._limit.reschedule(asyncio.get_running_loop().time() + self._timeout_s)
 
     async def _heard(
@@ -237,9 +250,16 @@ class _Session:
             try:
                 async with asyncio.timeout_at(due_s if is_known else None) as self._limit:
                     message = await self._socket.receive()
+            except ProviderUnavailable:
+                if is_known and self._is_end:
+                    yield Heard(context, is_over=True)
+                    return
+                raise
             except TimeoutError as error:
                 problem = f"no speech came within {self._timeout_s:g} s"
                 raise endpoint.error(ProviderTimeout, problem) from error
+            finally:
+                self._limit = None
             heard = self._read(message)
             if heard is None:
                 continue
@@ -251,6 +271,11 @@ class _Session:
             if heard.is_over:
                 return
             due_s = time() + self._timeout_s
+
+    @property
+    def _is_end(self) -> bool:
+        """True when the vendor has closed the connection as it does behind a sentence."""
+        return self._protocol.ends_by_closing and self._socket.close_code in _NORMAL
 
     def _read(self, message: str | bytes) -> Heard | None:
         if isinstance(message, bytes):
