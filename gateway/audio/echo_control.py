@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from gateway.audio.echo_noise import LineNoise
 from gateway.audio.echo_path import EchoPath, History, Samples
 from gateway.audio.echo_slip import REACH_SAMPLES, SlipFinder, is_audible
 from gateway.audio.format import ANALYSIS
-from gateway.audio.level import peak
+from gateway.audio.level import has_sound, peak
 
 _MARGIN_SAMPLES = 40 * ANALYSIS.sample_rate_hz // 1000
 """Part of the canceller's tail before the echo's peak."""
@@ -85,6 +86,9 @@ class EchoControl:
         self._noise = LineNoise()
         self._slips = SlipFinder()
         self._frames_until_note = 0
+        most = (length + 2 * REACH_SAMPLES) // ANALYSIS.frame_samples
+        self._put_off: deque[bytes] = deque(maxlen=most)
+        """Frames, received and sent in one, in which there can be no echo that counts."""
 
     def push(self, received: bytes, sent: bytes, *, is_speech: bool = False) -> Dry:
         """Accept one tick.
@@ -98,11 +102,16 @@ class EchoControl:
             The caller's frame without echo; in both parts `received` itself while the bot is
             silent and in calls without echo.
         """
-        if peak(sent) > _AUDIBLE_PEAK:
+        if _is_audible(sent):
             self._frames_left = self._reach_frames
         elif self._frames_left == 0:
             return Dry(received, received)
         self._frames_left -= 1
+        if self._path.is_absent and not has_sound(received):
+            self._put_off.append(received + sent)
+            return Dry(received, received)
+        if self._put_off:
+            self._catch_up()
         mine = _samples(received)
         self._received.push(mine)
         self._sent.push(_samples(sent))
@@ -134,6 +143,17 @@ class EchoControl:
     def close(self) -> None:
         """Release the canceller's memory."""
         self._canceller.close()
+
+    def _catch_up(self) -> None:
+        """Note what was put off: an echo may come now."""
+        both = _samples(b"".join(self._put_off)).reshape(-1, 2, ANALYSIS.frame_samples)
+        self._put_off.clear()
+        received, sent = both[:, 0].ravel(), both[:, 1].ravel()
+        self._received.push(received)
+        self._sent.push(sent)
+        self._path.note(received, sent)
+        for frame in both[:, 0]:
+            self._noise.hear(frame)
 
     def _has_died_away(self) -> bool:
         """True when the bot has been silent for longer than its echo lasts."""
@@ -288,6 +308,10 @@ class EchoControl:
         self._mimicry_frames += 1
         if self._mimicry_frames == _MOVED_FRAMES and not self._lessons_left:
             self._start_over(_MOVED_FRAMES)
+
+
+def _is_audible(sent: bytes) -> bool:
+    return sent.count(0) != len(sent) and peak(sent) > _AUDIBLE_PEAK
 
 
 def _pcm(samples: Samples) -> bytes:

@@ -54,13 +54,18 @@ class EchoPath:
         self.resemblance = 0.0
         """0..1: how much of the latest 100 ms is something that was sent, searched at any delay."""
 
-    def follow(self, received: Samples, sent: Samples) -> None:
-        """Accept one frame of both directions."""
+    def note(self, received: Samples, sent: Samples) -> None:
+        """Accept frames of both directions that prove nothing: too soft for an echo that counts."""
         self._received.push(_whiten(received, self._before[0]))
         self._sent.push(_whiten(sent, self._before[1]))
         self._before = (float(received[-1]), float(sent[-1]))
-        self._frames += 1
-        self._since_search += 1
+        frames = len(received) // ANALYSIS.frame_samples
+        self._frames += frames
+        self._since_search += frames
+
+    def follow(self, received: Samples, sent: Samples) -> None:
+        """Accept one frame of both directions."""
+        self.note(received, sent)
         if self.is_trial or self._since_search >= _SEARCH_EVERY_FRAMES:
             self._search()
             self._since_search = 0
@@ -69,6 +74,11 @@ class EchoPath:
     def is_trial(self) -> bool:
         """True while nothing is known about the path and it is searched in every frame."""
         return self._frames <= _TRIAL_FRAMES and self.delay_samples is None
+
+    @property
+    def is_absent(self) -> bool:
+        """True when no echo was found in all of the trial, or the one that was is gone."""
+        return self._frames > _TRIAL_FRAMES and self.delay_samples is None
 
     def slip(self, samples: int) -> None:
         """Shift the echo: it comes later (negative: sooner) from now on."""
@@ -159,12 +169,21 @@ class History:
         self._end = length
 
     def push(self, frame: Samples) -> None:
-        """Append some samples (not more than a frame)."""
+        """Append some samples, of which not more than the length is kept."""
+        if len(frame) > ANALYSIS.frame_samples:
+            self._push_long(frame[-self._length :])
+            return
         if self._end + len(frame) > len(self._samples):
             self._samples[: self._length] = self.latest()
             self._end = self._length
         self._samples[self._end : self._end + len(frame)] = frame
         self._end += len(frame)
+
+    def _push_long(self, samples: Samples) -> None:
+        kept = self._length - len(samples)
+        self._samples[:kept] = self.latest()[len(samples) :]
+        self._samples[kept : self._length] = samples
+        self._end = self._length
 
     def latest(self, count: int = 0) -> Samples:
         """A view of the last `count` samples, or of all; valid until the next `push`."""

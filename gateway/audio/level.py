@@ -10,8 +10,9 @@ import numpy.typing as npt
 _S16LE = np.dtype("<i2")
 FLOOR_DBFS = -96.0
 """Level of digital silence: the lowest of 16 bits."""
-_SOUND_PEAK = 200
-"""-44 dBFS: below the softest speech, above the noise of a codec."""
+_QUIET_HIGH_BYTES = b"\x00\xff"
+"""High bytes of samples below -42 dBFS: that is below the softest speech and above the noise of a
+codec.  Looking at them takes a fifth of the time of finding a peak."""
 
 
 def rms(pcm: bytes) -> float:
@@ -28,7 +29,7 @@ def peak(pcm: bytes) -> int:
 
 def has_sound(pcm: bytes) -> bool:
     """Return whether something in it may be speech, and not only the noise of a codec."""
-    return peak(pcm) >= _SOUND_PEAK
+    return bool(pcm[1::2].strip(_QUIET_HIGH_BYTES))
 
 
 def _samples(pcm: bytes) -> npt.NDArray[np.int16]:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 from gateway.audio.echo_control import Dry, EchoControl
 from gateway.audio.format import ANALYSIS, AudioFormat
+from gateway.audio.level import has_sound
 from gateway.audio.voice_chunk import Chunk, VoiceDetector
 from gateway.call.audibility import AudibilityMeter
-from gateway.call.media import FrameInlet, Tick
+from gateway.call.inlet import FrameInlet
+from gateway.call.media import Tick
 from gateway.call.wideband import Wideband
 
 FrameSink = Callable[[bytes, list[Chunk], int], None]
@@ -21,10 +23,17 @@ _KEPT_FRAMES = 1000
 _LATELY_FRAMES = 50
 _BATCH_FRAMES = 10
 """200 ms: until there is a conversation, what comes is only recorded."""
+_SETTLED_FRAMES = 15
+"""300 ms without anything that may be speech: then `_TOGETHER_FRAMES` may be read at once."""
+_TOGETHER_FRAMES = 5
 _METERED_FRAMES = 300
 """6 s: sound before a conversation, from which it measures the noise behind the voice."""
 _SPEECH_PROBABILITY = 0.35
 """Above it a frame is neither the echo alone nor the noise behind the caller."""
+
+
+def _never() -> bool:
+    return False
 
 
 class BotSound:
@@ -93,6 +102,9 @@ class CallAudio:
         self._last_at_ns = 0
         self._opened_at: int | None = None
         self._now = 0
+        self._is_taking = False
+        self._quiet_frames = 0
+        """Without anything that may be speech, one after the other."""
         self._before: deque[Tick] = deque(maxlen=_METERED_FRAMES)
         """Ticks that were not measured, for there was no conversation."""
         self._wideband: Wideband | None = None
@@ -103,6 +115,9 @@ class CallAudio:
         """Measures from the call's first conversation on, and what was shortly before."""
         self.sink: FrameSink | None = None
         """The conversation that listens now, if any."""
+        self.may_wait: Callable[[], bool] = _never
+        """Whether it makes no difference to the conversation that frames without sound come up to
+        100 ms later.  Asked only while there is nothing that may be speech."""
         self.tones: Callable[[bytes], None] | None = None
         """Listens for keys in the audio as received."""
         inlet.batch = _BATCH_FRAMES
@@ -111,7 +126,7 @@ class CallAudio:
     def now(self) -> int:
         """Audio time: samples since the call's first frame."""
         if self._opened_at is None:
-            self._take(self._inlet.take_nowait())
+            self.catch_up()
         return self._now
 
     @property
@@ -143,7 +158,7 @@ class CallAudio:
         if was_open:
             return True
         self._settle_format(self._inlet.format)
-        self._inlet.batch = 1
+        self._inlet.batch, self._inlet.is_heard = 1, True
         self.meter.begin(now - len(self._before) * ANALYSIS.frame_samples)
         if self._before:
             received = b"".join([tick.received for tick in self._before])
@@ -151,10 +166,21 @@ class CallAudio:
             self._before.clear()
         return True
 
+    def let_go(self) -> None:
+        """Forget the conversation that listened: another one may follow."""
+        self.sink, self.may_wait = None, _never
+
     async def run(self) -> None:
         """Accept all ticks until the line is closed."""
-        async for ticks in self._inlet.batches():
-            self._take(ticks)
+        await self._inlet.deliver(self._take)
+
+    def catch_up(self) -> None:
+        """Accept what has come and was not read yet, unless that is going on.
+
+        For all that happens beside the audio and has to come behind what was before it.
+        """
+        if self._inlet.waiting and not self._is_taking:
+            self._take(self._inlet.take_nowait())
 
     def recent(self, samples: int) -> tuple[bytes, int]:
         """Caller audio that has just passed, without echo.
@@ -165,11 +191,11 @@ class CallAudio:
         """
         count = min(len(self._recent), -(-samples // ANALYSIS.frame_samples))
         frames = list(self._recent)[len(self._recent) - count :]
-        return b"".join(frames), self.now - count * ANALYSIS.frame_samples
+        return b"".join(frames), self._now - count * ANALYSIS.frame_samples
 
     def keeps(self, since: int) -> bool:
         """True when caller audio from `since` on is still here."""
-        return self.now - since <= len(self._recent) * ANALYSIS.frame_samples
+        return self._now - since <= len(self._recent) * ANALYSIS.frame_samples
 
     def at(self, when: int, act: Callable[[], None]) -> None:
         """Do something once audio time has reached `when`."""
@@ -177,7 +203,7 @@ class CallAudio:
 
     def settle(self) -> None:
         """The call is over: accept what is here, do at once what was to be done a little later."""
-        self._take(self._inlet.take_nowait())
+        self.catch_up()
         due, self._due = self._due, []
         for _, act in due:
             act()
@@ -206,13 +232,13 @@ class CallAudio:
         if self._opened_at is None:
             self._keep(ticks)
             return
-        wideband = self._wideband
-        for tick in ticks if wideband is None else map(wideband.narrow, ticks):
-            self._record(tick.received, tick.sent)
-            if self.tones is not None:
-                self.tones(tick.received)
-            self._hear(tick, self._opened_at)
-            self._run_due()
+        self._is_taking = True
+        try:
+            self._hear_all(ticks, self._opened_at)
+        finally:
+            self._is_taking = False
+        is_calm = self._quiet_frames >= _SETTLED_FRAMES and self.may_wait()
+        self._inlet.batch = _TOGETHER_FRAMES if is_calm else 1
 
     def _keep(self, ticks: list[Tick]) -> None:
         """Record ticks that no conversation listens to."""
@@ -235,7 +261,51 @@ class CallAudio:
         self._recent.append(wideband.caller(narrow.received, narrow.received))
         return narrow
 
-    def _hear(self, tick: Tick, since: int) -> None:
+    def _hear_all(self, ticks: list[Tick], since: int) -> None:
+        """Pass ticks on to a conversation: one by one, or as many as have no sound at once."""
+        if self._wideband is not None:
+            for tick in map(self._wideband.narrow, ticks):
+                self._hear([tick], since)
+            return
+        calm = list[Tick]()
+        for tick in ticks:
+            if has_sound(tick.received):
+                self._quiet_frames = 0
+                if calm:
+                    self._hear(calm, since)
+                    calm = []
+                self._hear([tick], since)
+            else:
+                self._quiet_frames += 1
+                calm.append(tick)
+        if calm:
+            self._hear(calm, since)
+
+    def _hear(self, ticks: list[Tick], since: int) -> None:
+        heard = [self._judged(tick, since) for tick in ticks]
+        received, sent, audio = ticks[0].received, ticks[0].sent, heard[0][0]
+        if len(ticks) > 1:
+            received = b"".join([tick.received for tick in ticks])
+            sent = b"".join([tick.sent for tick in ticks])
+            audio = b"".join([frame for frame, _ in heard])
+        self._record(received, sent)
+        self.meter.feed(audio, sent, is_speech=self._is_speech)
+        for tick, (frame, chunks) in zip(ticks, heard, strict=True):
+            if self.tones is not None:
+                self.tones(tick.received)
+            self._deliver(tick, frame, chunks)
+
+    def _deliver(self, tick: Tick, frame: bytes, chunks: list[Chunk]) -> None:
+        if self._wideband is not None and self.format.frame_bytes != len(frame):
+            frame = self._wideband.caller(tick.received, frame)
+        self._recent.append(frame)
+        self._now += ANALYSIS.frame_samples
+        if self.sink is not None:
+            self.sink(frame, chunks, self._now)
+        self._run_due()
+
+    def _judged(self, tick: Tick, since: int) -> tuple[bytes, list[Chunk]]:
+        """Return a frame without echo, and the chunks that it completes."""
         caller = self._without_echo(tick)
         looks_ahead = self._bot_sound.hear(tick.sent)
         assert self._detector is not None  # noqa: S101 - it is made when the audio is opened
@@ -243,14 +313,7 @@ class CallAudio:
         for chunk in chunks:
             if not chunk.is_provisional:
                 self._is_speech = chunk.probability > _SPEECH_PROBABILITY
-        self.meter.feed(caller.audio, tick.sent, is_speech=self._is_speech)
-        frame = caller.audio
-        if self._wideband is not None and self.format.frame_bytes != len(frame):
-            frame = self._wideband.caller(tick.received, frame)
-        self._recent.append(frame)
-        self._now += ANALYSIS.frame_samples
-        if self.sink is not None:
-            self.sink(frame, chunks, self._now)
+        return caller.audio, chunks
 
     def _without_echo(self, tick: Tick) -> Dry:
         if self._echo is None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from gateway.audio.format import WIDEBAND, AudioFormat
-from gateway.call.media import FrameInlet, FrameOutlet
+from gateway.call.inlet import FrameInlet
+from gateway.call.media import FrameOutlet
 from gateway.records.model import EndReason
 
 Capability = Literal["transfer", "digits"]

@@ -206,6 +206,7 @@ class LiveCall:
 
     def pause_recording(self, *, paused: bool) -> None:
         """Leave out what is said from now on (payment data), or record again."""
+        self.audio.catch_up()  # it was said before
         if paused:
             self.recorder.pause("request", self.audio.now_s)
         else:

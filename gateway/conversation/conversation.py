@@ -172,6 +172,7 @@ class Conversation:
             self._call.note(events.HearingStarted(now=self._call.audio.now, vad=vad))
         self._call.audio.sink = self._on_frame
         self._call.control.on_settings = self._settings.change
+        self._call.audio.may_wait = self._may_wait
         forward = self._call.group.create_task(self._forward_line_events())
         try:
             if self._earlier is None:
@@ -182,7 +183,8 @@ class Conversation:
                 await self._handle(await self._events.get())
         finally:
             forward.cancel()
-            self._call.audio.sink = self._call.control.on_settings = None
+            self._call.audio.let_go()
+            self._call.control.on_settings = None
             self._listener.end()
             await self._floor.interrupt("hang_up")
             await self._floor.preparation.drop()
@@ -227,6 +229,9 @@ class Conversation:
             self._events.put_nowait(DigitsEntered(entered))
         self._watch(now)
 
+    def _may_wait(self) -> bool:
+        return self._listener.may_wait and not self._call.line.outlet.is_paused
+
     def _watch(self, now: int) -> None:
         finding = self._watchdog.advance(
             now,
@@ -247,6 +252,7 @@ class Conversation:
     # --- what happened ---
 
     async def _handle(self, event: Event) -> None:
+        self._call.audio.catch_up()
         match event:
             case Digit():
                 await self._keys.pressed(event)

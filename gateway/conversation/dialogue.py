@@ -31,6 +31,10 @@ class Due:
 class Hearing(Protocol):
     """Where the caller's audio goes, in the order of frames and turn events.  Never waits."""
 
+    @property
+    def may_wait(self) -> bool:
+        """True while frames without sound may come up to 100 ms later."""
+
     def hear(self, pcm: bytes) -> None:
         """Accept one frame in the format of the call (`CallAudio.format`)."""
 

@@ -110,7 +110,7 @@ class DuplexDialogue:
             talk, self._link, self._replies, self._caller, tools, engine.turns
         )
         self.hearing: Hearing = EngineHearing(
-            self._link, call, talk.agent.config.turn.preroll_ms, self._on_frame
+            self._link, call, talk.agent.config.turn.preroll_ms, self._on_frame, self._may_wait
         )
         self.engine_names: tuple[str, ...] = (self._name,)
         self.greets = bool(greeting)
@@ -134,6 +134,9 @@ class DuplexDialogue:
             problem = f"the engine is connected, but does not answer (within {limit_s:g} s)"
             self._link.fail(ProviderTimeout(self._name, problem))
         return is_idle
+
+    def _may_wait(self) -> bool:
+        return self._talk.floor.is_bots and self._talk.listener.taker.is_idle
 
     async def _await_answer(self) -> None:
         """Take the floor for what the engine will say: fillers and time limits count from now."""

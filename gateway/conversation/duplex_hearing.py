@@ -15,7 +15,12 @@ class EngineHearing:
     """Sends every frame, speech or not.  Satisfies `Hearing`; there are no words of ours."""
 
     def __init__(
-        self, link: SpeechLink, call: LiveCall, preroll_ms: int, on_frame: Callable[[], bool]
+        self,
+        link: SpeechLink,
+        call: LiveCall,
+        preroll_ms: int,
+        on_frame: Callable[[], bool],
+        may_wait: Callable[[], bool],
     ) -> None:
         """Prepare.
 
@@ -24,15 +29,23 @@ class EngineHearing:
             call: whose audio time counts.
             preroll_ms: audio before detected speech that belongs to it.
             on_frame: called with each frame; returns whether neither side says anything.
+            may_wait: returns whether the caller's silence matters to no one.
         """
         self._link = link
         self._call = call
         self._preroll = samples(preroll_ms)
         self._on_frame = on_frame
+        self._may_wait = may_wait
+
+    @property
+    def may_wait(self) -> bool:
+        """True while silence is sent in longer messages."""
+        return self._link.is_calm
 
     def hear(self, pcm: bytes) -> None:
         """Send one frame."""
-        self._link.push(pcm, self._call.audio.now, is_idle=self._on_frame())
+        is_idle, now = self._on_frame(), self._call.audio.now
+        self._link.push(pcm, now, is_idle=is_idle, may_wait=self._may_wait())
 
     def follow(self, event: TurnEvent) -> None:
         """Report the beginning of a turn; all else is the dialogue's."""

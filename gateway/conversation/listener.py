@@ -49,6 +49,11 @@ class Listener:
         self.taker.expect(Wanted(expect.kind, expect.digits))
         self.hearing.expect(expect)
 
+    @property
+    def may_wait(self) -> bool:
+        """True while frames without sound may come up to 100 ms later."""
+        return self.hearing.may_wait and self.taker.is_idle
+
     def on_frame(self, pcm: bytes, chunks: list[Chunk], now: int) -> None:
         """Accept one frame (the sink of the call's audio)."""
         if self.muted:

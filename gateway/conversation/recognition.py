@@ -89,6 +89,11 @@ class Recognition:
         if self._turn is not None and self._listens and not self._taker.in_turn:
             self._stop()
 
+    @property
+    def may_wait(self) -> bool:
+        """False: partial texts are asked for by the time that has passed."""
+        return False
+
     def hear(self, pcm: bytes) -> None:
         """Accept one frame in the format of the call."""
         failed_at = None if self._turn is None else self._turn.failed_at

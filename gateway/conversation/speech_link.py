@@ -119,12 +119,18 @@ class SpeechLink:
 
     # --- to the engine ---
 
-    def push(self, pcm: bytes, now: int, *, is_idle: bool) -> None:
+    @property
+    def is_calm(self) -> bool:
+        """True while the caller's silence is sent in longer messages."""
+        return self._session is not None and self._quiet.is_calm
+
+    def push(self, pcm: bytes, now: int, *, is_idle: bool, may_wait: bool) -> None:
         """Send 20 ms of the caller's audio.
 
         Args:
             pcm: in the format of the call.
             now: audio time at its end.
+            may_wait: silence may be sent later (see `QuietAudio`).
             is_idle: neither side says anything: a session that expires may be replaced.
         """
         if self._session is None or self._converter is None:
@@ -133,7 +139,7 @@ class SpeechLink:
             return
         self._sent.append((now, asyncio.get_running_loop().time()))
         is_streamed = self._session.turns == "none"  # a full-duplex engine takes it for a clock
-        self._send(pcm if is_streamed else self._quiet.push(pcm))
+        self._send(pcm if is_streamed else self._quiet.push(pcm, may_wait=may_wait))
         if self._expires_at is None or self._next is not None:
             return
         if now >= self._expires_at - (samples(_EXPIRES_SOON_S * 1000) if is_idle else 0):
@@ -293,6 +299,7 @@ class SpeechLink:
                     self._opened(session, opening, limit)
                     async for event in session:
                         if self._session is session:
+                            self._call.audio.catch_up()
                             self._take(event)
             except ProviderError as error:  # raised behind the block, which may wrap it
                 lost = error

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import nullcontext, suppress
 
 from gateway.audio.format import AudioFormat
+from gateway.call.inlet import FrameInlet
 from gateway.call.line import (
     Answered,
     CallFacts,
@@ -19,7 +20,7 @@ from gateway.call.line import (
     Resumed,
     TransferOutcome,
 )
-from gateway.call.media import FrameInlet, FrameOutlet
+from gateway.call.media import FrameOutlet
 from gateway.errors import CallRejected, SipError, TransferFailed
 from gateway.sip import pj
 from gateway.sip.dialing import referred_uri
@@ -229,8 +230,8 @@ class SipLine:
 
     @property
     def is_in_conversation(self) -> bool:
-        """True from the call's first conversation on: each tick is read as it comes."""
-        return self.inlet.batch == 1
+        """True from the call's first conversation on."""
+        return self.inlet.is_heard
 
     def watch_media(self) -> None:
         """Look at the packets that have come and those that wait, and at their sender."""

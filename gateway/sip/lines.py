@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.call.media import TickBell
+from gateway.call.inlet import TickBell
 from gateway.errors import NoCallSlot
 from gateway.sip.bridge import Bridge
 from gateway.sip.call import SipLine

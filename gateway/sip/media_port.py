@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gateway.audio.format import WIDEBAND
-from gateway.call.media import SILENCE, FrameInlet, FrameOutlet, Tick, TickBell
+from gateway.call.inlet import FrameInlet, TickBell
+from gateway.call.media import SILENCE, FrameOutlet, Tick
 from gateway.sip import pj
 from gateway.sip.bridge import Bridge
 from gateway.sip.pcm import MEDIA_FORMAT, FrameVector, read_pcm

@@ -97,6 +97,12 @@ class TurnTaker:
         return self._barge_in is not None
 
     @property
+    def is_idle(self) -> bool:
+        """True while no utterance is open and the caller does not speak: only time passes."""
+        is_open = self.in_turn or self._barge_in is not None or self._rest is not None
+        return not (is_open or self._detector.is_speaking)
+
+    @property
     def unanswered_since(self) -> int | None:
         """Since when the caller, whose turn it is, waits for recognition; None = not at all."""
         return None if self._barge_in is not None else self._endpointer.unanswered_since

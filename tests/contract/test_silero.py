@@ -82,6 +82,8 @@ def test_a_look_ahead_changes_nothing_and_sees_speech_sooner(model):
         chunks = looking.push(frame)
         assert chunks == other.push(frame)
         ahead = looking.peek()
+        if ahead is None:  # settled: nothing in it may be speech
+            continue
         assert ahead.is_provisional
         assert ahead.end == start // 2 + 160
         if ahead.probability > 0.5:
@@ -90,3 +92,33 @@ def test_a_look_ahead_changes_nothing_and_sees_speech_sooner(model):
             first_chunk = first_chunk or start
     assert first_look is not None
     assert first_look <= first_chunk
+
+
+def test_the_network_is_not_asked_about_a_line_on_which_nothing_may_be_speech(model):
+    class Counting:
+        def __init__(self):
+            self.runs = 0
+
+        def run(self, samples, state):
+            self.runs += 1
+            return model.run(samples, state)
+
+    counting = Counting()
+    vad = silero.SpeechProbability(counting)
+    hiss = (np.random.default_rng(3).standard_normal(RATE * 4) * 20).astype("<i2").tobytes()
+    speech = speak("Hello there.", "slt")
+    seen = []
+    for pcm in (hiss, speech, hiss):
+        chunks = []
+        before = counting.runs
+        for start in range(0, len(pcm) - 319, 320):
+            chunks += vad.push(pcm[start : start + 320])
+        seen.append((counting.runs - before, chunks))
+    (hissing, silence), (speaking, spoken), (after, rest) = seen
+    assert hissing == 10
+    assert all(chunk.probability < 0.15 for chunk in silence)
+    assert -65 < silence[-1].level_dbfs < -60  # its level is known all the same
+    assert speaking >= len(spoken) - 10
+    assert max(chunk.probability for chunk in spoken) > 0.9
+    assert 5 <= after < len(rest) / 3
+    assert vad.peek() is None

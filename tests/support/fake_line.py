@@ -12,6 +12,7 @@ import numpy as np
 from gateway.audio.format import ANALYSIS, NARROWBAND, AudioFormat
 from gateway.audio.level import peak
 from gateway.audio.voice_chunk import CHUNK_SAMPLES, Chunk
+from gateway.call.inlet import FrameInlet
 from gateway.call.line import (
     CallFacts,
     Capability,
@@ -21,7 +22,7 @@ from gateway.call.line import (
     MediaStatistics,
     TransferOutcome,
 )
-from gateway.call.media import FrameInlet, FrameOutlet, Tick
+from gateway.call.media import FrameOutlet, Tick
 from gateway.errors import ProviderUnavailable, TransferFailed
 from gateway.providers.contracts import Expect, ReplyRequest, Spoken, Transcript
 

@@ -15,7 +15,8 @@ from gateway.sip import pj
 from gateway.sip.bridge import Bridge
 from gateway.sip.library import LibraryLog, library_settings
 from gateway.sip.media_port import CallMediaPort
-from gateway.call.media import FrameInlet, FrameOutlet, TickBell
+from gateway.call.inlet import FrameInlet, TickBell
+from gateway.call.media import FrameOutlet
 
 lib = pj.Endpoint()
 lib.libCreate()

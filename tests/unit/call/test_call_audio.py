@@ -8,7 +8,8 @@ from gateway.audio.echo_control import Dry
 from gateway.audio.format import ANALYSIS
 from gateway.audio.voice_chunk import Chunk
 from gateway.call.call_audio import BotSound, CallAudio, judged
-from gateway.call.media import FrameInlet, Tick
+from gateway.call.inlet import FrameInlet
+from gateway.call.media import Tick
 
 LOUD = b"\x00\x20" * ANALYSIS.frame_samples
 TICK_NS = ANALYSIS.ptime_ms * 1_000_000

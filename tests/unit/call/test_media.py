@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.audio.format import ANALYSIS
 from gateway.audio.resume_point import REACH_FRAMES
-from gateway.call.media import (
-    SILENCE,
-    FrameInlet,
-    FrameOutlet,
-    Lane,
-    Tick,
-    TickBell,
-)
+from gateway.call.inlet import FrameInlet, TickBell
+from gateway.call.media import SILENCE, FrameOutlet, Lane, Tick
 from tests.support.virtual_time import run
 
 LOUD = np.full(ANALYSIS.frame_samples, 8000, "<i2").tobytes()
@@ -380,7 +374,8 @@ def test_inlet_keeps_the_latest_in_order(count):
             inlet.put(tick(number))
         inlet.close()
         inlet.put(tick(-1))
-        found = [each.at_ns async for batch in inlet.batches() for each in batch]
+        found = []
+        await inlet.deliver(lambda ticks: found.extend(each.at_ns for each in ticks))
         assert found == list(range(max(0, count - inlet.CAPACITY), count))
         assert inlet.dropped_frames == count - len(found)
 
@@ -438,18 +433,67 @@ def test_a_call_that_misses_a_tick_delays_no_other_by_more_than_that_tick():
     assert len(loop.woken) >= 2
 
 
+def timed(number, received=SILENCE):
+    return Tick(received, SILENCE, number * 20_000_000, has_media=True)
+
+
 def test_who_reads_in_batches_is_woken_for_a_batch():
     loop = CountingLoop()
     bell = TickBell(loop)
     batched, eager = FrameInlet(loop, bell), FrameInlet(loop, bell)
     batched.batch = 5
-    for number in range(10):
-        eager.put(tick(number))
-        batched.put(tick(number))
+    read = []
+    for number in range(1, 21):
+        eager.put(timed(number))
+        batched.put(timed(number))
         assert len(eager.take_nowait()) == 1
-        if number in {4, 9}:
-            assert len(batched.take_nowait()) == 5
-    assert len(loop.woken) == 12
+        if not batched.is_due:
+            read.append(len(batched.take_nowait()))
+    assert sum(size > 1 for size in read) <= 4
+    assert len(loop.woken) == 20  # with the other call, never for itself
+
+
+def test_calls_that_are_read_in_batches_are_read_together():
+    loop = CountingLoop()
+    bell = TickBell(loop)
+    inlets = [FrameInlet(loop, bell) for _ in range(4)]
+    for inlet in inlets:
+        inlet.batch = 5
+    for number in range(1, 31):
+        for inlet in inlets:
+            inlet.put(timed(number))
+    assert loop.woken == [4] * 5
+    assert all(inlet.waiting == 30 for inlet in inlets)  # which no one has read here
+
+
+def test_what_may_be_speech_ends_the_wait_for_a_batch():
+    loop = CountingLoop()
+    inlet = FrameInlet(loop, TickBell(loop))
+    inlet.batch = 5
+    for number in (6, 7):
+        inlet.put(timed(number))
+    loop.woken.clear()
+    inlet.put(timed(8, LOUD))
+    assert not loop.woken  # without a conversation all of it is only recorded
+    inlet.is_heard = True
+    inlet.put(timed(9))
+    assert not loop.woken
+    inlet.put(timed(9, LOUD))
+    assert loop.woken == [1]
+
+
+def test_what_a_reader_raises_comes_out_of_the_delivery():
+    async def main():
+        inlet = FrameInlet(asyncio.get_running_loop())
+
+        def fail(_ticks):
+            raise ValueError("broken")
+
+        inlet.put(tick(1))
+        with pytest.raises(ValueError, match="broken"):
+            await inlet.deliver(fail)
+
+    run(main())
 
 
 def test_inlet_after_the_loop_was_closed():

@@ -12,7 +12,8 @@ from gateway.audio.converter import Converter
 from gateway.audio.format import ANALYSIS, NARROWBAND, SAMPLE_BYTES, WIDEBAND, AudioFormat
 from gateway.audio.voice_chunk import Chunk
 from gateway.call.call_audio import CallAudio
-from gateway.call.media import SILENCE, FrameInlet, FrameOutlet, Tick
+from gateway.call.inlet import FrameInlet
+from gateway.call.media import SILENCE, FrameOutlet, Tick
 from gateway.call.wideband import Wideband
 
 HIGH_HZ = 5600

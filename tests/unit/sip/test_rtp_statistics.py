@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.call.inlet import TickBell
 from gateway.call.line import _COUNTS, CallFacts, MediaStatistics
-from gateway.call.media import TickBell
 from gateway.sip import pj
 from gateway.sip.call import SipLine
 
