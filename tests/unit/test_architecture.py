@@ -57,7 +57,7 @@ ALLOWED = {
     },
     "setup": {"config", "languages", "providers"},
     "sip": {
-        "audio.format", "threads", "telemetry", MODELS, "call.line", "call.media",
+        "audio.format", "threads", "telemetry", MODELS, "call.line", "call.media", "call.inlet",
         "call.transport", RECORD, "config.destinations", "locked_json", "sip_uri",
     },
     "conversation": {
