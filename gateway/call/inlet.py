@@ -120,7 +120,7 @@ class FrameInlet:
             bell.due(self, at_once=True)
         elif self.is_due:  # since the tick before, so that all such calls are read at once
             bell.ring()
-        elif (now := tick.at_ns // (batch * _PTIME_NS)) != self._round:
+        elif (now := tick.at_ns // (batch * _PTIME_NS)) != self._round or len(ticks) > batch:
             self._round = now
             bell.put_down(self)
 

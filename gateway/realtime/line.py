@@ -10,6 +10,7 @@ from typing import Protocol
 from gateway.audio.converter import Converter
 from gateway.audio.format import NARROWBAND, AudioFormat
 from gateway.audio.framer import Framer
+from gateway.call.inlet import FrameInlet
 from gateway.call.line import (
     Answered,
     CallFacts,
@@ -20,7 +21,7 @@ from gateway.call.line import (
     MediaStatistics,
     TransferOutcome,
 )
-from gateway.call.media import FrameInlet, FrameOutlet, Tick
+from gateway.call.media import FrameOutlet, Tick
 from gateway.errors import SipError, TransferFailed
 from gateway.realtime.clock import InputClock, OutputPace, Positions
 from gateway.realtime.formats import line_format
