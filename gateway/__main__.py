@@ -128,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     providers = _command(commands, "providers", "list engines and what each needs on this machine")
     providers.set_defaults(command=_providers)
 
+    _add_models(commands)
     _add_load(commands)
     _add_doctor(commands)
     _add_records(commands)
@@ -196,6 +197,31 @@ def _add_records(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     fetch.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="default: here")
     _add_config(fetch)
     fetch.set_defaults(command=_fetch)
+
+
+def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    models = _command(commands, "models", "list and fetch models of offline engines")
+    acts = models.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _command(acts, "list", "list the catalogue").set_defaults(command=_models_list)
+    get = _command(acts, "get", "fetch a model, verified; run it again to go on")
+    get.add_argument("name", metavar="NAME", help="as in the list")
+    get.add_argument("--accept", action="store_true", help="accept its licence")
+    get.add_argument(
+        "--from",
+        type=Path,
+        dest="source",
+        metavar="FOLDER|FILE",
+        help="take its files from here, not from the network",
+    )
+    get.add_argument(
+        "--trust-first",
+        action="store_true",
+        help="take files whose checksum the catalogue does not know, and record it",
+    )
+    get.set_defaults(command=_models_get)
+    path = _command(acts, "path", "print the folder of models, or of one")
+    path.add_argument("name", nargs="?", default="", metavar="NAME", help="default: of all")
+    path.set_defaults(command=_models_path)
 
 
 def _add_edge(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -267,6 +293,24 @@ def _worker(args: argparse.Namespace) -> int:
     assignments = importlib.import_module("gateway.config.port_assignment")
     assignment = assignments.PortAssignment(args.index, args.sip_port, tuple(args.rtp_ports))
     return _hand_over(f"gateway.process.{args.program}", args.socket, assignment, args.setup)
+
+
+def _models_list(_args: argparse.Namespace) -> int:
+    code: int = importlib.import_module("gateway.cli.models").run_list()
+    return code
+
+
+def _models_get(args: argparse.Namespace) -> int:
+    models = importlib.import_module("gateway.cli.models")
+    code: int = models.run_get(
+        args.name, args.source, accept=args.accept, trust_first=args.trust_first
+    )
+    return code
+
+
+def _models_path(args: argparse.Namespace) -> int:
+    code: int = importlib.import_module("gateway.cli.models").run_path(args.name)
+    return code
 
 
 def _check(args: argparse.Namespace) -> int:

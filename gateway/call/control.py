@@ -16,15 +16,17 @@ import structlog
 from gateway.audio.ringing import RINGING_TONES
 from gateway.audio.tones import key_tone
 from gateway.call import events
+from gateway.call.language_watch import LanguageWatch
 from gateway.call.line import Line
 from gateway.call.media import Lane
 from gateway.config.models import TransferConfig
 from gateway.errors import CommandError, SipError, TransferFailed
+from gateway.languages import closest
 from gateway.telemetry.logging import masked
 
 log = structlog.get_logger(__name__)
 
-By = Literal["agent", "dialplan", "api"]
+By = Literal["agent", "dialplan", "api", "recognizer"]
 """The source of a request."""
 OnSettings = Callable[[Mapping[str, Any], By], Awaitable[tuple[str, ...]]]
 _KEY_MS, _PAUSE_MS = 160, 80
@@ -65,6 +67,16 @@ class AgentWanted:
     """What the bot is saying is cut, not finished."""
 
 
+@dataclass(frozen=True, slots=True)
+class LanguageWanted:
+    """The call is to go on in another language."""
+
+    language: str
+    by: By
+    cut: bool = False
+    """What the bot is saying is cut, not finished."""
+
+
 class CallControl:
     """Acts on one call; one thing at a time.  Loop thread only."""
 
@@ -73,7 +85,7 @@ class CallControl:
         line: Line,
         group: asyncio.TaskGroup,
         note: Callable[[events.Event], None],
-        post: Callable[[ControlBegan | ControlEnded | AgentWanted], None],
+        post: Callable[[ControlBegan | ControlEnded | AgentWanted | LanguageWanted], None],
     ) -> None:
         self._line = line
         self._group = group
@@ -89,6 +101,10 @@ class CallControl:
         """Names of those that may lead the call, while one does."""
         self.on_settings: OnSettings | None = None
         """Changes the settings of the agent that leads the call, while one does."""
+        self.languages: frozenset[str] = frozenset()
+        """That the agent may go on in which leads the call now (BCP 47)."""
+        self.watch: LanguageWatch | None = None
+        """Where its recognizer's detection counts."""
 
     @property
     def is_busy(self) -> bool:
@@ -152,6 +168,39 @@ class CallControl:
         if self.on_settings is None or self._is_transferring:
             raise CommandError(409, "no agent talks in this call now")
         return await self.on_settings(wanted, by)
+
+    def change_language(self, language: str, by: By, *, cut: bool = False) -> None:
+        """Go on in another language: recognizer, voice, texts and words of turn taking follow.
+
+        Args:
+            language: BCP 47; a region that is not known is left out.
+            by: the source of the request.
+            cut: cut what the bot is saying; otherwise it is finished first.
+
+        Raises:
+            CommandError: no agent leads the call now, or it does not speak this language.
+        """
+        if not self.agents or self._is_transferring:
+            raise CommandError(409, "no agent talks in this call now")
+        known = closest(language, self.languages)
+        if known is None:
+            others = ", ".join(sorted(self.languages)) or "none: `languages` of the agent is empty"
+            raise CommandError(422, f'the agent does not speak "{language}"; it may: {others}')
+        self._post(LanguageWanted(known, by, cut))
+
+    def heard_language(self, language: str, text: str, *, is_final: bool) -> None:
+        """Go on in the language in which the caller speaks, where the agent is set to.
+
+        Args:
+            language: as the recognizer reports it; empty = it does not.
+            text: of the turn so far.
+            is_final: it is all of the turn.
+        """
+        if self.watch is None or not self.agents or self._is_transferring:
+            return
+        wanted = self.watch.heard(language, text, is_final=is_final)
+        if wanted is not None:
+            self.change_language(wanted, "recognizer")
 
     def end(self) -> None:
         """Cancel what is under way: the call ends now and does not wait for it."""

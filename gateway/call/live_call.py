@@ -9,7 +9,13 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from gateway.call import events
 from gateway.call.call_audio import CallAudio
-from gateway.call.control import AgentWanted, CallControl, ControlBegan, ControlEnded
+from gateway.call.control import (
+    AgentWanted,
+    CallControl,
+    ControlBegan,
+    ControlEnded,
+    LanguageWanted,
+)
 from gateway.call.line import Line, LineEvent
 from gateway.call.steering import CallObserver, ClientAsks, Terms
 from gateway.config.models import Eagerness
@@ -64,7 +70,9 @@ class EagernessRequest:
 Request = SayRequest | EagernessRequest
 """What the operator may ask of a call."""
 
-CallEvent = LineEvent | Request | ControlBegan | ControlEnded | AgentWanted | ClientAsks
+CallEvent = (
+    LineEvent | Request | ControlBegan | ControlEnded | AgentWanted | LanguageWanted | ClientAsks
+)
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from gateway.config.toml_file import dotted, read_toml
 from gateway.conversation.function_tool import load_tool
 from gateway.doctor.finding import counted
 from gateway.errors import ConfigError, Problem, ToolError
+from gateway.models.store import missing_model
 from gateway.providers import registry
 from gateway.records.redaction import load_redactor
 from gateway.setup.engines import tables_of
@@ -100,6 +101,7 @@ def _agent_faults(agent: AgentConfig) -> Iterator[Fault]:
             value = getattr(settings, key)
             if isinstance(value, Path) and not value.exists():
                 missing = True
-                yield (kind, field.alias or key), f"no such file or folder: {value}"
+                text = missing_model(value) or f"no such file or folder: {value}"
+                yield (kind, field.alias or key), text
         if not missing and (check := getattr(module, "check", None)):
             check(settings)

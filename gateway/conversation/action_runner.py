@@ -9,6 +9,7 @@ from gateway.call.control import CallControl, ControlEnded
 from gateway.conversation.actions import (
     Action,
     ChangeAgent,
+    ChangeLanguage,
     HangUp,
     SendDigits,
     Transfer,
@@ -54,7 +55,7 @@ class ActionRunner:
         while self._waiting and not self._control.is_busy:
             asked = self._waiting.popleft()
             match asked.action:
-                case HangUp() | ChangeAgent():
+                case HangUp() | ChangeAgent() | ChangeLanguage():
                     return asked
                 case Transfer(target=target):
                     self._running = asked

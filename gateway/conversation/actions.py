@@ -18,6 +18,7 @@ from gateway.config.models.pace import Pace
 from gateway.conversation.asking import hinted
 from gateway.conversation.function_tool import FunctionTool, tool
 from gateway.errors import SipError, ToolError
+from gateway.languages import language_name
 from gateway.providers.contracts import Expect, ToolResult
 
 
@@ -53,6 +54,13 @@ class ChangeAgent:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeLanguage:
+    """Go on in another language."""
+
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
 class PauseRecording:
     """Leave out of the record what is said, or record again.  Done at once, not after playout."""
 
@@ -73,7 +81,7 @@ class ChangePace:
     pace: Pace
 
 
-Action = HangUp | Transfer | SendDigits | ChangeAgent
+Action = HangUp | Transfer | SendDigits | ChangeAgent | ChangeLanguage
 """Done after playout."""
 
 
@@ -96,10 +104,17 @@ def changed_agent(told: ToolResult, agent: str) -> ToolResult:
     return replace(told, content=json.dumps({"status": f"done: you lead the call now, {agent}"}))
 
 
+def changed_language(told: ToolResult, language: str) -> ToolResult:
+    """Make the result that the agent reads once the call goes on in another language."""
+    status = f"done: the caller hears and speaks {language_name(language)} from now on"
+    return replace(told, content=json.dumps({"status": status}))
+
+
 def builtin_tools(
     names: Iterable[BuiltinTool],
     transfer_targets: Mapping[str, str],
     agent_targets: Sequence[str] = (),
+    languages: Sequence[str] = (),
 ) -> tuple[FunctionTool, ...]:
     """Make the built-in tools of an agent.
 
@@ -107,6 +122,7 @@ def builtin_tools(
         names: which ones.
         transfer_targets: name -> SIP URI; `transfer_call` is left out when there are none.
         agent_targets: names of agents; `change_agent` is left out when there are none.
+        languages: tags (BCP 47); `change_language` is left out when there are none.
 
     Raises:
         ToolError: no such built-in.
@@ -127,6 +143,9 @@ def builtin_tools(
         elif name == "change_agent":
             if agent_targets:
                 tools.append(_change_tool(agent_targets))
+        elif name == "change_language":
+            if languages:
+                tools.append(_language_tool(languages))
         elif name in functions:
             tools.append(FunctionTool.of(functions[name]))
         else:
@@ -222,3 +241,18 @@ def _change_tool(targets: Sequence[str]) -> FunctionTool:
     names: Any = Literal[tuple(targets)]
     change_agent.__annotations__["agent"] = names
     return FunctionTool.of(change_agent)
+
+
+def _language_tool(languages: Sequence[str]) -> FunctionTool:
+    @tool(side_effects=False)
+    def change_language(language: str) -> ChangeLanguage:
+        """Go on in another language that the caller speaks or asks for: voice and ears follow.
+
+        Args:
+            language: its code.
+        """
+        return ChangeLanguage(language)
+
+    names: Any = Literal[tuple(languages)]
+    change_language.__annotations__["language"] = names
+    return FunctionTool.of(change_language)

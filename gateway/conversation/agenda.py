@@ -6,7 +6,13 @@ from collections import deque
 from dataclasses import dataclass
 
 from gateway.conversation.action_runner import ActionRunner, Asked
-from gateway.conversation.actions import ChangeAgent, HangUp, changed_agent
+from gateway.conversation.actions import (
+    ChangeAgent,
+    ChangeLanguage,
+    HangUp,
+    changed_agent,
+    changed_language,
+)
 from gateway.conversation.first_words import FirstWords
 from gateway.conversation.talk import Ending, Talk
 
@@ -75,6 +81,11 @@ class Agenda:
                 talk.context.amend([changed_agent(told, agent)])
                 talk.call.control.change_agent(agent, "agent")
                 return
+            case Asked(action=ChangeLanguage(language=language), told=told):
+                talk.context.amend([changed_language(told, language)])
+                talk.call.control.change_language(language, "agent")
+                if language != talk.agent.config.language:
+                    return
         if talk.ending is None and not talk.call.control.is_busy:
             await talk.dialogue.answer_waiting()
             await self.say_next()

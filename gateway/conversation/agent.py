@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from gateway.audio.voice_chunk import VoiceDetector
@@ -53,6 +53,14 @@ class Agent:
     """Understands and answers instead of recognizer and language model, its fallback."""
     adjust: Adjust | None = None
     """Changes its settings in one call; None = they are fixed."""
+
+    languages: Mapping[str, Agent] = field(default_factory=dict)
+    """The same in each language that it may go on in, its own included (BCP 47)."""
+
+    def in_language(self, tag: str) -> Agent:
+        """Return this agent in a language; itself where it is not to go on in it."""
+        found = self.languages.get(tag)
+        return self if found is None else replace(found, languages=self.languages)
 
     @property
     def questions(self) -> Questions:

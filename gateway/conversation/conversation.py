@@ -10,7 +10,7 @@ import structlog
 
 from gateway.audio.voice_chunk import Chunk
 from gateway.call import events
-from gateway.call.control import AgentWanted, ControlBegan, ControlEnded
+from gateway.call.control import AgentWanted, ControlBegan, ControlEnded, LanguageWanted
 from gateway.call.line import Answered, Digit, End, Held, HungUp, MediaSource, Resumed
 from gateway.call.live_call import CallEvent, EagernessRequest, LiveCall, SayRequest
 from gateway.call.steering import ClientAsks
@@ -20,6 +20,7 @@ from gateway.conversation.agenda import Agenda, SilenceToFill
 from gateway.conversation.agent import Agent, adapted
 from gateway.conversation.call_variables import filled_text, local_now
 from gateway.conversation.cascade_dialogue import CascadeDialogue
+from gateway.conversation.change import change
 from gateway.conversation.chat_context import ChatContext
 from gateway.conversation.control_follower import ControlFollower
 from gateway.conversation.dialogue import Dialogue, Due
@@ -262,8 +263,8 @@ class Conversation:
                 await self._agenda.operator_wants(text)
             case ControlBegan() | ControlEnded():
                 await self._control.changed(event)
-            case AgentWanted():
-                await self._change_agent(event)
+            case AgentWanted() | LanguageWanted():
+                await change(self._talk, event)
             case EagernessRequest(eagerness=eagerness):
                 self._listener.taker.set_eagerness(eagerness)
                 self._listener.hearing.set_eagerness(eagerness)
@@ -297,14 +298,6 @@ class Conversation:
                 await self._agenda.prompt_silent_caller(times)
             case _:
                 await self._turn_event(event)
-
-    async def _change_agent(self, event: AgentWanted) -> None:
-        talk = self._talk
-        if talk.ending is None and event.agent != talk.agent.name:
-            talk.ending = AgentChange(event.agent, event.by)
-            self._call.note(events.AgentChanges(agent=event.agent, by=event.by))
-            if event.cut:
-                await self._floor.interrupt("operator")
 
     def _hold(self, event: Held | Resumed) -> None:
         if isinstance(event, Held):

@@ -198,6 +198,9 @@ class Recognition:
                 covers=covers,
             )
         )
+        self._call.control.heard_language(
+            transcript.language, transcript.text, is_final=transcript.requested
+        )
         now = self._call.audio.now
         aside = self._asides.get(transcript.choice or "")
         self._taker.transcript(

@@ -38,6 +38,8 @@ class AgentChange:
 
     agent: str
     by: By
+    language: str = ""
+    """BCP 47; empty = as before, where the agent speaks it."""
 
 
 @dataclass(slots=True)

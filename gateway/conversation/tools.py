@@ -22,13 +22,9 @@ from pydantic_core import PydanticSerializationError, to_json
 from gateway.config.models.pace import Pace
 from gateway.conversation.actions import (
     Action,
-    ChangeAgent,
     ChangePace,
     ExpectAnswer,
-    HangUp,
     PauseRecording,
-    SendDigits,
-    Transfer,
 )
 from gateway.conversation.function_tool import CallContext, FunctionTool, load_tool, tool
 from gateway.conversation.tool_loops import ToolLoops
@@ -198,7 +194,7 @@ class _Threads:
 
 
 def _succeeded(call: ToolCall, value: object) -> ToolOutcome:
-    if isinstance(value, HangUp | Transfer | SendDigits | ChangeAgent):
+    if isinstance(value, Action):
         content = '{"status": "will be done when what you have said so far was played"}'
         return ToolOutcome(ToolResult(call.id, call.name, content), value)
     if isinstance(value, ChangePace):

@@ -15,6 +15,7 @@ from gateway.audio.format import AudioFormat
 from gateway.audio.framer import Framer
 from gateway.audio.wav import read_wav
 from gateway.call import events
+from gateway.call.language_watch import LanguageWatch
 from gateway.call.line import Digit
 from gateway.call.live_call import LiveCall, SayRequest
 from gateway.config.dialplans import Collect, Say, Talk, Transfer
@@ -58,15 +59,16 @@ class StepScope:
         """Return the named agent, or the default one."""
         return self.agents[name or self.default_agent]
 
-    def voice(self, name: str) -> Voice:
-        """Return the voice of an agent, which keeps its session for the call."""
-        agent = self.agent(name)
-        if agent.name not in self.voices:
+    def voice(self, name: str, language: str = "") -> Voice:
+        """Return the voice of an agent in a language, which keeps its session for the call."""
+        agent = self.agent(name).in_language(language)
+        key = f"{agent.name} {agent.config.language}"
+        if key not in self.voices:
             call = self.call
             of_line = agent.voice.for_line(call.line.media_format)
             meter = VoiceMeter.of(call, agent.config)
-            self.voices[agent.name] = of_line.of_call(call.line.facts.call_id, call.group, meter)
-        return self.voices[agent.name]
+            self.voices[key] = of_line.of_call(call.line.facts.call_id, call.group, meter)
+        return self.voices[key]
 
     def close(self) -> None:
         """End the sessions of engines that no conversation has.  Idempotent."""
@@ -102,10 +104,13 @@ async def talk(step: Talk, scope: StepScope) -> Ending:
     """Let an agent talk, and those that it is followed by, until one is done."""
     control = scope.call.control
     control.agents = frozenset(scope.agents)
-    name, earlier = step.agent, None
+    name, language, earlier = step.agent, "", None
     try:
         while True:
-            agent = replace(scope.agent(name), voice=scope.voice(name))  # the same session
+            voice = scope.voice(name, language)  # the same session
+            agent = replace(scope.agent(name).in_language(language), voice=voice)
+            control.languages = frozenset(agent.languages)
+            control.watch = _language_watch(agent)
             early, scope.early = scope.early, None
             if early is not None:
                 agent = replace(agent, speech=early)
@@ -114,8 +119,15 @@ async def talk(step: Talk, scope: StepScope) -> Ending:
             if isinstance(ending, Ending):
                 return ending
             name, earlier = ending.change.agent, ending
+            language = ending.change.language or language
     finally:
-        control.agents = frozenset()
+        control.agents = control.languages = frozenset()
+        control.watch = None
+
+
+def _language_watch(agent: Agent) -> LanguageWatch | None:
+    config = agent.config
+    return LanguageWatch(agent.languages, config.language) if config.detect_language else None
 
 
 async def collect(step: Collect, scope: StepScope) -> None:

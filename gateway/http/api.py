@@ -35,6 +35,7 @@ from gateway.http.port import (
     EagernessBody,
     GatewayPort,
     HealthBody,
+    LanguageBody,
     PartyBody,
     PlaceCallBody,
     Readiness,
@@ -237,6 +238,14 @@ def _acting_routes(gateway: GatewayPort) -> APIRouter:
         It begins between two turns.  409 while no agent talks in the call.
         """
         await gateway.change_agent(call_id, body.agent, cut=body.cut)
+
+    @routes.post("/{call_id}/language", status_code=204, responses=_errors(409))
+    async def language(call_id: CallId, body: LanguageBody) -> None:
+        """Go on in another language of the agent's `languages`.  204 when it was taken.
+
+        Recognizer, voice and texts follow between two turns.  409 while no agent talks in the call.
+        """
+        await gateway.change_language(call_id, body.language, cut=body.cut)
 
     return routes
 

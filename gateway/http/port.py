@@ -127,6 +127,17 @@ class SettingsChangedBody(Body):
     changed: tuple[str, ...] = Field(description="dotted keys, as in `[agents.NAME]`")
 
 
+class LanguageBody(Body):
+    """The language that the call is to go on in."""
+
+    language: str = Field(
+        pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]+)*$", max_length=35, examples=["de", "pt-BR"]
+    )
+    cut: bool = Field(
+        default=False, description="cut what the bot is saying; false: it is finished first"
+    )
+
+
 class CallPlacedBody(Body):
     """The call that was begun."""
 
@@ -271,6 +282,9 @@ class GatewayPort(Protocol):
 
         Raises CallNotFound, CommandError.
         """
+
+    async def change_language(self, call_id: str, language: str, *, cut: bool) -> None:
+        """Go on in another language.  Raises CallNotFound, CommandError."""
 
     async def trunks(self) -> Sequence[TrunkStatus]:
         """Return the state of every trunk."""

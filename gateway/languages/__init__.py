@@ -9,5 +9,6 @@ line of Python; tests/contract/test_languages.py says whether a folder is comple
 from __future__ import annotations
 
 from gateway.languages.loading import CODES, Language, is_known, language
+from gateway.languages.tags import closest, language_name, primary
 
-__all__ = ["CODES", "Language", "is_known", "language"]
+__all__ = ["CODES", "Language", "closest", "is_known", "language", "language_name", "primary"]

@@ -15,6 +15,7 @@ from gateway.languages.entries import Texts
 from gateway.languages.prompts import Prompts
 from gateway.languages.questions import Questions
 from gateway.languages.reading import Reading
+from gateway.languages.tags import primary
 from gateway.languages.turn_words import TurnWords
 
 T = TypeVar("T", bound=Texts)
@@ -40,7 +41,7 @@ class Language:
 
 def is_known(tag: str) -> bool:
     """Return whether there are texts of a language (BCP 47, such as "de-AT")."""
-    return _primary(tag) in CODES
+    return primary(tag) in CODES
 
 
 def language(tag: str) -> Language:
@@ -52,7 +53,7 @@ def language(tag: str) -> Language:
     Raises:
         ConfigError: a file of it is wrong.
     """
-    code = _primary(tag)
+    code = primary(tag)
     return _loaded(code if code in CODES else _UNKNOWN)
 
 
@@ -84,7 +85,3 @@ def _file(path: Path, model: type[T]) -> T:
             Problem(str(path), 0, ".".join(map(str, fault["loc"])), fault["msg"])
             for fault in error.errors()
         ]) from error  # fmt: skip
-
-
-def _primary(tag: str) -> str:
-    return tag.partition("-")[0].lower()

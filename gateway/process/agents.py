@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -103,7 +104,7 @@ class Agents:
         for engine in vendors:
             with _may_come_later(is_remote=True):
                 await engine.warm_up()
-        for agent in self.by_name.values():
+        for agent in self._in_all_languages():
             with _may_come_later(is_remote=agent.voice.is_remote):
                 await agent.voice.render_ahead(_fixed_texts(agent.config))
         for key, engine in self._speech.items():
@@ -132,7 +133,7 @@ class Agents:
         Args:
             quiet: awaited before each text; returns once there is time for it.
         """
-        for agent in self.by_name.values():
+        for agent in self._in_all_languages():
             try:
                 for text in agent.llm.known_texts:
                     await quiet()
@@ -148,6 +149,11 @@ class Agents:
         for key in self._keys():
             await self._pool.give_back(key)
 
+    def _in_all_languages(self) -> Iterator[Agent]:
+        for agent in self.by_name.values():
+            yield agent
+            yield from agent.languages.values()
+
     def _keys(self) -> tuple[str, ...]:
         return (
             *self._recognizers, *self._models, *self._synthesizers, *self._detections,
@@ -157,8 +163,19 @@ class Agents:
     def _build(self, name: str, config: AgentConfig, folder: Path) -> Agent:
         tools = [load_tool(reference, folder) for reference in config.tools]
         builtins = builtin_tools(
-            config.builtin_tools, config.transfer_targets, config.agent_targets
+            config.builtin_tools,
+            config.transfer_targets,
+            config.agent_targets,
+            tuple(config.in_languages),
         )
+        toolbox = ToolBox(tools, builtins, timeout_s=config.tool_timeout_s, loops=self._tool_loops)
+        languages = {
+            tag: self._with_engines(name, other, toolbox)
+            for tag, other in config.in_languages.items()
+        }
+        return replace(self._with_engines(name, config, toolbox), languages=languages)
+
+    def _with_engines(self, name: str, config: AgentConfig, toolbox: ToolBox) -> Agent:
         recognizer = self._engine(
             self._recognizers, "stt", config.stt, lambda: registry.create("stt", config.stt)
         )
@@ -172,7 +189,6 @@ class Agents:
         detection = self._engine(
             self._detections, "vad", config.vad, lambda: registry.create("vad", config.vad)
         )
-        toolbox = ToolBox(tools, builtins, timeout_s=config.tool_timeout_s, loops=self._tool_loops)
         speech = self._speech_engine(config.s2s)
         return Agent(
             name, config, recognizer, model, voice, toolbox, detection.open, speech,

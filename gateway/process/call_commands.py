@@ -12,7 +12,14 @@ from gateway.errors import CallNotFound, CommandError, ProviderError
 from gateway.process import messages as m
 
 CallCommand = (
-    m.HangUp | m.Transfer | m.Say | m.Dtmf | m.SetEagerness | m.ChangeAgent | m.SetRecording
+    m.HangUp
+    | m.Transfer
+    | m.Say
+    | m.Dtmf
+    | m.SetEagerness
+    | m.ChangeAgent
+    | m.ChangeLanguage
+    | m.SetRecording
 )
 
 
@@ -34,6 +41,8 @@ async def act_on_call(session: CallSession, command: CallCommand) -> None:
             _live(session).inbox.put_nowait(EagernessRequest(eagerness))
         case m.ChangeAgent(agent=agent, cut=cut):
             _answered(session).control.change_agent(agent, "api", cut=cut)
+        case m.ChangeLanguage(language=language, cut=cut):
+            _answered(session).control.change_language(language, "api", cut=cut)
         case m.SetRecording(paused=paused):
             _live(session).pause_recording(paused=paused)
 

@@ -93,6 +93,15 @@ class ChangeSettings(ControlMessage):
     settings: dict[str, Any]
 
 
+class ChangeLanguage(ControlMessage):
+    """Go on in another language -> `Done` when it was taken."""
+
+    op: Literal["change_language"] = "change_language"
+    call_id: str
+    language: str
+    cut: bool = False
+
+
 class SetRecording(ControlMessage):
     """Leave out of the record what is said from now on, or record again -> `Done`."""
 
@@ -155,6 +164,7 @@ Command = Annotated[
     | SetEagerness
     | ChangeAgent
     | ChangeSettings
+    | ChangeLanguage
     | SetRecording
     | ListCalls
     | GetCall

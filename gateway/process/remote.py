@@ -23,6 +23,7 @@ from gateway.process.messages import (
     CallList,
     CallPlaced,
     ChangeAgent,
+    ChangeLanguage,
     ChangeSettings,
     Command,
     Done,
@@ -56,7 +57,7 @@ from gateway.webhooks.status import WebhookStatus
 R = TypeVar("R", bound=BaseModel)
 CallCommand = (
     GetCall | HangUp | Transfer | Say | Dtmf | SetEagerness | ChangeAgent | ChangeSettings
-    | SetRecording
+    | ChangeLanguage | SetRecording
 )  # fmt: skip
 
 _LOOK_TIMEOUT_S = 2.0
@@ -272,6 +273,11 @@ class RemoteGateway:
         """Have a call go by other settings; return the keys of those that changed."""
         command = ChangeSettings(call_id=call_id, settings=dict(settings))
         return (await self._ask_for_call(command, SettingsChanged)).changed
+
+    async def change_language(self, call_id: str, language: str, *, cut: bool) -> None:
+        """Go on in another language."""
+        command = ChangeLanguage(call_id=call_id, language=language, cut=cut)
+        await self._ask_for_call(command, Done)
 
     async def pause_recording(self, call_id: str, *, paused: bool) -> None:
         """Leave out of the record what is said, or record again."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from gateway.config.dialplans import Dialplan
 from gateway.config.files import ConfigFiles, KeptFiles
 from gateway.config.models import GatewayConfig
-from gateway.setup.engines import tables_of
+from gateway.setup.engines import all_tables_of
 from gateway.setup.loader import load_config, load_dialplan
 
 
@@ -65,7 +65,7 @@ def used_files(config: GatewayConfig) -> Mapping[str, str]:
 
 def _paths(config: GatewayConfig) -> Iterator[Path]:
     for agent in config.agents.values():
-        for _, table in tables_of(agent):
+        for _, table in all_tables_of(agent):
             yield from (value for value in table.rest().values() if isinstance(value, Path))
         references = (reference.rpartition(":")[0] for reference in agent.tools)
         yield from (Path(where) for where in references if where.endswith(".py"))

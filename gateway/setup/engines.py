@@ -15,9 +15,11 @@ from gateway.config.models import AgentConfig, GatewayConfig
 from gateway.config.models.agent import default_voice
 from gateway.config.models.pace import pace_key
 from gateway.errors import ProviderUnavailable
+from gateway.languages import primary
+from gateway.models import located
 from gateway.providers import registry
 from gateway.providers.contracts import Helper
-from gateway.providers.localized import known_languages, localized, primary
+from gateway.providers.localized import detecting, known_languages, localized
 from gateway.setup.speech_checks import engine_faults, speech_faults
 
 KINDS = get_args(registry.Kind)
@@ -45,7 +47,11 @@ def checked_engines(
     for kind, table in tables_of(agent):
         try:
             tables[kind] = _checked(kind, table, folder)
-            if is_stated:
+            if kind == "stt" and agent.detect_language and agent.languages:
+                told = detecting(tables[kind])
+                faults.extend(() if told else [_no_detection(table)])
+                tables[kind] = told or tables[kind]
+            elif is_stated:
                 tables[kind] = localized(kind, tables[kind], agent.language)
             if kind != "s2s":
                 faults.extend(engine_faults(kind, tables[kind]))
@@ -73,7 +79,13 @@ def tables_of(agent: AgentConfig) -> Iterator[tuple[registry.Kind, EngineTable]]
 def helpers_of(config: GatewayConfig) -> tuple[Helper, ...]:
     """Return the helper processes that the engines of a checked configuration want."""
     agents = config.agents.values()
-    return registry.helpers(table for agent in agents for table in tables_of(agent))
+    return registry.helpers(table for agent in agents for table in all_tables_of(agent))
+
+
+def all_tables_of(agent: AgentConfig) -> Iterator[tuple[registry.Kind, EngineTable]]:
+    """Yield the kinds and tables of an agent's engines in each of its languages."""
+    for each in (agent, *agent.in_languages.values()):
+        yield from tables_of(each)
 
 
 def _language_fault(kind: registry.Kind, table: EngineTable, language: str) -> str:
@@ -84,6 +96,14 @@ def _language_fault(kind: registry.Kind, table: EngineTable, language: str) -> s
     return (
         f'"{language}" is not supported by {kind} = "{table.provider}" with these settings'
         f" (supported: {', '.join(spoken)}): change language, the engine's settings, or the engine"
+    )
+
+
+def _no_detection(table: EngineTable) -> tuple[KeyPath, str]:
+    return (
+        ("detect_language",),
+        f'stt = "{table.provider}" does not report the language with these settings:'
+        " docs/languages.md names those that do",
     )
 
 
@@ -142,7 +162,7 @@ def _checked(kind: registry.Kind, table: EngineTable, folder: Path) -> EngineTab
         key = field.alias or name
         value = getattr(settings, name)
         if key in rest and isinstance(value, Path):
-            rest[key] = paths[name] = folder / value.expanduser()
+            rest[key] = paths[name] = located(value, folder)
         elif key in rest and isinstance(value, SecretStr):
             rest[key] = value
     return table.checked(settings.model_copy(update=paths), rest)

@@ -21,8 +21,7 @@ from gateway.config.plan_checks import Source, assemble
 from gateway.config.renamed import accept_old_names
 from gateway.config.toml_file import TomlFile, read_toml
 from gateway.errors import ConfigError, Problem
-from gateway.setup.engines import checked_engines
-from gateway.setup.texts import in_its_language
+from gateway.setup.variants import checked_agent
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -193,9 +192,7 @@ def _finished(
     for name, agent in config.agents.items():
         below: list[Fault] = []
         tools = tuple(_tool_path(tool, folder) for tool in agent.tools)
-        agents[name] = checked_engines(in_its_language(agent), folder, below).model_copy(
-            update={"tools": tools}
-        )
+        agents[name] = checked_agent(agent, folder, below).model_copy(update={"tools": tools})
         below += _missing_tools(tools)
         faults += [(("agents", name, *loc), text) for loc, text in below]
     records, dialplan = config.records, config.dialplan

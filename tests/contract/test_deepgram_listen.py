@@ -327,3 +327,17 @@ def test_messages_of_the_client_are_what_the_vendor_documents():
         assert sent == [{"type": "Finalize"}]
 
     run(double, use, **NOVA)
+
+
+MULTI = [{"model": "flux-general-multi"}, {"model": "nova-3", "language": "multi"}]
+
+
+@pytest.mark.parametrize("model", MULTI)
+def test_the_language_that_is_spoken_is_reported_by_models_that_detect_it(model):
+    async def use(recognizer: SocketRecognizer) -> None:
+        found = await listened(recognizer, SOUND + SILENCE, 1)
+        assert {each.language for each in found if isinstance(each, Transcript)} == {"de"}
+
+    double = DeepgramListenDouble()
+    double.languages = ["de", "en"]
+    run(double, use, **model)

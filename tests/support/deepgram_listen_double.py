@@ -122,6 +122,15 @@ class DeepgramListenPeer(RecognizerPeer):
         more = {"code": code} if self.is_flux else {"variant": code, "message": words}
         await self.send_event({**event, **more})
 
+    @property
+    def _languages(self) -> Frame:
+        """What multilingual models report: the dominant language comes first."""
+        spoken = self.double.languages
+        is_multi = self.asked["model"] == "flux-general-multi" or (
+            self.asked.get("language") == "multi"
+        )
+        return {"languages": list(spoken)} if spoken and is_multi else {}
+
     async def _turn_info(self, name: str, text: str, trigger: str | None = None) -> None:
         more = {} if trigger is None else {"trigger": trigger}
         await self.send_event(
@@ -135,6 +144,7 @@ class DeepgramListenPeer(RecognizerPeer):
                 "transcript": text,
                 "words": [{"word": word, "confidence": 0.9} for word in text.split()],
                 "end_of_turn_confidence": 0.8 if name == "EndOfTurn" else 0.2,
+                **self._languages,
                 **more,
             }
         )
@@ -143,13 +153,14 @@ class DeepgramListenPeer(RecognizerPeer):
         words = [
             {"word": word, "start": 0.0, "end": 0.1, "confidence": 0.9} for word in text.split()
         ]
+        said = {"transcript": text, "confidence": 0.9, "words": words, **self._languages}
         event = {
             "type": "Results",
             "channel_index": [0, 1],
             "start": self._settled_s,
             "duration": round(self.ear.at_s - self._settled_s, 3),
             "is_final": is_final,
-            "channel": {"alternatives": [{"transcript": text, "confidence": 0.9, "words": words}]},
+            "channel": {"alternatives": [said]},
             "metadata": {
                 "request_id": _ID,
                 "model_uuid": _ID,

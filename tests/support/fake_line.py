@@ -236,6 +236,8 @@ class ScriptedRecognizer:
         self.texts = list(texts)
         self.delay_s = delay_s
         self.opens_after_s = 0.0
+        self.languages: dict[str, str] = {}
+        """That it reports, by what is said."""
         self.is_down = False
         """Nothing can be opened any more."""
         self.expected: list[Expect] = []
@@ -331,7 +333,8 @@ class _Recognition:
             if isinstance(said, Exception):
                 raise said
             if said is not None:
-                yield Transcript(said, samples, requested=True)
+                language = self._recognizer.languages.get(said, "")
+                yield Transcript(said, samples, requested=True, language=language)
 
 
 class ScriptedModel:

@@ -223,6 +223,8 @@ class RecognizerDouble:
     def __init__(self, script: list[str] | None = None) -> None:
         self.script = script
         """Texts of utterances to come, of all connections together; None = tones are words."""
+        self.languages: list[str] = []
+        """That it detects, where it is asked to, the dominant one first."""
         self.fault = Fault.NONE
         self.faults_left = 1
         """How often `CLOSE` happens."""

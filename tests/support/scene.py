@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gateway.call.call_audio import CallAudio
+from gateway.call.language_watch import LanguageWatch
 from gateway.call.line import CallFacts, Digit, Held, Resumed
 from gateway.call.live_call import LiveCall, SayRequest
 from gateway.config.models import AgentConfig, TurnConfig
@@ -68,6 +70,7 @@ class Scene:
     ) -> None:
         self.others = {other.agent.name: other for other in others}
         """Whose agents may lead the call after this one's."""
+        same = {other.config.language: other.agent for other in others if other.agent.name == name}
         self.llm = llm if hasattr(llm, "reply") else ScriptedModel(*llm)
         self.recognizer = heard if hasattr(heard, "stream") else ScriptedRecognizer(*heard)
         self.synthesizer = voice or ScriptedVoice()
@@ -77,17 +80,28 @@ class Scene:
         self.config = AgentConfig(**({"greeting": GREETING, "turn": patient()} | config))
         targets = {"sales": "sip:sales@host"}
         builtins = builtin_tools(
-            ("hang_up", "transfer_call", "send_dtmf", "expect_answer", "change_agent"),
+            (
+                "hang_up",
+                "transfer_call",
+                "send_dtmf",
+                "expect_answer",
+                "change_agent",
+                "change_language",
+            ),
             targets,
             tuple(self.others),
+            tuple(same),
         )
         functions = [FunctionTool.of(tool) for tool in tools]
         box = ToolBox(functions, builtins, timeout_s=self.config.tool_timeout_s)
-        self.voice = Voice(self.synthesizer)
+        self.voice = Voice(self.synthesizer, self.config.language)
         self.agent = Agent(
             name, self.config, self.recognizer, self.llm, self.voice, box, LevelDetector,
             engine,
         )  # fmt: skip
+        if same:
+            same = {self.config.language: self.agent, **same}
+            self.agent = replace(self.agent, languages=same)
         self.notes = NoteBook()
         self.ending: Ending | None = None
         self.held: list[list[int | None]] = []
@@ -109,6 +123,10 @@ class Scene:
             self.call = LiveCall(line, audio, self.notes, Metrics(), group, tools)
             self.talk = self._begin(self.agent)
             self.call.control.agents = frozenset({self.agent.name, *self.others})
+            self.call.control.languages = frozenset(self.agent.languages)
+            if self.config.detect_language:
+                watch = LanguageWatch(self.agent.languages, self.config.language)
+                self.call.control.watch = watch
             talking = group.create_task(self._talk_on())
             clock = [group.create_task(line.run()), group.create_task(audio.run())]
             scripted = group.create_task(_as_coroutine(script(self)))
@@ -138,7 +156,9 @@ class Scene:
         """As the dialplan's step does."""
         while not isinstance(ending := await self.talk.run(), Ending):
             name = ending.change.agent
-            agent = self.others[name].agent if name in self.others else self.agent
+            is_other = name in self.others and name != self.agent.name
+            agent = self.others[name].agent if is_other else self.agent
+            agent = agent.in_language(ending.change.language)
             self.talk = self._begin(agent, ending)
         return ending
 

@@ -31,6 +31,7 @@ ALLOWED = {
     "wording": set(),
     "child_processes": set(),
     "languages": set(),
+    "models": set(),
     "spoken": {"languages"},
     "audio": set(),
     CONTRACTS: {"audio.format", "audio.voice_chunk"},
@@ -47,15 +48,16 @@ ALLOWED = {
         EVENTS,
     },
     "call": {
-        "audio", "telemetry", MODELS, CONTRACTS, RECORD, "records.bundle", "turn.events", EVENTS,
+        "audio", "languages", "telemetry", MODELS, CONTRACTS, RECORD, "records.bundle",
+        "turn.events", EVENTS,
     },
     "recognizer": {"audio", "threads"},
     "script": {CONTRACTS, "config.locate"},
     "providers": {
-        "audio", "threads", CONTRACTS, "providers.call_ids", "script", "recognizer",
+        "audio", "languages", "threads", CONTRACTS, "providers.call_ids", "script", "recognizer",
         "config.engine_table",
     },
-    "setup": {"config", "languages", "providers"},
+    "setup": {"config", "languages", "models", "providers"},
     "sip": {
         "audio.format", "threads", "telemetry", MODELS, "call.line", "call.media", "call.inlet",
         "call.transport", RECORD, "config.destinations", "locked_json", "sip_uri",
@@ -99,6 +101,7 @@ ALLOWED = {
     },
     "cli": {
         "audio", "call", "config", "conversation", "demo", "dialplan", "doctor", "edge", "load",
+        "models",
         "providers", "records", "replay", "script", "setup", "sip", "telemetry",
     },
 }  # fmt: skip

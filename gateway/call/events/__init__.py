@@ -54,6 +54,7 @@ from gateway.call.events.of_conversation import (
     HearingStarted,
     HistoryShortened,
     Interrupted,
+    LanguageChanges,
     LlmLimitReached,
     RecognizerLost,
     ReplyFinished,
@@ -108,6 +109,7 @@ __all__ = [
     "Interrupted",
     "KeyPressed",
     "KeysCollected",
+    "LanguageChanges",
     "LineIsDead",
     "Listening",
     "ListeningForTones",
@@ -148,7 +150,7 @@ OwnEvent = (
     | RecordingPaused | RecordingResumed | LineIsDead
     | KeyPressed | KeysCollected | DigitsSent | DigitsNotSent
     | TransferStarted | TransferFailed | Transferred | TransferOutcome
-    | AgentChanges | AgentStarted | SettingsChanged | HearingStarted
+    | AgentChanges | LanguageChanges | AgentStarted | SettingsChanged | HearingStarted
     | Say | BotSays | BotStarted | ReplyFinished
     | Interrupted | TurnWaits | TurnFinished | HistoryShortened | LlmLimitReached | EngineFailed
     | EngineConnected | EngineLost | EngineHears | EngineHungUp | EngineReply | EngineNoted

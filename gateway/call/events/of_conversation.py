@@ -37,6 +37,18 @@ class SettingsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LanguageChanges:
+    """The call is to go on in another language from its next turn on."""
+
+    kind: ClassVar[str] = "language_changes"
+    language: str
+    """BCP 47."""
+    before: str = ""
+    by: str = ""
+    """`agent` (the tool `change_language`), `api`, or `recognizer`."""
+
+
+@dataclass(frozen=True, slots=True)
 class HearingStarted:
     """The caller's audio reaches the agent from here on."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from gateway.config.engine_table import EngineTable
 from gateway.config.models.table import Table
@@ -26,6 +27,7 @@ BuiltinTool = Literal[
     "expect_answer",
     "change_agent",
     "speaking_rate",
+    "change_language",
 ]
 
 
@@ -238,6 +240,37 @@ class SpeechTable(EngineTable):
     prices: SpeechPrices = SpeechPrices()
 
 
+class SilenceTexts(Table):
+    """`[agents.NAME.languages.CODE.silence]`: empty = those of the language."""
+
+    reprompts: tuple[str, ...] = ()
+    goodbye: str = ""
+
+
+class FillerTexts(Table):
+    """`[agents.NAME.languages.CODE.filler]`: empty = those of the language."""
+
+    first: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+
+
+class InLanguage(Table):
+    """`[agents.NAME.languages.CODE]`: what differs when the call goes on in that language."""
+
+    stt: RecognizerTable | None = None
+    """Left out = the agent's, told this language."""
+    tts: VoiceTable | None = None
+    """Left out = the agent's, told this language; by default as for an agent of this language."""
+    instructions: str = ""
+    """Empty = the agent's, and a line that names the language."""
+    fallback: str = ""
+    """Empty = the language's, as the texts below."""
+    give_up: str = ""
+    transfer_failed: str = ""
+    silence: SilenceTexts = SilenceTexts()
+    filler: FillerTexts = FillerTexts()
+
+
 class AgentConfig(Table):
     """`[agents.NAME]`: one bot; `stt`, `vad`, `llm`, `tts` are a provider and its settings."""
 
@@ -253,6 +286,10 @@ class AgentConfig(Table):
     """Of `{now}`, `{date}` and `{time}`, such as "Europe/Berlin"; empty = the machine's."""
     language: LanguageTag = "en"
     """Of the caller and the bot (BCP 47), such as "en" or "de-AT".  Its engines must know it."""
+    languages: dict[LanguageTag, InLanguage] = {}
+    """Others that a call may go on in (`change_language`, the API), and what differs there."""
+    detect_language: bool = False
+    """The call goes on in another of `languages` once the recognizer hears the caller speak it."""
     stt: RecognizerTable = RecognizerTable(provider="moonshine")
     vad: EngineTable = EngineTable(provider="silero")
     """What tells speech from other sounds: `silero` (a network) or `webrtcvad` (cheap, coarse)."""
@@ -292,3 +329,18 @@ class AgentConfig(Table):
     llm_limits: LlmLimits = LlmLimits()
     speculation: SpeculationConfig = SpeculationConfig()
     filler: FillerConfig = FillerConfig()
+    _in_languages: dict[str, AgentConfig] = PrivateAttr(default_factory=dict)
+
+    @property
+    def in_languages(self) -> Mapping[str, AgentConfig]:
+        """The agent in each language that it may go on in, its own included; none before a check.
+
+        Empty where `languages` is.
+        """
+        return self._in_languages
+
+    def with_languages(self, found: Mapping[str, AgentConfig]) -> AgentConfig:
+        """Return this agent with what it is in other languages."""
+        agent = self.model_copy()
+        agent._in_languages = dict(found)  # noqa: SLF001 - its own class
+        return agent

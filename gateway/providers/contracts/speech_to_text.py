@@ -26,6 +26,8 @@ class Transcript:
     """The expected phrase that forced choice picked, where `Expect.choices` was given."""
     end_of_turn: float | None = None
     """Probability that the caller's turn is over where the audio ends, where known."""
+    language: str = ""
+    """That was spoken (ISO 639 or BCP 47), where the recognizer detects it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class Words:
     """The vendor is to be asked for its final words now."""
     confidence: float | None = None
     """Probability that the turn is over, where the vendor estimates it."""
+    language: str = ""
+    """That is spoken, where the vendor detects it."""
 
 
 Found = TypeVar("Found", Transcript, Transcript | TurnMark)
@@ -90,6 +92,8 @@ class RecognizerStream(Generic[Found]):
         """Of the segment in progress: they belong to a turn that is over."""
         self._in_turn = False
         self._shown = ""
+        self._language = ""
+        """As last reported."""
         self._asked: deque[tuple[int, float]] = deque()
         """(samples pushed, loop time) of each transcript that was asked for."""
         self._found: deque[Any] = deque()
@@ -147,10 +151,13 @@ class RecognizerStream(Generic[Found]):
         text = self._text
         if self._listens:
             self._find_turn(words, text, end)
+        self._language = words.language or self._language
         if self._is_answer(words, end):
             self._answer(text, words, end)
         elif text and text != self._shown:
-            self._found.append(Transcript(text, end, end_of_turn=words.confidence))
+            self._found.append(
+                Transcript(text, end, end_of_turn=words.confidence, language=self._language)
+            )
         self._shown = text
         if self._listens and words.mark == "end":
             self._end_turn(text, end)
@@ -245,6 +252,7 @@ class RecognizerStream(Generic[Found]):
                 requested=True,
                 choice=self._choices.get(plain(text)),
                 end_of_turn=confidence,
+                language=self._language,
             )
         )
 

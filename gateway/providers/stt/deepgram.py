@@ -173,6 +173,7 @@ class _Flux(_Deepgram):
             end_s=event.number("audio_window_end"),
             is_flushed=event.optional_text("trigger") == "manual",
             confidence=event.number("end_of_turn_confidence"),
+            language=_first(event.value("languages")),
         )
 
 
@@ -192,7 +193,13 @@ class _Nova(_Deepgram):
             mark="end" if event.flag("speech_final") else None,
             end_s=event.number("start") + event.number("duration"),
             is_flushed=event.flag("from_finalize"),
+            language=_first(found[0].value("languages")) if found else "",
         )
+
+
+def _first(languages: object) -> str:
+    """Return the dominant language, which comes first; empty where none is detected."""
+    return str(languages[0]) if isinstance(languages, list) and languages else ""
 
 
 def create(settings: Settings) -> SpeechToText:
@@ -226,6 +233,17 @@ def in_language(settings: Settings, language: str) -> Settings:
     if "language" not in settings.model_fields_set and not is_english_only:
         update["language"] = code
     return settings.model_copy(update=update)
+
+
+def detecting(settings: Settings) -> Settings | None:
+    """Return the settings with which it reports the language; None = this model does not."""
+    if "model" not in settings.model_fields_set:
+        return settings.model_copy(update={"model": "flux-general-multi"})
+    if settings.model == "flux-general-en":
+        return None
+    if not settings.is_flux and settings.language in {"", "multi"}:
+        return settings.model_copy(update={"language": "multi"})
+    return settings if settings.is_flux else None
 
 
 def faults(settings: Settings) -> Iterator[Advice]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ _WHERE = (
     "get a model from https://alphacephei.com/vosk/models, unpack it and put its path into the "
     'configuration: stt = { provider = "vosk", model = "/path/to/vosk-model" }'
 )
+_NAMED = re.compile(r"vosk-(?:model-)?(?:small-)?(en|de|fr|es|it|pt|nl|ru|pl|tr|ca|cs|hi|ja)\b")
+"""Names of models whose code is that of ISO 639."""
 _STEP_FRAMES = 5
 """Audio is handed to the engine in steps of 100 ms: fewer thread hops, no later answer."""
 _LAYOUTS = (
@@ -37,7 +40,7 @@ class Settings(ProviderSettings):
     """`stt = { provider = "vosk", model = "/path" }`."""
 
     model: Path
-    """Folder of an unpacked model."""
+    """Folder of an unpacked model, or a name of `gateway models list`."""
 
 
 class Recognizer(Protocol):
@@ -57,6 +60,12 @@ def probe() -> str:
     """Return "" when the package is there (the model is a matter of configuration)."""
     missing = importlib.util.find_spec("vosk") is None
     return f"package vosk is missing: {_INSTALL}; then {_WHERE}" if missing else ""
+
+
+def languages(settings: Settings) -> tuple[str, ...]:
+    """Return the language in the name of the model; empty where it names none."""
+    found = _NAMED.match(settings.model.name)
+    return (found[1],) if found else ()
 
 
 def create(settings: Settings) -> SpeechToText:

@@ -87,6 +87,9 @@ class Gateway:
     async def set_eagerness(self, call_id: str, eagerness: Eagerness) -> None:
         self._do(("eagerness", self._known(call_id).call_id, eagerness))
 
+    async def change_language(self, call_id: str, language: str, *, cut: bool) -> None:
+        self._do(("language", self._known(call_id).call_id, language, cut))
+
     async def change_agent(self, call_id: str, agent: str, *, cut: bool) -> None:
         self._do(("agent", self._known(call_id).call_id, agent, cut))
 
@@ -284,6 +287,7 @@ def test_failures_have_one_form(
         ("POST", f"{V1}/dtmf", {"digits": "hello"}, 422, "invalid_request"),
         ("POST", f"{V1}/eagerness", {}, 422, "invalid_request"),
         ("POST", f"{V1}/agent", {"agent": ""}, 422, "invalid_request"),
+        ("POST", f"{V1}/language", {"language": "german"}, 422, "invalid_request"),
         ("POST", f"/v1/calls/{OTHER}/eagerness", {"eagerness": "auto"}, 404, "call_not_found"),
         ("POST", f"{V1}/say", {"text": "x" * 3000}, 422, "invalid_request"),
         ("POST", f"{V1}/say", {"text": "x" * 70_000}, 413, "body_too_large"),

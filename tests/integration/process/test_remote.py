@@ -24,6 +24,7 @@ from gateway.process.messages import (
     CallList,
     CallPlaced,
     ChangeAgent,
+    ChangeLanguage,
     Command,
     Done,
     Dtmf,
@@ -83,7 +84,15 @@ class Worker:
             case HangUp(call_id=call_id) if call_id == LIVE:
                 self.told.append(command)
                 return Done()
-            case Say() | Transfer() | Dtmf() | SetEagerness() | ChangeAgent() | SetRecording():
+            case (
+                Say()
+                | Transfer()
+                | Dtmf()
+                | SetEagerness()
+                | ChangeAgent()
+                | ChangeLanguage()
+                | SetRecording()
+            ):
                 self.told.append(command)
                 return Done()
             case _:
@@ -200,6 +209,7 @@ def test_commands_reach_the_worker_and_errors_come_back(tmp_path: Path) -> None:
                 ("dtmf", {"digits": "1"}),
                 ("eagerness", {"eagerness": "low"}),
                 ("agent", {"agent": "sales"}),
+                ("language", {"language": "de"}),
                 ("recording", {"paused": True}),
                 ("hangup", None),
             ]:
@@ -222,6 +232,7 @@ def test_commands_reach_the_worker_and_errors_come_back(tmp_path: Path) -> None:
         Dtmf(call_id=LIVE, digits="1"),
         SetEagerness(call_id=LIVE, eagerness="low"),
         ChangeAgent(call_id=LIVE, agent="sales"),
+        ChangeLanguage(call_id=LIVE, language="de"),
         SetRecording(call_id=LIVE, paused=True),
         HangUp(call_id=LIVE),
     ]

@@ -587,3 +587,52 @@ def test_texts_that_are_left_out_are_in_the_agents_language(tmp_path):
     assert agent.turn.language == "de-AT"
     agent = loaded(tmp_path, AGENT + 'language = "pl"\n' + vosk).agents["a"]
     assert agent.fallback == AgentConfig().fallback  # `gateway check` warns of it
+
+
+GERMAN = (
+    'language = "de"\nstt = { provider = "deepgram", api_key = "k" }\n'
+    'instructions = "Du bist der Empfang."\ngive_up = "Tschüss."\n'
+)
+
+
+def test_an_agent_is_told_once_for_each_of_its_languages(tmp_path):
+    more = '[agents.a.languages.en]\ntts = { provider = "flite" }\nfallback = "Pardon?"\n'
+    agent = loaded(tmp_path, AGENT + GERMAN + more + "[agents.a.languages.fr]\n").agents["a"]
+    assert set(agent.in_languages) == {"de", "en", "fr"}
+    assert agent.tts.rest() == {"voice": "de"}
+    english, french = agent.in_languages["en"], agent.in_languages["fr"]
+    assert (english.tts.provider, french.tts.provider) == ("flite", "espeak")
+    assert french.tts.rest() == {"voice": "fr"}
+    hears = [each.stt.rest().get("language") for each in (agent, english, french)]
+    assert hears == ["de", None, "fr"]
+    assert "model" not in english.stt.rest()  # the vendor's own for English
+    assert (agent.give_up, english.fallback) == ("Tschüss.", "Pardon?")
+    assert english.give_up == AgentConfig().give_up
+    assert french.give_up.startswith("Je suis désolé")
+    assert french.turn.language == "fr"
+    assert french.instructions == "Du bist der Empfang.\n\nSpeak French with the caller."
+    assert agent.instructions == "Du bist der Empfang."
+    assert loaded(tmp_path, AGENT + GERMAN).agents["a"].in_languages == {}
+
+
+def test_what_an_engine_cannot_do_in_another_language_is_told_by_name(tmp_path):
+    named = 'tts = { provider = "espeak", voice = "de" }\n'
+    (line,) = problems(tmp_path, AGENT + GERMAN + named + "[agents.a.languages.en]\n")
+    assert '"en" is not supported by tts = "espeak" with these settings' in line
+    assert "agents.a.languages.en" in line
+    own = '[agents.a.languages.en]\nstt = { provider = "moonshine", modell = 1 }\n'
+    (line,) = problems(tmp_path, AGENT + GERMAN + own)
+    assert "agents.a.languages.en.stt.modell" in line
+    (line,) = problems(tmp_path, AGENT + GERMAN + "detect_language = true\n")
+    assert "agents.a.detect_language" in line
+
+
+def test_a_recognizer_that_detects_the_language_is_told_none(tmp_path):
+    more = 'detect_language = true\n[agents.a.languages.en]\ntts = { provider = "flite" }\n'
+    agent = loaded(tmp_path, AGENT + GERMAN + more).agents["a"]
+    for each in (agent, *agent.in_languages.values()):
+        assert each.stt.rest()["model"] == "flux-general-multi"
+        assert "language" not in each.stt.rest()
+    fixed = GERMAN.replace('api_key = "k"', 'api_key = "k", model = "nova-3", language = "de"')
+    lines = problems(tmp_path, AGENT + fixed + more)
+    assert any("agents.a.detect_language" in line for line in lines), lines
