@@ -45,6 +45,8 @@ _NOT_YET_NOISE = _SECOND // 5
 """Just before its detection it may be speech."""
 _LOUDEST = 4 * _SECOND
 """How long a speaker's loudest is looked for."""
+_TOGETHER = 5
+"""Number of ticks that are measured at once (100 ms), while no figure is asked for."""
 _SETTLES = _SECOND * 3 // 10
 """Number of blocks of a voice after which its loudness is known."""
 
@@ -119,6 +121,8 @@ class AudibilityMeter:
         self._loudest = deque([0.0], maxlen=_LOUDEST // _PER_FRAME)
         """Of each of the bot's latest frames that were not silent."""
         self._awaited: list[FirstSound] = []
+        self._waiting: list[tuple[bytes, bytes, bool]] = []
+        """What was fed and is not measured yet."""
         self._latest = 0.0
         """Power of the loudest block of the bot's latest frame."""
         self.now = 0
@@ -137,21 +141,40 @@ class AudibilityMeter:
             sent: as many frames.
             is_speech: the caller speaks: this is not the noise behind the voice.
         """
+        waiting = self._waiting
+        if waiting and waiting[-1][2] is not is_speech:
+            self._measure()
+        waiting.append((received, sent, is_speech))
+        self.now += len(sent) // SAMPLE_BYTES
+        if self._awaited or len(waiting) >= _TOGETHER:
+            self._measure()
+
+    def _measure(self) -> None:
+        """Measure what was fed."""
+        waiting = self._waiting
+        if not waiting:
+            return
+        received, sent, is_speech = waiting[0]
+        if len(waiting) > 1:
+            received = b"".join([tick[0] for tick in waiting])
+            sent = b"".join([tick[1] for tick in waiting])
+        waiting.clear()
         self._caller.feed(received, is_speech=is_speech)
         loudest = self._bot.feed(sent, is_speech=True)
         self._loudest.extend(loudest[loudest >= LEAST].tolist())
         self._latest = float(loudest[-1])
-        self.now += len(sent) // SAMPLE_BYTES
         if self._awaited:
             self._tell_who_waits(is_silent=bool((loudest < LEAST).all()))
 
     @property
     def is_bot_audible(self) -> bool:
         """True when something audible of the bot was in the latest tick."""
+        self._measure()
         return self._latest >= LEAST and self._latest >= self._bot_is_audible_from
 
     def last_caller_sample(self, onset: int, speech_end: int) -> int:
         """End of the last audible sound of speech that the VAD saw begin and end."""
+        self._measure()
         first = onset // BLOCK_SAMPLES - _SLACK
         powers, first = self._caller.between(first, speech_end // BLOCK_SAMPLES + _SLACK)
         found = (powers >= audible_from(_loudest(powers), self._over_noise(onset))).nonzero()[0]
@@ -159,6 +182,7 @@ class AudibilityMeter:
 
     def first_caller_sample(self, onset: int) -> int:
         """First audible sample of the word that the VAD saw begin at `onset`."""
+        self._measure()
         detected = onset // BLOCK_SAMPLES
         powers, first = self._caller.between(detected - _REACH, detected + _LOUDEST)
         voice, _ = self._caller.between(detected, detected + _LOUDEST)
@@ -178,6 +202,7 @@ class AudibilityMeter:
         Args:
             since: now, or some seconds ago.
         """
+        self._measure()
         sound = FirstSound(since)
         self._awaited.append(sound)
         self._tell_who_waits(is_silent=False)
@@ -186,17 +211,21 @@ class AudibilityMeter:
     def forget(self, sound: FirstSound) -> None:
         """Settle a sound whose outcome is not awaited any more.  Idempotent."""
         if sound in self._awaited:
+            self._measure()
+        if sound in self._awaited:  # it was not settled by that
             self._awaited.remove(sound)
             self._settle(sound)
 
     def first_bot_sample(self, since: int) -> int | None:
         """First audible bot sample handed to RTP at or after `since`, some seconds ago at most."""
+        self._measure()
         powers, first = self._bot.between(since // BLOCK_SAMPLES, self._bot.blocks)
         found = (powers >= self._bot_is_audible_from).nonzero()[0]
         return max(since, (first + int(found[0])) * BLOCK_SAMPLES) if len(found) else None
 
     def last_bot_sample(self) -> int | None:
         """End of the last audible sound of the bot; None where it was not heard for seconds."""
+        self._measure()
         powers, first = self._bot.between(self._bot.blocks - _LOUDEST, self._bot.blocks)
         found = (powers >= self._bot_is_audible_from).nonzero()[0]
         return (first + int(found[-1]) + 1) * BLOCK_SAMPLES if len(found) else None

@@ -8,6 +8,7 @@ from functools import partial
 
 import structlog
 
+from gateway.audio.format import ANALYSIS
 from gateway.audio.voice_chunk import Chunk
 from gateway.call import events
 from gateway.call.control import AgentWanted, ControlBegan, ControlEnded, LanguageWanted
@@ -62,6 +63,8 @@ from gateway.turn.watchdog import Finding, Watchdog, limits_of
 
 log = structlog.get_logger(__name__)
 
+_WATCHED_SAMPLES = 5 * ANALYSIS.frame_samples
+"""100 ms: how often it is looked whether the line is dead."""
 _BROKEN_OFF = frozenset({"replaced", "failed", "held", "no_transcript"})
 """Why a caller turn is discarded that may have had words."""
 
@@ -228,7 +231,8 @@ class Conversation:
         entered = self._keypad.advance(self._call.audio.now_s)
         if entered is not None:
             self._events.put_nowait(DigitsEntered(entered))
-        self._watch(now)
+        if now % _WATCHED_SAMPLES < ANALYSIS.frame_samples:
+            self._watch(now)
 
     def _may_wait(self) -> bool:
         return self._listener.may_wait and not self._call.line.outlet.is_paused

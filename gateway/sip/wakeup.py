@@ -12,7 +12,7 @@ _IDLE_S = 0.1
 """The library's timers are as late as this (the shortest, T1, is 500 ms)."""
 _CALLS_S = 0.05
 """Keys that come by RTP, whose sockets are not known, in calls without a conversation."""
-_BUSY_S = 0.02
+_BUSY_S = 0.033
 """The same in conversations, and TCP connections."""
 BATCH_INTERVAL_S = 0.005
 """Between a message and the next: a flood is taken in bundles."""

@@ -64,7 +64,7 @@ def limits_of(config: AgentConfig) -> Limits:
 
 
 class Watchdog:
-    """Watches one conversation; fed once per frame."""
+    """Watches one conversation; fed ten times a second or more."""
 
     def __init__(self, limits: Limits, now: int) -> None:
         self._bot = samples(limits.bot_s * 1000)
@@ -89,12 +89,12 @@ class Watchdog:
         bot_has_floor: bool,
         is_held: bool,
     ) -> Finding | None:
-        """Let one frame of audio time pass.
+        """Let some audio time pass.
 
         Args:
             now: audio time at its end, in samples.
-            bot_audible: something of the bot was sent in it.
-            caller_speaking: the caller spoke in it (the sound itself: an open turn may be stuck).
+            bot_audible: something of the bot was sent in its last frame.
+            caller_speaking: the caller speaks (the sound itself: an open turn may be stuck).
             bot_has_floor: the bot thinks or talks.
             is_held: silence is expected: hold, a transfer, keys being sent.
         """

@@ -66,6 +66,8 @@ class Socket:
         self._wake = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
+        self._sent_s = 0.0
+        """When the latest message was sent, by the clock of the loop."""
         self._failure: ProviderError | None = None
         self._sender = asyncio.get_running_loop().create_task(self._send_all())
 
@@ -94,9 +96,24 @@ class Socket:
         if len(self._unsent) >= self._endpoint.most_unsent:
             problem = f"{len(self._unsent)} messages wait to be sent: the server does not read"
             raise self._endpoint.error(ProviderUnavailable, problem)
+        if not self._unsent and self._writes(message):
+            return
         self._unsent.append(message)
         self._is_idle.clear()
         self._wake.set()
+
+    def _writes(self, message: str | bytes) -> bool:
+        """Write a message where no other waits, as is usual: a task's turn costs more than that."""
+        connection = self._connection
+        if not self.is_open or connection.transport.get_write_buffer_size():
+            return False
+        if isinstance(message, str):
+            connection.protocol.send_text(message.encode())
+        else:
+            connection.protocol.send_binary(message)
+        connection.send_data()
+        self._sent_s = asyncio.get_running_loop().time()
+        return True
 
     def post(self, message: str | bytes) -> None:
         """Queue a message as `send` does; a failure cuts the connection and `receive` raises it."""
@@ -175,20 +192,23 @@ class Socket:
             await self._connection.wait_closed()
 
     async def _send_all(self) -> None:
-        keep_alive = self._endpoint.keep_alive
-        every_s = keep_alive.every_s if keep_alive else None
+        keep_alive, time = self._endpoint.keep_alive, asyncio.get_running_loop().time
+        self._sent_s = time()
         try:
             while True:
+                due_s = self._sent_s + keep_alive.every_s if keep_alive else None
                 try:
-                    async with asyncio.timeout(every_s):
+                    async with asyncio.timeout_at(due_s):
                         await self._wake.wait()
                 except TimeoutError:
-                    if keep_alive:
+                    if keep_alive and time() >= self._sent_s + keep_alive.every_s:
                         await self._connection.send(keep_alive.message)
+                        self._sent_s = time()
                 self._wake.clear()
                 while self._unsent:
                     await self._connection.send(self._unsent[0])
                     self._unsent.popleft()
+                    self._sent_s = time()
                 self._is_idle.set()
         except ConnectionClosed:
             return  # `receive` and the next `send` report it
