@@ -36,6 +36,10 @@ def _never() -> bool:
     return False
 
 
+def _always() -> bool:
+    return True
+
+
 class BotSound:
     """Whether the bot talks, pauses within speech included: only then it may have to stop."""
 
@@ -118,6 +122,8 @@ class CallAudio:
         self.may_wait: Callable[[], bool] = _never
         """Whether it makes no difference to the conversation that frames without sound come up to
         100 ms later.  Asked only while there is nothing that may be speech."""
+        self.may_look: Callable[[], bool] = _always
+        """Whether the conversation minds looks ahead."""
         self.tones: Callable[[bytes], None] | None = None
         """Listens for keys in the audio as received."""
         inlet.batch = _BATCH_FRAMES
@@ -168,7 +174,7 @@ class CallAudio:
 
     def let_go(self) -> None:
         """Forget the conversation that listened: another one may follow."""
-        self.sink, self.may_wait = None, _never
+        self.sink, self.may_wait, self.may_look = None, _never, _always
 
     async def run(self) -> None:
         """Accept all ticks until the line is closed."""
@@ -307,7 +313,7 @@ class CallAudio:
     def _judged(self, tick: Tick, since: int) -> tuple[bytes, list[Chunk]]:
         """Return a frame without echo, and the chunks that it completes."""
         caller = self._without_echo(tick)
-        looks_ahead = self._bot_sound.hear(tick.sent)
+        looks_ahead = self._bot_sound.hear(tick.sent) and self.may_look()
         assert self._detector is not None  # noqa: S101 - it is made when the audio is opened
         chunks = judged(caller, self._detector, since, looks_ahead=looks_ahead)
         for chunk in chunks:

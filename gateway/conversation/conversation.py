@@ -177,6 +177,7 @@ class Conversation:
         self._call.audio.sink = self._on_frame
         self._call.control.on_settings = self._settings.change
         self._call.audio.may_wait = self._may_wait
+        self._call.audio.may_look = self._listener.may_look
         forward = self._call.group.create_task(self._forward_line_events())
         try:
             if self._earlier is None:

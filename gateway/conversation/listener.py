@@ -54,6 +54,10 @@ class Listener:
         """True while frames without sound may come up to 100 ms later."""
         return self.hearing.may_wait and self.taker.is_idle
 
+    def may_look(self) -> bool:
+        """Return whether looks ahead of the voice detector could start anything."""
+        return self.taker.looks_ahead
+
     def on_frame(self, pcm: bytes, chunks: list[Chunk], now: int) -> None:
         """Accept one frame (the sink of the call's audio)."""
         if self.muted:

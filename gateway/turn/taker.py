@@ -99,8 +99,12 @@ class TurnTaker:
     @property
     def is_idle(self) -> bool:
         """True while no utterance is open and the caller does not speak: only time passes."""
-        is_open = self.in_turn or self._barge_in is not None or self._rest is not None
-        return not (is_open or self._detector.is_speaking)
+        return self.looks_ahead and not self._detector.is_speaking
+
+    @property
+    def looks_ahead(self) -> bool:
+        """True while a provisional chunk may start anything: no utterance is open."""
+        return not (self.in_turn or self._barge_in is not None or self._rest is not None)
 
     @property
     def unanswered_since(self) -> int | None:
