@@ -22,6 +22,7 @@ from benchmarks import (
     echo,
     fleet,
     path_wer,
+    realtime,
     response,
     sequence,
     setup,
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
     "path_wer": path_wer.run,
     "sequence": sequence.run,
     "fleet": fleet.run,
+    "realtime": realtime.run,
 }
 
 

@@ -168,6 +168,9 @@ class CallObserver(Protocol):
     def noted(self, event: Event) -> None:
         """Accept an event of the call, as it is recorded."""
 
+    def caller_is_heard(self) -> None:
+        """The caller speaks over the bot: it may be an interruption (after `BargeInSuspected`)."""
+
     def bot_turn_began(self) -> None:
         """The bot has taken the floor, to answer or to speak unasked."""
 

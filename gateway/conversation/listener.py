@@ -70,6 +70,9 @@ class Listener:
             self._post(event)
         if awaited_end and not self.taker.awaits_end:
             self.hearing.caller_goes_on()
+        if self.taker.in_doubt and self.taker.is_caller_speaking:
+            for observer in self._call.observers:
+                observer.caller_is_heard()
 
     def drop_turn(self, reason: str) -> None:
         """Forget the caller turn in progress (see `TurnDiscarded.reason`).

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 PATHS = frozenset({"/v1/realtime", "/realtime"})
 KEY_PROTOCOL = "openai-insecure-api-key."
 _RETRY_S = 5
-Outcome = Literal["passed", "full", "absent"]
+Outcome = Literal["passed", "absent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +194,9 @@ class _Upgrade(asyncio.Protocol):
         passed = Admitted(
             head, found.source, found.agent, found.intent, found.is_beta, found.settings
         )
-        match self.the_door.hand_over(passed, connection.fileno()):
-            case "passed":
-                return None
-            case "full":
-                return Refusal(503, "session_limit_reached", "all sessions are taken")
-            case "absent":
-                return Refusal(503, "starting", "no worker serves sessions now")
+        if self.the_door.hand_over(passed, connection.fileno()) == "passed":
+            return None
+        return Refusal(503, "starting", "no worker serves sessions now")
 
 
 def _parsed(head: str) -> tuple[str, dict[str, str]]:

@@ -40,15 +40,11 @@ class SessionDoor:
             client.head, client.source, client.agent, client.intent, client.is_beta,
             client.settings,
         )  # fmt: skip
-        outcome: Outcome = "absent"
-        for worker in sorted(workers, key=self._used):
-            if self._used(worker) >= worker.status.slots:
-                outcome = "full"
-                continue
+        for worker in sorted(workers, key=self._used):  # the worker knows whether it has room
             if self._pass(worker, handoff, connection):
                 self._passed[worker] += 1
                 return "passed"
-        return outcome
+        return "absent"
 
     def close(self) -> None:
         """Close the ways."""

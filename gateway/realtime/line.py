@@ -77,6 +77,8 @@ class RealtimeLine:
         self.ended: HungUp | None = None
         self.sink: Callable[[bytes, int], None] = lambda _audio, _ms: None
         """Takes audio for the client, in its format, and its length in ms."""
+        self.on_end: Callable[[End], None] = lambda _end: None
+        """Told why the gateway ends the session, just before it does."""
         self.keeps_time: Callable[[], bool] = lambda: True
         """Whether something of the conversation waits for audio time to pass."""
         self.positions = Positions()
@@ -249,6 +251,7 @@ class RealtimeLine:
     def hang_up_nowait(self, end: End) -> None:
         """End the session, with a close code that says why."""
         if self.ended is None:
+            self.on_end(end)
             self._end(HungUp("gateway", 200, end.text or end.reason))
             self._peer.close(*close_code(end))
 

@@ -36,7 +36,13 @@ from gateway.realtime.protocol.errors import ProtocolError
 from gateway.realtime.protocol.server_events import Limit, ServerEvent
 from gateway.realtime.protocol.settings import ServerVad, SessionSettings
 from gateway.realtime.session import RealtimeSession
-from gateway.turn.events import TurnDiscarded, TurnEnded, TurnStarted, milliseconds
+from gateway.turn.events import (
+    BargeInSuspected,
+    TurnDiscarded,
+    TurnEnded,
+    TurnStarted,
+    milliseconds,
+)
 
 VENDOR_VOICES = frozenset({
     "alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar",
@@ -103,11 +109,13 @@ class RealtimeLink:
         self._terms = Terms(greets=False)
         self._turns = TurnsTaken(by_client=False)
         self._settings: SessionSettings | None = None
+        self._suspected_ms = 0
         expires_at = int((datetime.now(UTC) + timedelta(seconds=opening.max_session_s)).timestamp())
         facts = SessionFacts(opening.session_id, opening.agent, expires_at)
         self.session = RealtimeSession(facts, self, send, new_id)
         line.sink = self.session.bot_audio
         line.keeps_time = self._keeps_time
+        line.on_end = self._ends
         self.session.begin(opening.settings)
 
     def receive(self, frame: str | bytes) -> None:
@@ -154,6 +162,11 @@ class RealtimeLink:
         if voice in agents and voice not in VENDOR_VOICES:
             agents[self._name] = replace(agents[self._name], voice=agents[voice].voice)
         return agents
+
+    def _ends(self, end: End) -> None:
+        if end.reason == "max_duration":
+            text = "Your session has reached its maximum duration: open another one."
+            self.session.refuse(ProtocolError(text, "session_expired"))
 
     def _keeps_time(self) -> bool:
         active = self.session.active
@@ -272,6 +285,8 @@ class RealtimeLink:
         """Accept an event of the call."""
         session, at = self.session, self._line.positions.at
         match event:
+            case BargeInSuspected(onset=onset):
+                self._suspected_ms = at(milliseconds(onset))
             case TurnStarted(onset=onset):
                 session.caller_began(at(milliseconds(onset)))
             case TurnEnded(text=text, speech_end=end):
@@ -285,6 +300,10 @@ class RealtimeLink:
                     self.ask(self._turns)
             case _:
                 pass
+
+    def caller_is_heard(self) -> None:
+        """The caller speaks over the bot, which is paused: its client is told at once."""
+        self.session.caller_began(self._suspected_ms)
 
     def bot_turn_began(self) -> None:
         """The bot has taken the floor."""

@@ -102,6 +102,8 @@ class Worker:
 class Link:
     """A worker as the fleet has it."""
 
+    kind = "worker"
+
     def __init__(self, name: str = "worker-0", client: ControlClient | None = None) -> None:
         self.name = name
         self.client = client
