@@ -58,6 +58,8 @@ class Bill:
         self._input, self._output, self._bytes = 0, 0, 0
         self._paid = (0, 0)
         """What limits and metrics know of."""
+        self._cached = self._cached_paid = (0, 0)
+        """Of the input: read from the vendor's cache, and written to it."""
         self._is_over = False
         self._ask()
 
@@ -69,6 +71,7 @@ class Bill:
             else:
                 self._count(-self._input, -self._output)
             self._input, self._output, self._bytes, self._paid = 0, 0, 0, (0, 0)
+            self._cached = self._cached_paid = (0, 0)
             self._ask()
         elif isinstance(event, Usage):
             self.settle(event)
@@ -82,6 +85,7 @@ class Bill:
     def settle(self, usage: Usage) -> None:
         """Replace the estimate by what the model says, now or when it is over."""
         read, written = usage.input_tokens, usage.output_tokens
+        self._cached = (usage.cached_tokens, usage.cache_write_tokens)
         self._count(
             0 if read is None else read - self._input,
             0 if written is None else written - self._output,
@@ -115,9 +119,13 @@ class Bill:
         """Tell limits and metrics what they do not know yet; a metric never falls."""
         read, written = self._input - self._paid[0], self._output - self._paid[1]
         self._paid = (self._input, self._output)
-        cost = self._spending.used(read, written, is_correction=is_correction)
+        held, kept = (now - old for now, old in zip(self._cached, self._cached_paid, strict=True))
+        self._cached_paid = self._cached
+        cost = self._spending.used(read, written, cached=(held, kept), is_correction=is_correction)
         known = cost if self._spending.has_prices else None
-        self._call.used("llm", self._provider, known, input_tokens=read, output_tokens=written)
+        counts = {"input_tokens": read, "output_tokens": written, "cached_tokens": held}
+        self._call.used("llm", self._provider, known, **counts)
+        self._call.metrics.llm_cached_tokens.inc(max(0, held))
         metrics = self._call.metrics
         metrics.llm_tokens.labels("input").inc(max(0, read))
         metrics.llm_tokens.labels("output").inc(max(0, written))

@@ -71,11 +71,29 @@ class Spending:
         """Count a request that is made now, even if it is cut off."""
         self._add(Spent(requests=1))
 
-    def used(self, input_tokens: int, output_tokens: int, *, is_correction: bool = False) -> float:
-        """Count its tokens, or correct what was counted; returns what they cost."""
+    def used(
+        self,
+        input_tokens: int,
+        output_tokens: int,
+        *,
+        cached: tuple[int, int] = (0, 0),
+        is_correction: bool = False,
+    ) -> float:
+        """Count its tokens, or correct what was counted; returns what they cost.
+
+        Args:
+            input_tokens: all of them.
+            output_tokens: likewise.
+            cached: of the input, how many the vendor's cache held and how many were written to it.
+            is_correction: of what was counted before.
+        """
         limit = self._limits
         cost = input_tokens * limit.input_cost_per_million
-        cost = (cost + output_tokens * limit.output_cost_per_million) / 1e6
+        cost += output_tokens * limit.output_cost_per_million
+        prices = (limit.cached_input_cost_per_million, limit.cache_write_cost_per_million)
+        for tokens, price in zip(cached, prices, strict=True):
+            cost += tokens * (price - limit.input_cost_per_million) if price else 0.0
+        cost /= 1e6
         more = Spent(tokens=input_tokens + output_tokens, cost=cost)
         self._add(more, is_correction=is_correction)
         return cost

@@ -174,6 +174,8 @@ class UsageRecord(Entry):
     input_tokens: int = 0
     """As billed by the model, estimated where it did not say; `output_tokens` likewise."""
     output_tokens: int = 0
+    cached_tokens: int = 0
+    """Of the input: those that the vendor's cache held, as far as the model says it."""
     audio_s: float = 0.0
     """Seconds of sound that the recognizer was sent, or that the voice has sent."""
     characters: int = 0

@@ -232,6 +232,9 @@ class Metrics:
             "tool_calls", "Function tools run, by outcome.", "tool", "outcome"
         )
         self.llm_requests = self._counter("llm_requests", "Requests to language models.")
+        self.llm_cached_tokens = self._counter(
+            "llm_cached_tokens", "Input tokens of language models that the vendors' caches held."
+        )
         self.llm_cost = self._counter(
             "llm_cost",
             "Cost of the tokens of language models, at the configured prices (partly estimated).",

@@ -202,6 +202,10 @@ class LlmLimits(Table):
     input_cost_per_million: Annotated[float, Field(ge=0)] = 0.0
     """Tokens, in any currency: what the costs are counted in."""
     output_cost_per_million: Annotated[float, Field(ge=0)] = 0.0
+    cached_input_cost_per_million: Annotated[float, Field(ge=0)] = 0.0
+    """Of input that the vendor's cache held; 0 = as other input."""
+    cache_write_cost_per_million: Annotated[float, Field(ge=0)] = 0.0
+    """Of input that was written to that cache; 0 = as other input."""
 
 
 class SpeechPrices(Table):

@@ -137,6 +137,42 @@ def test_a_count_that_comes_late_replaces_the_estimate_everywhere():
     assert desk.counted == (1, 150, 10)  # a metric never falls
 
 
+@pytest.mark.parametrize(
+    ("prices", "cost"),
+    [
+        ({}, 100),
+        ({"cached_input_cost_per_million": 0.1}, 100 - 60 * 0.9),
+        ({"cached_input_cost_per_million": 0.1, "cache_write_cost_per_million": 1.25},
+         100 - 60 * 0.9 + 20 * 0.25),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("is_late", [False, True])
+def test_what_a_cache_held_has_its_own_price(prices, cost, is_late):
+    desk = Desk(**prices)
+    bill = desk.ask(request())
+    usage = Usage(100, 0, cached_tokens=60, cache_write_tokens=20)
+    if not is_late:
+        bill.see(usage)
+    bill.close()
+    if is_late:
+        bill.settle(usage)
+        bill.settle(usage)  # told twice
+    assert desk.spent.cost == pytest.approx(cost / 1e6)
+    assert desk.spent.tokens == 100
+    assert desk.metrics.llm_cached_tokens._value.get() == 60
+
+
+def test_a_further_try_has_a_cache_of_its_own():
+    desk = Desk(cached_input_cost_per_million=0.5)
+    bill = desk.ask(request())
+    for _ in range(2):
+        bill.see(Usage(100, 0, cached_tokens=100))
+        bill.see(AskedAgain(was_taken=True))
+    bill.see(Usage(100, 0))
+    bill.close()
+    assert desk.spent.cost == pytest.approx((50 + 50 + 100) / 1e6)
+
+
 def test_a_second_request_adds_up():
     desk = Desk()
     desk.ask(request()).see(Usage(70, 90))
