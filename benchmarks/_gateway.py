@@ -50,6 +50,7 @@ class Gateway:
     """Process ids."""
     worker: int
     recognizer: int
+    """0 where its agents have no use for the process."""
 
     @property
     def uri(self) -> str:
@@ -82,7 +83,7 @@ class Gateway:
     def usage(self) -> dict[str, ProcessUsage]:
         """What each of its processes uses."""
         pids = {"worker": self.worker, "recognizer": self.recognizer, "supervisor": self.supervisor}
-        return {name: read_usage(pid) for name, pid in pids.items()}
+        return {name: read_usage(pid) for name, pid in pids.items() if pid}
 
 
 @asynccontextmanager
@@ -114,7 +115,7 @@ async def running_gateway(
                 http_port,
                 process.pid,
                 children["worker"],
-                children["gateway.recognizer"],
+                children.get("gateway.recognizer", 0),
             )
         finally:
             await _end(process)

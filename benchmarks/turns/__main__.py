@@ -1,8 +1,8 @@
 """`python -m benchmarks.turns [CONDITION ...]`: turn taking as an outside caller sees it.
 
-Conditions (all without names): gap, llm, slots, barge_in, words, noise, echo, loss, four.  The
-short form takes some eight minutes and is for a glance; `--full` gives at least 100 turns each and
-takes hours.
+Conditions (all without names): gap, llm, cloud, slots, barge_in, words, noise, echo, loss, four.
+The short form takes some eight minutes and is for a glance; `--full` gives at least 100 turns each
+and takes hours.
 Rows are kept in `benchmarks/results/turns/LABEL/` call by call, with the
 bundles of calls that went wrong (for `gateway replay`); `--show` prints the table of them.
 """
@@ -34,6 +34,7 @@ async def _loss(plan: Plan) -> None:
 CONDITIONS: Mapping[str, Callable[[Plan], Awaitable[None]]] = {
     "gap": answering.gap,
     "llm": answering.llm,
+    "cloud": answering.cloud,
     "slots": answering.slots,
     "barge_in": interrupting.barge_in,
     "words": interrupting.words,

@@ -50,10 +50,13 @@ def script_agent(settings: Settings, script: str, greeting: str = "") -> tuple[s
     return _config(agent, settings), {"script.toml": script}
 
 
-def llm_agent(settings: Settings, base_url: str) -> tuple[str, dict[str, str]]:
-    """An agent with a language model behind this URL."""
+def llm_agent(
+    settings: Settings, base_url: str, engines: Settings | None = None
+) -> tuple[str, dict[str, str]]:
+    """An agent with a language model behind this URL, and perhaps other engines (`stt`, `tts`)."""
     llm = {"provider": "openai", "model": "double", "base_url": base_url}
-    return _config({"greeting": "Hello, what can I get you?", "llm": llm}, settings), {}
+    agent = {"greeting": "Hello, what can I get you?", "llm": llm, **(engines or {})}
+    return _config(agent, settings), {}
 
 
 def orders_script() -> str:

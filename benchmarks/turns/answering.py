@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from benchmarks._cloud import RECOGNIZER_MS, VOICE_MS, TimedFlux, TimedVoice
 from benchmarks._gateway import running_gateway
 from benchmarks._report import progress
 from benchmarks.turns import agents, corpus
@@ -66,6 +67,39 @@ async def llm(plan: Plan) -> None:
                 trace = await attempt(gateway, _talk(part, settle_ms=1000))
                 judging = _Judging(texts, lambda said: _requested_text(server.completions, said))
                 _keep(rows, trace, judging, "llm")
+
+
+async def cloud(plan: Plan) -> None:
+    """Natural requests, engines behind a network with known times, for each `turn.by`."""
+    utterances = corpus.orders(plan.count(4, 100), plan.seed + 3)
+    texts = references(utterances)
+    rows = plan.store.start(
+        "cloud",
+        plan.about(
+            recognizer_ms=RECOGNIZER_MS,
+            first_token_ms=FIRST_TOKEN_MS,
+            token_ms=TOKEN_MS,
+            voice_ms=VOICE_MS,
+        ),
+    )
+    answer = LlmAnswer(agents.LLM_REPLY, first_token_ms=FIRST_TOKEN_MS, token_ms=TOKEN_MS)
+    by_name = [texts[one.name] for one in utterances]
+    for by in plan.settings.get("turn.by", "gateway recognizer both").split():
+        flux, voice = TimedFlux(utterances, by_name), TimedVoice()
+        async with LlmServer(default=answer) as server, voice, flux.running():
+            engines = {"stt": flux.settings(), "tts": voice.settings()}
+            settings = {**plan.settings, "turn.by": by}
+            toml, files = agents.llm_agent(settings, server.base_url, engines)
+            async with running_gateway(toml, files) as gateway:
+                for part in batched(utterances, _TURNS_PER_CALL):
+                    server.requests.clear()
+                    trace = await attempt(gateway, _talk(part, settle_ms=1000))
+                    judging = _Judging(
+                        texts, lambda said, s=server: _requested_text(s.completions, said)
+                    )
+                    _keep(rows, trace, judging, by)
+        for problem in flux.problems + voice.problems:
+            rows.fail(f"{by}: {problem}")
 
 
 async def slots(plan: Plan) -> None:

@@ -57,6 +57,7 @@ def lines(store: Store) -> list[Line]:
         *_answers("orders, offline script", store.rows("gap"), "450 / 900", "<= 6 %", "<= 1 %"),
         *_answers("orders, LLM double", store.rows("llm"), "650 / 1000", "<= 6 %", "<= 1 %"),
         *_shares(store.rows("llm")),
+        *_cloud(store.rows("cloud")),
         *_slots(store.rows("slots")),
         *_interruptions(store.rows("barge_in"), "barge-in"),
         *_interruptions(store.rows("words"), "first words:"),
@@ -129,6 +130,14 @@ def _slowest(rows: Sequence[Row]) -> str:
 def _shares(rows: Sequence[Row]) -> list[Line]:
     shares = _some(rows, "share_ms") if rows else []
     return [("  gateway share (call.json)", "350", spread(shares, 50, 90))] if rows else []
+
+
+def _cloud(rows: Sequence[Row]) -> list[Line]:
+    found: list[Line] = []
+    for by in dict.fromkeys(row["variant"] for row in rows):
+        mine = [row for row in rows if row["variant"] == by]
+        found += _answers(f'cloud engines, turn.by = "{by}"', mine, "650 / 800", "<= 6 %", "<= 1 %")
+    return found
 
 
 def _slots(rows: Sequence[Row]) -> list[Line]:

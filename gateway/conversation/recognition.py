@@ -211,4 +211,5 @@ class Recognition:
             transcript.end_of_turn,
             transcript.log_prob,
             aside,
+            is_streamed=transcript.is_streamed,
         )

@@ -28,6 +28,8 @@ _TRANSCRIPT_TIMEOUT_MS = 4000
 """Silence after which a turn without any answer from recognition is given up."""
 _RESAMPLING = samples(30)
 """What a resampler may hold back of the audio that a transcript covers."""
+_NEARLY_ALL = samples(100)
+"""Less than a word: a reply may be prepared to a text that lacks no more of the audio."""
 _GOES_ON_MS = 900
 """A caller who speaks again this soon had not finished: understanding an answer takes longer."""
 _DICTATED = frozenset({"digits", "phone_number", "spelling"})
@@ -99,6 +101,10 @@ class Endpointer:
         self._asked_at: int | None = None
         self._answered_at: int | None = None
         self._heard: Heard | None = None
+        self._covers: int | None = None
+        """Audio time up to which `_heard` holds, where words come without a request."""
+        self._void_text: str | None = None
+        """Of a reply that was prepared until the recognizer heard the caller go on."""
         self._eager_text: str | None = None
         self._is_ended_by_engine = self._is_committed = False
         self._marked: Mark | None = None
@@ -166,11 +172,14 @@ class Endpointer:
         covers: int,
         now: int,
         end_of_turn: float | None = None,
+        *,
+        is_streamed: bool = False,
     ) -> None:
         """Accept a transcript; `end_of_turn` is the recognizer's estimate (0..1), if it has one."""
         if self.phase is Phase.IDLE:
             return
         self._heard = Heard(text.strip(), choice, end_of_turn)
+        self._covers = covers if is_streamed else None
         is_first = self._asked_at is not None and self._answered_at is None
         if is_first and covers >= self._speech_end - _RESAMPLING:
             self._answered_at = now
@@ -193,7 +202,7 @@ class Endpointer:
         if any(isinstance(event, TurnEnded | TurnDiscarded) for event in marked):
             return marked
         if self._config.by == "recognizer" and not self._is_committed:
-            return [*marked, *self._await_recognizer(now)]
+            return [*marked, *self._look_ahead(now), *self._await_recognizer(now)]
         return [*marked, *self._advance_by_evidence(now)]
 
     def _advance_by_evidence(self, now: int) -> list[TurnEvent]:
@@ -215,6 +224,7 @@ class Endpointer:
             return []
         self._marked = None
         if mark.kind == "resumed":
+            self._void_text = self._eager_text
             return self._resume(now)
         text = mark.text.strip() or (self._heard.text if self._heard else "")
         if not text or (since is None and not is_alone):
@@ -230,6 +240,19 @@ class Endpointer:
             *self._eager(now, heard, "recognizer"),
             self._end(now, heard, verdict, "recognizer"),
         ]
+
+    def _look_ahead(self, now: int) -> list[TurnEvent]:
+        """Prepare a reply before the recognizer says that the turn may be over."""
+        since, was_asked = self._silence.since, self._asked_at is not None
+        if since is None:
+            self._asked_at = self._answered_at = self._void_text = None
+            return self._resume(now) if was_asked else []
+        if not was_asked:
+            is_due = milliseconds(now - since) >= self._config.eager_ms
+            return self._ask(now, since) if is_due else []
+        if self._answered_at is None or self._heard is None:
+            return self._look_early(now)
+        return self._expect_end(now, self._heard, self._verdict(self._heard))
 
     def _await_recognizer(self, now: int) -> list[TurnEvent]:
         """End a turn that its recognizer does not end."""
@@ -268,7 +291,7 @@ class Endpointer:
         if now - self._onset > samples(self._config.max_turn_s * 1000):
             self.phase = Phase.TOO_LONG
             return self._ask(now, now)
-        self._asked_at = self._answered_at = None
+        self._asked_at = self._answered_at = self._void_text = None
         return self._resume(now)
 
     def _resume(self, now: int) -> list[TurnEvent]:
@@ -285,7 +308,7 @@ class Endpointer:
         silence_ms = milliseconds(now - self._speech_end)
         if self._answered_at is None or self._heard is None:
             if silence_ms < _TRANSCRIPT_TIMEOUT_MS:
-                return []
+                return self._look_early(now)
             return self._discard(now, "no_transcript")
         if not self._heard.text:
             is_over = silence_ms >= NO_WORDS_MS and not self._silence.may_speak
@@ -308,7 +331,16 @@ class Endpointer:
     def _expect_end(self, now: int, heard: Heard, verdict: Verdict) -> list[TurnEvent]:
         """Return what the turn will be if it ends here, once it is known or has changed."""
         looks = verdict.evidence.look
-        return self._eager(now, heard, looks) if looks in _WORTH_A_REPLY else []
+        is_worth_it = looks in _WORTH_A_REPLY and heard.text and heard.text != self._void_text
+        return self._eager(now, heard, looks) if is_worth_it else []
+
+    def _look_early(self, now: int) -> list[TurnEvent]:
+        """Prepare a reply to words that came by themselves, before those that were asked for."""
+        if self._heard is None or self._covers is None:
+            return []
+        if self._covers < self._speech_end - _NEARLY_ALL:
+            return []
+        return self._expect_end(now, self._heard, self._verdict(self._heard))
 
     def _eager(self, now: int, heard: Heard, looks: str) -> list[TurnEvent]:
         if heard.text == self._eager_text:

@@ -225,6 +225,8 @@ class TurnTaker:
         end_of_turn: float | None = None,
         log_prob: float | None = None,
         aside: Aside | None = None,
+        *,
+        is_streamed: bool = False,
     ) -> None:
         """Accept a transcript.
 
@@ -236,11 +238,12 @@ class TurnTaker:
             end_of_turn: probability that the turn is over, where the recognizer estimates it.
             log_prob: mean log-probability per token, where known.
             aside: what a short utterance over the bot's voice is by its sound, where that is clear.
+            is_streamed: the recognizer hears all the time, so that it counts without a request.
         """
         self._aside = aside
         if self._barge_in is not None:
             self._barge_in.transcript(text, choice, covers, log_prob, aside)
-        self._endpointer.transcript(text, choice, covers, now, end_of_turn)
+        self._endpointer.transcript(text, choice, covers, now, end_of_turn, is_streamed=is_streamed)
 
     @turn_input
     def recognizer_turn(self, kind: MarkKind, text: str, at: int) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import ssl
-import struct
 from collections.abc import Sequence
 from http import HTTPStatus
 
+import numpy as np
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -147,10 +146,14 @@ class VendorDouble:
                 await connection.send(json.dumps({"done": text}))
 
 
+def sine(rate_hz: int, first: int, count: int) -> bytes:
+    """Return samples of 440 Hz at -20 dBFS, s16, from the `first` on."""
+    at = np.arange(first, first + count)
+    return (4600 * np.sin(2 * np.pi * 440 / rate_hz * at)).astype("<i2").tobytes()
+
+
 def tone(text: str) -> Sequence[bytes]:
     """Return a tone of 440 Hz, -20 dBFS, as long as `text` would be."""
-    count = int(len(text) * _TONE_S * RATE_HZ)
-    samples = [int(4600 * math.sin(2 * math.pi * 440 * n / RATE_HZ)) for n in range(count)]
-    pcm = struct.pack(f"<{count}h", *samples)
+    pcm = sine(RATE_HZ, 0, int(len(text) * _TONE_S * RATE_HZ))
     step = RATE_HZ // 50 * 2
     return [pcm[at : at + step] for at in range(0, len(pcm), step)]

@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from gateway.audio.format import NARROWBAND, AudioFormat
 from tests.support.engine_double import coded
 from tests.support.faults import GARBAGE, Fault
-from tests.support.vendor_double import VendorDouble
+from tests.support.vendor_double import VendorDouble, sine
 
 CHARACTER_MS = 50
 CHUNK_CHARACTERS = 4
@@ -225,7 +225,9 @@ class VoiceDouble(VendorDouble):
 
     def begins_at_ms(self, text: str, index: int) -> int:
         """Return where in its sound a character of a text begins."""
-        return sum(self.slow_ms.get(character, CHARACTER_MS) for character in text[:index])
+        before = text[:index]
+        others = sum(before.count(slow) * (ms - CHARACTER_MS) for slow, ms in self.slow_ms.items())
+        return len(before) * CHARACTER_MS + others
 
     async def _fail(self, connection: ServerConnection) -> None:
         if self.fault is Fault.CLOSE:
@@ -245,9 +247,7 @@ def tone(ms: int, form: AudioFormat, from_ms: int = 0) -> bytes:
     """Return 440 Hz at -20 dBFS, in a format."""
     rate = form.sample_rate_hz
     first, count = rate * from_ms // 1000, rate * ms // 1000
-    at = np.arange(first, first + count)
-    samples = np.trunc(4600 * np.sin(2 * np.pi * 440 * at / rate))
-    return coded(samples.astype("<i2").tobytes(), form)
+    return coded(sine(rate, first, count), form)
 
 
 def dumped(**fields: object) -> str:

@@ -28,6 +28,9 @@ class Transcript:
     """Probability that the caller's turn is over where the audio ends, where known."""
     language: str = ""
     """That was spoken (ISO 639 or BCP 47), where the recognizer detects it."""
+    is_streamed: bool = False
+    """True when the recognizer hears all the time: one that was not asked for is as good as one
+    that was, as far as it goes, and a reply may be prepared to it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,10 @@ log = structlog.get_logger(__name__)
 _PIECE_S = 0.25
 """Longer audio, such as that from before a turn was noticed, is sent in pieces."""
 _IDLE_PIECE_S = 0.02
+_ANSWERS = 8
+"""The slowest of as many is how long the vendor takes to answer a flush."""
+_SLOW_S = 1.0
+"""Assumed before the first answer."""
 
 
 class Dialect(ABC):
@@ -185,6 +189,8 @@ class RecognizerSession:
         self._sent_samples = 0
         self._unanswered: deque[float] = deque()
         """When the vendor was asked to flush, for each flush that it has not answered yet."""
+        self._answers_s: deque[float] = deque(maxlen=_ANSWERS)
+        """How long its latest answers have taken."""
         self._loop = asyncio.get_running_loop()
         self._idle: asyncio.TimerHandle | None = None
         self._reader = self._loop.create_task(self._read())
@@ -224,7 +230,7 @@ class RecognizerSession:
             expect,
             begins=self._sent_samples,
             owed=self._owed(),
-            answers_flush=self._dialect.answers_flush,
+            answers_in_s=None if self._dialect.answers_flush else self._usual_answer_s,
             listens=listens,
         )
 
@@ -259,6 +265,9 @@ class RecognizerSession:
             self._unanswered.popleft()
         return len(self._unanswered)
 
+    def _usual_answer_s(self) -> float:
+        return max(self._answers_s, default=_SLOW_S)
+
     def _await_silence(self) -> None:
         every_s = self._dialect.silence_every_s
         if self._idle is not None:
@@ -291,7 +300,7 @@ class RecognizerSession:
                 if words.wants_flush:
                     self._flush()
                 if words.is_flushed and self._unanswered:
-                    self._unanswered.popleft()
+                    self._answers_s.append(self._loop.time() - self._unanswered.popleft())
                 if self._stream is not None:
                     self._stream.take(words)
         except StrangeEventError as error:

@@ -15,6 +15,8 @@ from gateway.providers.contracts import Expect, Transcript, TurnMark
 MarkKind = Literal["start", "eager_end", "resumed", "end"]
 _NOTHING_S = 0.6
 """Without words in progress, a flush that is not answered for this time has found none."""
+_NOTHING_MORE_S = 0.1
+"""Where the turn has settled words: the same, beyond what the vendor's answers usually take."""
 _SOME_S = 2.5
 """With words in progress: they are the answer when the final ones do not come."""
 _LISTENS_S = 0.25
@@ -61,7 +63,7 @@ class RecognizerStream(Generic[Found]):
         *,
         begins: int,
         owed: int,
-        answers_flush: bool,
+        answers_in_s: Callable[[], float] | None,
         listens: bool,
     ) -> None:
         """Begin.
@@ -73,7 +75,8 @@ class RecognizerStream(Generic[Found]):
             expect: of the turn.
             begins: samples that the connection has carried before.
             owed: flushes of earlier streams that the vendor has not answered yet.
-            answers_flush: it answers each.
+            answers_in_s: how long its answers to flushes have taken lately; None = it answers
+                each, however long that takes.
             listens: the vendor finds the turns.
         """
         self._send = send
@@ -82,7 +85,7 @@ class RecognizerStream(Generic[Found]):
         self._choices = {plain(choice): choice for choice in expect.choices}
         self._begins = begins
         self._owed = owed
-        self._answers_flush = answers_flush
+        self._answers_in_s = answers_in_s
         self._listens = listens
         self._pushed = 0
         self._flushed_at = 0
@@ -156,7 +159,13 @@ class RecognizerStream(Generic[Found]):
             self._answer(text, words, end)
         elif text and text != self._shown:
             self._found.append(
-                Transcript(text, end, end_of_turn=words.confidence, language=self._language)
+                Transcript(
+                    text,
+                    end,
+                    end_of_turn=words.confidence,
+                    language=self._language,
+                    is_streamed=True,
+                )
             )
         self._shown = text
         if self._listens and words.mark == "end":
@@ -253,18 +262,25 @@ class RecognizerStream(Generic[Found]):
                 choice=self._choices.get(plain(text)),
                 end_of_turn=confidence,
                 language=self._language,
+                is_streamed=True,
             )
         )
 
     @property
     def _due_s(self) -> float | None:
         """When a request counts as answered by what is known, by the clock of the loop."""
-        if not self._asked or (self._answers_flush and not self._listens):
+        if not self._asked:
             return None
         _, since_s = self._asked[0]
         if self._listens:
             return since_s + _LISTENS_S
-        return since_s + (_SOME_S if self._current else _NOTHING_S)
+        if self._answers_in_s is None:
+            return None
+        if self._current:
+            return since_s + _SOME_S
+        if self._settled:  # late words would still be added to these
+            return since_s + min(_NOTHING_S, self._answers_in_s() + _NOTHING_MORE_S)
+        return since_s + _NOTHING_S
 
     def _overdue(self) -> None:
         if self._due_s is not None and self._time() >= self._due_s:

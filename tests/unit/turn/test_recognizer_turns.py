@@ -173,12 +173,58 @@ def test_a_turn_that_its_recognizer_forgets_is_over_some_time(text, ms, last):
 
 def test_what_belongs_to_a_turn_that_is_over_changes_nothing():
     run = Run("recognizer").mark("start").speech(300).feed(100).mark("end").feed(40)
-    seen = len(run.events)
+    seen = len(run.kinds())
     run.mark("end").mark("resumed").mark("eager_end").feed(400)
-    assert len(run.events) == seen
+    assert len(run.kinds()) == seen
     run.mark("start").mark("end", "No.").mark("start", "Oh").feed(20)
     assert run.kinds()[seen:] == [TurnStarted, EagerEnd, TurnEnded]
     assert run.feed(20).kinds()[-1] is TurnStarted
+
+
+def test_a_reply_is_prepared_before_the_recognizer_speaks_of_an_end():
+    run = Run("recognizer")
+    run.answer = ASKS
+    run.mark("start").speech(800).feed(200)
+    assert run.kinds() == [TurnStarted, EagerEnd]
+    run.feed(300).mark("eager_end").feed(200).mark("end").feed(20)
+    assert run.kinds() == [TurnStarted, EagerEnd, TurnEnded]
+    assert run.ended.evidence == "recognizer"
+
+
+def test_a_reply_that_was_prepared_is_void_when_the_caller_is_heard_again():
+    run = Run("recognizer")
+    run.answer = "What are you?"
+    run.mark("start").speech(800).feed(200).speech(200)
+    assert run.kinds() == [TurnStarted, EagerEnd, TurnResumed]
+    run.answer = ASKS
+    run.feed(200).mark("end").feed(20)
+    assert run.kinds()[3:] == [EagerEnd, TurnEnded]
+
+
+@pytest.mark.parametrize("by", ["gateway", "both", "recognizer"])
+@pytest.mark.parametrize(
+    ("is_streamed", "lacks_ms", "is_prepared"),
+    [(True, 80, True), (True, 200, False), (False, 80, False)],
+)
+def test_words_that_come_by_themselves_are_enough_to_prepare_a_reply(
+    by, is_streamed, lacks_ms, is_prepared
+):
+    run = Run(by)
+    run.mark("start").speech(800).feed(140)
+    covers = 800 * 8 - lacks_ms * 8
+    run.taker.transcript(ASKS, None, covers, run.now, is_streamed=is_streamed)
+    assert (EagerEnd in run.feed(20).kinds()) is is_prepared
+    assert TurnEnded not in run.feed(300).kinds()  # those that were asked for have not come
+
+
+@pytest.mark.parametrize("by", ["both", "recognizer"])
+def test_what_the_recognizer_has_voided_is_not_prepared_again(by):
+    run = Run(by)
+    run.answer = ASKS
+    run.mark("start").speech(800).feed(160).mark("resumed").feed(100)
+    assert run.kinds() == [TurnStarted, EagerEnd, TurnResumed]
+    run.taker.transcript(f"{ASKS} Today?", None, run.now, run.now)
+    assert run.feed(20).kinds()[-1] is EagerEnd
 
 
 KINDS: Sequence[MarkKind] = ("start", "eager_end", "resumed", "end")
