@@ -26,6 +26,7 @@ from benchmarks import (
     response,
     sequence,
     setup,
+    storm,
 )
 from gateway.probe.__main__ import precise_loop
 
@@ -41,6 +42,7 @@ BENCHMARKS: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
     "sequence": sequence.run,
     "fleet": fleet.run,
     "realtime": realtime.run,
+    "storm": storm.run,
 }
 
 

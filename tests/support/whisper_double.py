@@ -62,7 +62,7 @@ class WhisperDouble:
                 status, body = self._answer(line.decode(), headers, content)
                 reply = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body.encode())}\r\n\r\n{body}"
                 writer.write(reply.encode())
-        except (asyncio.IncompleteReadError, OSError):
+        except (asyncio.IncompleteReadError, OSError, asyncio.CancelledError):
             pass
         finally:
             writer.close()

@@ -236,7 +236,7 @@ class VoiceConnection:
         parts = list(parts_of(said, self._protocol.most_characters))
         with suppress(ProviderError):  # the iteration meets it, too
             self._send(self._protocol.say(context, parts, begins=False))
-        if self._limit is not None:
+        if self._limit is not None and not self._limit.expired():  # it waits for a message
             self._limit.reschedule(asyncio.get_running_loop().time() + self._timeout_s)
 
     async def _heard(
