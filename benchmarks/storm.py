@@ -17,7 +17,7 @@ from benchmarks._report import Row, progress, publish
 from tests.support.doubles import DOUBLES
 from tests.support.storm import Outcome, Storm
 
-SPEED = 15.0
+SPEED = 40.0
 SEED = 1
 
 

@@ -170,7 +170,7 @@ REFUSALS = [
      ProviderRejected, "Unsupported sample rate"),
     (HTTPStatus.BAD_REQUEST, '{"err_msg": "No such model/language/tier combination found."}',
      ProviderRejected, "No such model/language"),
-    (HTTPStatus.OK, "<html>Welcome</html>", ProviderProtocolError, "is the address right?"),
+    (HTTPStatus.OK, "<html>Welcome</html>", ProviderProtocolError, "is base_url right?"),
 ]  # fmt: skip
 
 

@@ -146,7 +146,7 @@ REFUSALS = [
     (HTTPStatus.PAYMENT_REQUIRED, "{}", QuotaExceeded, "check the balance"),
     (HTTPStatus.TOO_MANY_REQUESTS, '{"error": "Too many requests"}', RateLimited, "Too many"),
     (HTTPStatus.BAD_REQUEST, '{"error": "language xx is not supported"}', ProviderRejected, "xx"),
-    (HTTPStatus.OK, "<html>Welcome</html>", ProviderProtocolError, "is the address right?"),
+    (HTTPStatus.OK, "<html>Welcome</html>", ProviderProtocolError, "is base_url right?"),
 ]
 
 

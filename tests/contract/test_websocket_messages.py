@@ -245,7 +245,7 @@ def test_a_redirect_is_refused_and_its_target_hears_nothing(status: int):
     async def test(vendor: VendorDouble) -> None:
         async with VendorDouble() as other:
             vendor.status, vendor.headers = HTTPStatus(status), {"Location": other.url}
-            with pytest.raises(ProviderProtocolError, match=f"HTTP {status}: is the address right"):
+            with pytest.raises(ProviderProtocolError, match=f"HTTP {status}: is base_url right"):
                 async with connected(endpoint(vendor.url)):
                     pass
             assert other.attempts == 0

@@ -132,8 +132,8 @@ class CartesiaVoice(VoiceDouble):
         event = RECEIVED.validate_json(frame)
         key = id(connection), event.context_id
         if isinstance(event, Cancel):
-            if not self.stop(connection, event.context_id):
-                raise ValueError("cancels what is not said")
+            if not self.stop(connection, event.context_id) and key not in self._requests:
+                raise ValueError("cancels what was never said")  # what is over may be, by a hair
             return
         first = self._requests.setdefault(key, event)
         same = {"transcript", "continue_", "flush"}

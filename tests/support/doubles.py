@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.providers.registry import Kind
+from tests.support.anthropic_double import AnthropicServer
 from tests.support.cartesia_voice import CartesiaVoice
 from tests.support.deepgram_double import DeepgramDouble
 from tests.support.deepgram_listen_double import DeepgramListenDouble
@@ -19,6 +20,7 @@ from tests.support.dialect_doubles import InworldDouble, XaiDouble
 from tests.support.elevenlabs_double import ElevenLabsDouble
 from tests.support.elevenlabs_voice import ElevenLabsVoice
 from tests.support.gemini_double import MODEL, GeminiDouble
+from tests.support.gemini_model_double import GeminiModelServer
 from tests.support.hume_double import HumeDouble
 from tests.support.ink_double import InkDouble
 from tests.support.inworld_stt_double import InworldSttDouble
@@ -26,8 +28,10 @@ from tests.support.inworld_voice import InworldVoice
 from tests.support.live_double import LiveDouble
 from tests.support.llm_server import LlmServer
 from tests.support.moshi_double import MoshiDouble
+from tests.support.native_models import KEY as MODEL_KEY
 from tests.support.openai_double import OpenAiDouble
 from tests.support.recognizer_double import KEY
+from tests.support.responses_double import ResponsesServer
 from tests.support.scribe_double import ScribeDouble
 from tests.support.speech_server import SpeechServer
 from tests.support.transcription_double import TranscriptionDouble
@@ -70,6 +74,9 @@ DOUBLES = [
     Doubled("stt", "openai", TranscriptionDouble),
     Doubled("stt", "openai_http", WhisperDouble),
     Doubled("llm", "openai", LlmServer, {"model": "test", "api_key": KEY}),
+    Doubled("llm", "anthropic", AnthropicServer, {"model": "test", "api_key": MODEL_KEY}),
+    Doubled("llm", "gemini", GeminiModelServer, {"model": "test", "api_key": MODEL_KEY}),
+    Doubled("llm", "openai_responses", ResponsesServer, {"model": "test", "api_key": MODEL_KEY}),
     Doubled("tts", "cartesia", CartesiaVoice),
     Doubled("tts", "deepgram", AuraVoice),
     Doubled("tts", "deepgram", FluxVoice),

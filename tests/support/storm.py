@@ -231,7 +231,9 @@ class Storm:
             case "stt":
                 return self._doubled.double([ASKS] * 20_000)
             case "s2s":
-                return self._doubled.double(Script(turns=[(ASKS, Saying(ANSWER))]))
+                return self._doubled.double(
+                    Script(turns=[(ASKS, Saying(ANSWER))], told={"": Saying(ANSWER)})
+                )
             case "llm":
                 return self._doubled.double(default=Answer(ANSWER, token_ms=10))
             case _:

@@ -64,8 +64,9 @@ class Endpoint:
         return urlunsplit(parts._replace(query=whole, fragment=""))
 
     def error(self, kind: type[ProviderError], problem: str) -> ProviderError:
-        """Make an error without secrets."""
-        return kind(self.provider, self.hidden(problem))
+        """Make an error without secrets, with what to do about it."""
+        cure = rules.cure_of(kind, problem)
+        return kind(self.provider, self.hidden(f"{problem}: {cure}" if cure else problem))
 
     def hidden(self, text: str) -> str:
         """Return a text without secrets: before it is shortened, or a part of one may be left."""

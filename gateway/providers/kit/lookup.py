@@ -61,7 +61,8 @@ class Lookup:
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            problem = f"a JSON object was expected, this came: {response.text[:80]!r}"
+            came = repr(response.text[:80])
+            problem = f"a JSON object was expected, this came: {came}: is base_url right?"
             raise endpoint.error(ProviderProtocolError, problem)
         return value
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote, quote_plus
 
 from gateway.errors import (
@@ -128,13 +128,39 @@ def words_of_status(status: int, body: str) -> str:
         401: ": check api_key",
         402: ": check the balance of the account",
         403: ": check api_key and what it may be used for",
-        404: ": check the address and the model",
-        429: ": over the limit of the account",
-    }.get(status, ": is the address right?" if status < 400 else "")
+        404: ": check base_url and model",
+        429: ": over a limit, check those of the account",
+    }.get(status, ": is base_url right?" if status < 400 else "")
     shown = " ".join(body.split())
     return f"the server refused the connection with HTTP {status}{cure}" + (
         f" ({shown[:_SHOWN_CHARACTERS]})" if shown else ""
     )
+
+
+_REFUSED: Sequence[tuple[re.Pattern[str], str]] = (
+    (
+        re.compile(r"\bkeys?\b|api.?key|credential|unauthori[sz]ed|authenticat|token", re.I),
+        "api_key",
+    ),
+    (re.compile(r"voice", re.I), "voice"),
+    (re.compile(r"language|locale", re.I), "language"),
+    (re.compile(r"sample.?rate|encoding|audio.?format|decod", re.I), "encoding and sample rate"),
+    (re.compile(r"model", re.I), "model"),
+)
+"""What a vendor's refusal speaks of, and the setting to look at, the first that fits."""
+
+
+def cure_of(kind: type[ProviderError], words: str) -> str:
+    """Return what to do about an error, where its words do not say so themselves."""
+    if "check " in words or "right?" in words:
+        return ""
+    if issubclass(kind, QuotaExceeded):
+        return "check the balance of the account"
+    if issubclass(kind, RateLimited):
+        return "check the limits of the account"
+    if not issubclass(kind, ProviderRejected):
+        return ""
+    return next((f"check {what}" for speaks_of, what in _REFUSED if speaks_of.search(words)), "")
 
 
 def wait_s(failures: int, luck: float, retry_after_s: float = 0.0) -> float:

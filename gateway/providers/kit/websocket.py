@@ -323,7 +323,7 @@ async def _attempt(endpoint: Endpoint) -> ClientConnection:
         problem = f"no connection within {endpoint.connect_timeout_s:g} s"
         raise _RefusedError(endpoint.error(ProviderTimeout, problem), error) from None
     except InvalidHandshake as error:
-        problem = f"what answers is not a WebSocket server: {error}: is the address right?"
+        problem = f"what answers is not a WebSocket server: {error}: is base_url right?"
         raise _RefusedError(endpoint.error(ProviderProtocolError, problem), None) from None
     except ssl.SSLCertVerificationError as error:
         problem = f"the certificate is not trusted: {error.verify_message}"
