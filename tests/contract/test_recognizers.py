@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from importlib import import_module
 from types import ModuleType
@@ -24,6 +25,7 @@ from gateway.errors import (
 from gateway.providers.contracts import Expect, SttSession, Transcript, TurnMark
 from gateway.providers.kit.recognizer import SocketRecognizer
 from tests.support.faults import Fault
+from tests.support.google_stt_double import PROJECT, GoogleSttDouble
 from tests.support.ink_double import InkDouble
 from tests.support.inworld_stt_double import InworldSttDouble
 from tests.support.kyutai_stt_double import KyutaiSttDouble
@@ -46,6 +48,10 @@ class Vendor:
     """It answers a flush also where it has heard no words."""
     has_marks: bool = True
     """It ends turns itself."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Further ones that it needs."""
+    is_http: bool = True
+    """Its connection begins with a request of HTTP that has a status."""
     has_interim: bool = True
     """It reports words within a turn."""
 
@@ -67,7 +73,7 @@ class Vendor:
         return RecognizerSubject(
             "stt",
             self.name,
-            {"api_key": KEY},
+            {"api_key": KEY, **self.settings},
             server=lambda: self.double().as_server(),
             sound=self.sound(),
             words=WORDS,
@@ -79,7 +85,10 @@ CARTESIA = Vendor("cartesia", InkDouble, has_eager=True)
 OPENAI = Vendor("openai", TranscriptionDouble, rate_hz=24_000, has_interim=False)
 INWORLD = Vendor("inworld", InworldSttDouble, encodings=(), answers_noise=False)
 KYUTAI = Vendor("kyutai", KyutaiSttDouble, rate_hz=24_000, encodings=(), has_marks=False)
-VENDORS = [ELEVENLABS, CARTESIA, OPENAI, INWORLD, KYUTAI]
+GOOGLE = Vendor(
+    "google", GoogleSttDouble, has_eager=True, settings={"project": PROJECT}, is_http=False
+)
+VENDORS = [ELEVENLABS, CARTESIA, OPENAI, INWORLD, KYUTAI, GOOGLE]
 pytestmark = pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
 
 
@@ -152,6 +161,8 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("status", "body", "kind", "words"), REFUSALS)
 def test_refusals_are_told_in_the_vendors_words(vendor: Vendor, status, body, kind, words):
+    if not vendor.is_http:
+        pytest.skip("it has statuses of its own")
     double = vendor.double()
     double.status, double.body, double.headers = status, body, {"Retry-After": "60"}
 
@@ -248,3 +259,22 @@ def test_a_turn_of_noise_takes_no_words_from_the_next(
                 assert (await hear(session, vendor.sound())).text == " ".join(WORDS)
 
     vendor.run(vendor.double(), use)
+
+
+def test_settings_of_openai_reach_the_vendor(vendor: Vendor):
+    if vendor is not OPENAI:
+        pytest.skip("it has its own")
+    double = vendor.double()
+
+    async def use(recognizer: SocketRecognizer) -> None:
+        assert (await hear(recognizer, vendor.sound())).text == " ".join(WORDS)
+
+    vendor.run(double, use, keyterms=["Acme"], noise_reduction="far_field", prompt="A cafe.")
+    peer: Any = double.peers[-1]
+    session = next(
+        json.loads(frame)["session"] for frame in peer.frames if "session.update" in str(frame)
+    )
+    hearing = session["audio"]["input"]
+    assert hearing["noise_reduction"] == {"type": "far_field"}
+    assert hearing["transcription"]["keywords"] == ["Acme"]
+    assert hearing["transcription"]["prompt"] == "A cafe."

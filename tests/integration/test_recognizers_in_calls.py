@@ -14,6 +14,7 @@ from gateway.replay.recording import read_recording
 from gateway.replay.turn_replay import decide_again, first_difference
 from tests.support.cartesia_voice import CartesiaVoice
 from tests.support.deepgram_listen_double import DeepgramListenDouble
+from tests.support.google_stt_double import GoogleSttDouble
 from tests.support.ink_double import InkDouble
 from tests.support.inworld_stt_double import InworldSttDouble
 from tests.support.kyutai_stt_double import KyutaiSttDouble
@@ -31,6 +32,7 @@ VENDORS = {
     "cartesia": InkDouble,
     "deepgram": DeepgramListenDouble,
     "elevenlabs": ScribeDouble,
+    "google": GoogleSttDouble,
     "inworld": InworldSttDouble,
     "kyutai": KyutaiSttDouble,
     "openai": TranscriptionDouble,

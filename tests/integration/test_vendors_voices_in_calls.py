@@ -16,12 +16,15 @@ from tests.support.cartesia_voice import CartesiaVoice
 from tests.support.deepgram_voice import AuraVoice, FluxVoice
 from tests.support.elevenlabs_voice import ElevenLabsVoice
 from tests.support.gateway_process import free_port
+from tests.support.google_voice import GoogleVoice
 from tests.support.hume_voice import HumeVoice
 from tests.support.inworld_voice import InworldVoice
 from tests.support.kyutai_voice import KyutaiVoice
 from tests.support.live_gateway import LiveGateway, live_gateway
 from tests.support.llm_server import Answer, LlmServer
 from tests.support.outside import Telephone, calling
+from tests.support.speech_server import SpeechServer
+from tests.support.vendor_double import KEY
 from tests.support.voice_double import VoiceDouble
 
 GREETING = "Good morning."
@@ -64,15 +67,21 @@ def words_over(double: VoiceDouble, text: str, played_ms: float) -> str:
     return over
 
 
+def settings_of(double: VoiceDouble | SpeechServer) -> dict[str, Any]:
+    if isinstance(double, SpeechServer):
+        return {"provider": "openai", "base_url": double.base_url, "api_key": KEY}
+    return double.settings()
+
+
 @asynccontextmanager
 async def call(
-    double: VoiceDouble, folder: Path, *answers: Answer
+    double: VoiceDouble | SpeechServer, folder: Path, *answers: Answer
 ) -> AsyncIterator[tuple[LiveGateway, LlmServer, Telephone]]:
     """Call an agent that speaks with the double; its greeting is over."""
     port = free_port()
     agent: dict[str, Any] = {
         "greeting": GREETING,
-        "tts": double.settings(),
+        "tts": settings_of(double),
         "speculation": {"enabled": False},
         "filler": {"after_ms": 0},
         "llm": {"provider": "openai", "model": "test", "base_url": f"http://127.0.0.1:{port}/v1"},
@@ -105,7 +114,16 @@ async def led(double: VoiceDouble, folder: Path) -> tuple[dict[str, Any], float]
 
 @pytest.mark.parametrize(
     "vendor",
-    [ElevenLabsVoice, CartesiaVoice, AuraVoice, FluxVoice, InworldVoice, HumeVoice, KyutaiVoice],
+    [
+        ElevenLabsVoice,
+        CartesiaVoice,
+        AuraVoice,
+        FluxVoice,
+        InworldVoice,
+        HumeVoice,
+        KyutaiVoice,
+        GoogleVoice,
+    ],
     ids=lambda it: it.__name__,
 )
 def test_an_interrupted_sentence_is_cut_at_the_word_that_was_heard(
@@ -152,6 +170,25 @@ def test_the_first_words_are_heard_while_the_model_writes_the_sentence(tmp_path:
             await double.all_gone()
         assert record["turns"][1]["bot_text_heard"] == SLOWLY
         assert " ".join(double.said[-2:]) == SLOWLY  # the first piece ends before "at"
+        assert double.problems == []
+
+    asyncio.run(scenario())
+
+
+def test_an_agent_speaks_with_openai(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with (
+            SpeechServer() as double,
+            call(double, tmp_path, Answer(text=ANSWER)) as (gateway, _, phone),
+        ):
+            said_ns = await phone.say("Do you have a table for two tomorrow?")
+            await phone.bot_speaks(10, said_ns)
+            await phone.bot_is_done(15, said_ns)
+            await phone.call.hang_up()
+            record = await gateway.finished(phone.sip_call_id)
+            assert gateway.events(record, "engine_failed") == []
+        assert record["turns"][1]["bot_text_heard"] == ANSWER
+        assert [request["input"] for request in double.requests].count(ANSWER) == 1
         assert double.problems == []
 
     asyncio.run(scenario())

@@ -24,6 +24,7 @@ from gateway.providers import registry
 from gateway.records import model as records
 from gateway.telemetry.metrics import Metrics
 from gateway.turn.events import TurnEvent
+from tests.support import provider_page
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "reference"
@@ -50,7 +51,8 @@ def pages() -> dict[Path, str]:
         "metrics.md": _metrics(),
         "engines.md": _engines(),
     }
-    return {FOLDER / name: text for name, text in texts.items()}
+    found = {FOLDER / name: text for name, text in texts.items()}
+    return found | {FOLDER.parent / "providers.md": provider_page.text()}
 
 
 def _call_record() -> str:

@@ -7,7 +7,9 @@ messages are used, and their channel, not their clients.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import importlib.util
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -75,6 +77,9 @@ class Stream(Protocol):
     def cancel(self) -> bool:
         """Stop it, and the meter with it."""
 
+    async def code(self) -> object:
+        """Wait until it is over; return its status."""
+
 
 def missing() -> str:
     """Return what hinders the use of Google's libraries, empty when nothing does."""
@@ -100,13 +105,15 @@ def key_faults(settings: GoogleSettings) -> Iterator[Advice]:
 class GoogleCloud:
     """The channel to one service.  Loop thread only."""
 
-    def __init__(self, settings: GoogleSettings, host: str) -> None:
+    def __init__(self, settings: GoogleSettings, host: str, messages: str) -> None:
         """Prepare; nothing is connected yet.
 
         Args:
             settings: of the engine.
             host: that has the service in the region, unless `base_url` names another.
+            messages: module with the messages of the service.
         """
+        self._messages = messages
         self._settings = settings
         self._url = urlsplit(settings.base_url or f"https://{host}")
         self._channel: Any = None
@@ -188,18 +195,19 @@ class GoogleCloud:
     async def _open(self) -> Any:  # noqa: ANN401 - grpc has no types
         if hindrance := missing():
             raise self.error(ProviderUnavailable, hindrance)
-        from grpc import aio  # noqa: PLC0415 - of an extra
-
-        options = [("grpc.keepalive_time_ms", _KEEP_ALIVE_MS)]
-        if self._url.scheme == "http":
-            return aio.insecure_channel(await self._near(), options=options)
-        engine = BlockingEngine("google-credentials")  # it reads files and may ask a server
+        engine = BlockingEngine("google")  # it imports, reads files and may ask a server
         try:
+            await engine.call(_imported, self._messages)
+            from grpc import aio  # noqa: PLC0415 - of an extra
+
+            options = [("grpc.keepalive_time_ms", _KEEP_ALIVE_MS)]
+            if self._url.scheme == "http":
+                return aio.insecure_channel(await self._near(), options=options)
             credentials, self.project = await engine.call(self._credentials)
         finally:
             engine.close()
-        return aio.secure_channel(f"{self._url.hostname}:{self._url.port or 443}", credentials,
-                                  options=options)  # fmt: skip
+        where = f"{self._url.hostname}:{self._url.port or 443}"
+        return aio.secure_channel(where, credentials, options=options)
 
     async def _near(self) -> str:
         host, port = self._url.hostname or "", self._url.port or 80
@@ -258,3 +266,10 @@ def _reading(answer: Any) -> Callable[[bytes], Any]:  # noqa: ANN401 - as above
             return None
 
     return read
+
+
+def _imported(messages: str) -> None:
+    """Import what takes half a second; what gRPC tells of each call is of no use in our log."""
+    importlib.import_module("grpc.aio")
+    importlib.import_module(messages)
+    logging.getLogger("grpc").setLevel(logging.WARNING)

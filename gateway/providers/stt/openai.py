@@ -9,7 +9,7 @@ import base64
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
@@ -40,7 +40,11 @@ class Settings(ProviderSettings):
     language: str = ""
     """ISO 639-1; empty = detected."""
     prompt: str = ""
-    """Hints: names, words of the trade."""
+    """Hints in a sentence: what the call is about."""
+    keyterms: Annotated[tuple[str, ...], Field(max_length=100)] = ()
+    """Names and words of the trade that are to be recognized."""
+    noise_reduction: Literal["", "near_field", "far_field"] = ""
+    """`near_field` for handsets and headsets, `far_field` for hands-free callers; empty = none."""
     silence_ms: Annotated[int, Field(ge=100, le=5000)] = 500
     """Silence that ends a turn, with `turn.by`."""
     connect_timeout_s: Annotated[float, Field(gt=0)] = 4.0
@@ -74,7 +78,11 @@ class _Vendor:
             "type": "server_vad",
             "silence_duration_ms": settings.silence_ms,
         }
-        options = {"language": settings.language, "prompt": settings.prompt}
+        options = {
+            "language": settings.language,
+            "prompt": settings.prompt,
+            "keywords": list(settings.keyterms),
+        }
         asked = {key: value for key, value in options.items() if value}
         kind = {"pcmu": "audio/pcmu", "pcma": "audio/pcma"}.get(audio.encoding, "audio/pcm")
         rate = {"rate": audio.sample_rate_hz} if kind == "audio/pcm" else {}
@@ -83,6 +91,8 @@ class _Vendor:
             "transcription": {"model": settings.model, **asked},
             "turn_detection": detection if listens else None,
         }
+        if settings.noise_reduction:
+            hearing["noise_reduction"] = {"type": settings.noise_reduction}
         session: dict[str, object] = {"type": "transcription", "audio": {"input": hearing}}
         return _Transcription(endpoint, session, listens=listens)
 

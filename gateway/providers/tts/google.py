@@ -76,7 +76,8 @@ class GoogleVoice:
         self.language = settings.language.partition("-")[0].lower()
         self.takes_beginnings = settings.stream_text
         region = f"{settings.region}-" if settings.region else ""
-        self._cloud = GoogleCloud(settings, f"{region}texttospeech.googleapis.com")
+        host = f"{region}texttospeech.googleapis.com"
+        self._cloud = GoogleCloud(settings, host, "google.cloud.texttospeech_v1.types.cloud_tts")
 
     async def warm_up(self) -> None:
         """Ask for the list of voices, which costs nothing: address, credentials, language.
