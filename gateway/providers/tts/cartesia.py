@@ -16,9 +16,10 @@ from gateway.audio.format import AudioFormat, Encoding
 from gateway.providers.contracts import ProviderSettings, Spoken, TextToSpeech
 from gateway.providers.kit import advice
 from gateway.providers.kit.advice import Advice
-from gateway.providers.kit.endpoint import Endpoint
+from gateway.providers.kit.endpoint import Endpoint, Text
 from gateway.providers.kit.fields import Fields
-from gateway.providers.kit.voices import Heard, Message, SocketVoice, VoiceProtocol
+from gateway.providers.kit.voice_making import socket_voice, voice_endpoint
+from gateway.providers.kit.voices import Heard, Message, VoiceProtocol
 
 SUMMARY = "Cartesia Sonic; streams, reports its words, G.711 untouched."
 
@@ -124,21 +125,17 @@ def _words(event: Fields) -> Iterator[Spoken]:
 def create(settings: Settings) -> TextToSpeech:
     """Make the voice; connects to nothing yet."""
     key = settings.api_key.get_secret_value()
-    endpoint = Endpoint(
-        "cartesia",
-        f"{settings.base_url.rstrip('/')}/tts/websocket",
-        headers={"Authorization": SecretStr(f"Bearer {key}"), "Cartesia-Version": _VERSION},
-        connect_timeout_s=settings.connect_timeout_s,
-        tls_ca_file=settings.tls_ca_file,
-    )
-    return SocketVoice(
-        endpoint,
+    headers: dict[str, Text] = {
+        "Authorization": SecretStr(f"Bearer {key}"),
+        "Cartesia-Version": _VERSION,
+    }
+    url = f"{settings.base_url.rstrip('/')}/tts/websocket"
+    return socket_voice(
+        voice_endpoint("cartesia", url, settings, headers),
         AudioFormat(settings.sample_rate_hz, encoding=_ENCODINGS[settings.encoding]),
         lambda found: _Protocol(found, settings),
-        timeout_s=settings.timeout_s,
-        streams_text=settings.stream_text,
-        language=settings.language,
-        cache_bytes=settings.cache_bytes,
+        settings,
+        settings.language,
     )
 
 

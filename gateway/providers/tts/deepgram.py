@@ -18,7 +18,8 @@ from gateway.providers.kit import advice
 from gateway.providers.kit.advice import Advice
 from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.fields import Fields
-from gateway.providers.kit.voices import Heard, Message, SocketVoice, VoiceProtocol
+from gateway.providers.kit.voice_making import socket_voice, voice_endpoint
+from gateway.providers.kit.voices import Heard, Message, VoiceProtocol
 
 SUMMARY = "Deepgram Aura and Flux; streams, stops when it is told to, G.711 untouched."
 
@@ -119,24 +120,16 @@ def create(settings: Settings) -> TextToSpeech:
         "sample_rate": settings.sample_rate_hz,
         "speed": settings.speed,
         "expressivity": settings.expressivity if is_flux else None,
-        "mip_opt_out": "true" if settings.mip_opt_out else None,
+        "mip_opt_out": settings.mip_opt_out or None,
     }
-    endpoint = Endpoint(
-        "deepgram",
-        f"{settings.base_url.rstrip('/')}/{'v2' if is_flux else 'v1'}/speak",
-        headers={"Authorization": SecretStr(f"Token {key}")},
-        query=[(name, str(value)) for name, value in query.items() if value is not None],
-        connect_timeout_s=settings.connect_timeout_s,
-        tls_ca_file=settings.tls_ca_file,
-    )
-    return SocketVoice(
-        endpoint,
+    headers = {"Authorization": SecretStr(f"Token {key}")}
+    url = f"{settings.base_url.rstrip('/')}/{'v2' if is_flux else 'v1'}/speak"
+    return socket_voice(
+        voice_endpoint("deepgram", url, settings, headers, query),
         AudioFormat(settings.sample_rate_hz, encoding=_ENCODINGS[settings.encoding]),
         _Flux if is_flux else _Aura,
-        timeout_s=settings.timeout_s,
-        streams_text=settings.stream_text,
-        language=settings.model.rpartition("-")[2],
-        cache_bytes=settings.cache_bytes,
+        settings,
+        settings.model.rpartition("-")[2],
     )
 
 

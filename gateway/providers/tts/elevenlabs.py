@@ -19,7 +19,8 @@ from gateway.providers.kit.advice import Advice
 from gateway.providers.kit.alignment import parts, words_of
 from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.fields import Fields
-from gateway.providers.kit.voices import Heard, Message, SocketVoice, VoiceProtocol
+from gateway.providers.kit.voice_making import socket_voice, voice_endpoint
+from gateway.providers.kit.voices import Heard, Message, VoiceProtocol
 
 SUMMARY = "ElevenLabs; streams, reports its words, G.711 untouched."
 
@@ -143,26 +144,15 @@ def create(settings: Settings) -> TextToSpeech:
         "enable_logging": settings.enable_logging,
         "seed": settings.seed,
     }
-    endpoint = Endpoint(
-        "elevenlabs",
-        f"{settings.base_url.rstrip('/')}/text-to-speech/{settings.voice}/multi-stream-input",
-        headers={"xi-api-key": settings.api_key},
-        query=[
-            (key, str(value).lower() if isinstance(value, bool) else str(value))
-            for key, value in query.items()
-            if value not in {"", None}
-        ],
-        connect_timeout_s=settings.connect_timeout_s,
-        tls_ca_file=settings.tls_ca_file,
-    )
-    return SocketVoice(
-        endpoint,
+    path = f"text-to-speech/{settings.voice}/multi-stream-input"
+    url = f"{settings.base_url.rstrip('/')}/{path}"
+    headers = {"xi-api-key": settings.api_key}
+    return socket_voice(
+        voice_endpoint("elevenlabs", url, settings, headers, query),
         form,
         lambda found: _Protocol(found, settings, form),
-        timeout_s=settings.timeout_s,
-        streams_text=settings.stream_text,
-        language=settings.language,
-        cache_bytes=settings.cache_bytes,
+        settings,
+        settings.language,
     )
 
 

@@ -19,6 +19,7 @@ from gateway.providers.kit.advice import Advice
 from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.fields import Fields
 from gateway.providers.kit.sentence_sockets import SentenceVoice
+from gateway.providers.kit.voice_making import voice_endpoint
 from gateway.providers.kit.voices import Heard, Message, VoiceProtocol
 
 SUMMARY = "Hume Octave; streams, reports its words, takes acting instructions."
@@ -118,19 +119,14 @@ def create(settings: Settings) -> TextToSpeech:
         "format_type": "pcm",
         "strip_headers": "true",
         "no_binary": "true",
-        "instant_mode": str(settings.instant_mode).lower(),
+        "instant_mode": settings.instant_mode,
         "version": settings.version,
         "include_timestamp_types": "word" if settings.version == "2" else None,
         "temperature": settings.temperature,
     }
-    endpoint = Endpoint(
-        "hume",
-        f"{settings.base_url.rstrip('/')}/tts/stream/input",
-        headers={"X-Hume-Api-Key": settings.api_key},
-        query=[(name, str(value)) for name, value in query.items() if value is not None],
-        connect_timeout_s=settings.connect_timeout_s,
-        tls_ca_file=settings.tls_ca_file,
-    )
+    url = f"{settings.base_url.rstrip('/')}/tts/stream/input"
+    headers = {"X-Hume-Api-Key": settings.api_key}
+    endpoint = voice_endpoint("hume", url, settings, headers, query)
     return SentenceVoice(
         endpoint,
         _FORM,

@@ -18,7 +18,8 @@ from gateway.providers.kit import advice
 from gateway.providers.kit.advice import Advice
 from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.fields import Fields
-from gateway.providers.kit.voices import Heard, Message, SocketVoice, VoiceProtocol
+from gateway.providers.kit.voice_making import socket_voice, voice_endpoint
+from gateway.providers.kit.voices import Heard, Message, VoiceProtocol
 
 SUMMARY = "Inworld; streams, reports its words, G.711 untouched."
 
@@ -132,20 +133,13 @@ def _words(info: Fields | None) -> Iterator[Spoken]:
 def create(settings: Settings) -> TextToSpeech:
     """Make the voice; connects to nothing yet."""
     key = settings.api_key.get_secret_value()
-    endpoint = Endpoint(
-        "inworld",
-        f"{settings.base_url.rstrip('/')}/tts/v1/voice:streamBidirectional",
-        headers={"Authorization": SecretStr(f"Basic {key}")},
-        connect_timeout_s=settings.connect_timeout_s,
-        tls_ca_file=settings.tls_ca_file,
-    )
-    return SocketVoice(
-        endpoint,
+    headers = {"Authorization": SecretStr(f"Basic {key}")}
+    url = f"{settings.base_url.rstrip('/')}/tts/v1/voice:streamBidirectional"
+    return socket_voice(
+        voice_endpoint("inworld", url, settings, headers),
         AudioFormat(settings.sample_rate_hz, encoding=_ENCODINGS[settings.encoding]),
         lambda found: _Protocol(found, settings),
-        timeout_s=settings.timeout_s,
-        streams_text=settings.stream_text,
-        cache_bytes=settings.cache_bytes,
+        settings,
     )
 
 

@@ -17,8 +17,8 @@ from gateway.audio.format import AudioFormat
 from gateway.errors import ProviderUnavailable
 from gateway.providers.contracts import ProviderSettings, Spoken, TextToSpeech
 from gateway.providers.kit import msgpack
-from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.sentence_sockets import SentenceVoice
+from gateway.providers.kit.voice_making import voice_endpoint
 from gateway.providers.kit.voices import Heard, Message, VoiceProtocol
 
 SUMMARY = "Kyutai's voice on your own GPU (moshi-server); streams, reports its words."
@@ -93,21 +93,16 @@ def _s16(samples: Any) -> bytes:  # noqa: ANN401 - as the server has sent it
 def create(settings: Settings) -> TextToSpeech:
     """Make the voice; connects to nothing yet."""
     query = {
-        "voice": settings.voice or None,
+        "voice": settings.voice,
         "format": "PcmMessagePack",
         "cfg_alpha": settings.cfg_alpha,
         "temperature": settings.temperature,
         "top_k": settings.top_k,
         "seed": settings.seed,
     }
-    endpoint = Endpoint(
-        "kyutai",
-        f"{settings.base_url.rstrip('/')}/api/tts_streaming",
-        headers={"kyutai-api-key": settings.api_key},
-        query=[(name, str(value)) for name, value in query.items() if value is not None],
-        connect_timeout_s=settings.connect_timeout_s,
-        tls_ca_file=settings.tls_ca_file,
-    )
+    url = f"{settings.base_url.rstrip('/')}/api/tts_streaming"
+    headers = {"kyutai-api-key": settings.api_key}
+    endpoint = voice_endpoint("kyutai", url, settings, headers, query)
     return SentenceVoice(
         endpoint,
         AudioFormat(_RATE_HZ),
