@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from gateway.call import events
 from gateway.call.call_audio import CallAudio
+from gateway.call.caller_voice import CallerVoice
 from gateway.call.control import (
     AgentWanted,
     CallControl,
@@ -120,6 +121,10 @@ class LiveCall:
     """What recognizers, language models and voices were used for, by kind and provider."""
     tool_uses: list[ToolUse] = field(default_factory=list)
     """What came of tools, in the record of no turn yet."""
+    voice: CallerVoice = field(default_factory=CallerVoice)
+    """Of the caller, where an agent has `profile`."""
+    _unrecorded: set[str] = field(default_factory=set)
+    """Why nothing of what is said is recorded."""
     spent: Spent = field(default_factory=Spent)
     """At language models."""
     terms: Terms = field(default_factory=Terms)
@@ -207,6 +212,7 @@ class LiveCall:
         """An agent takes over; what it hears and says is recorded only if it wants it."""
         self.agent_name = name
         self.note(events.AgentStarted(agent=name))
+        self._set_recorded("agent", is_recorded=is_recorded)
         if is_recorded:
             self.recorder.resume("agent", self.audio.now_s)
         else:
@@ -215,10 +221,22 @@ class LiveCall:
     def pause_recording(self, *, paused: bool) -> None:
         """Leave out what is said from now on (payment data), or record again."""
         self.audio.catch_up()  # it was said before
+        self._set_recorded("request", is_recorded=not paused)
         if paused:
             self.recorder.pause("request", self.audio.now_s)
         else:
             self.recorder.resume("request", self.audio.now_s)
+
+    def _set_recorded(self, reason: str, *, is_recorded: bool) -> None:
+        if is_recorded:
+            self._unrecorded.discard(reason)
+        else:
+            self._unrecorded.add(reason)
+
+    @property
+    def is_recorded(self) -> bool:
+        """True while what is said may be kept."""
+        return not self._unrecorded
 
 
 def _observe(metrics: Metrics, turn: TurnRecord) -> None:

@@ -103,6 +103,7 @@ class CallSession:
         if self._live is not None:
             known["speculation"] = self._live.speculation
             known["engines"] = tuple(self._live.engines.values())
+            known["voice_profile"] = self._live.voice.record()
             known["usage"] = tuple(self._live.usage.values())
         return self._record.model_copy(update=known)
 

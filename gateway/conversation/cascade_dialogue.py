@@ -51,6 +51,7 @@ class CascadeDialogue:
             call, agent.recognizer, agent.config.turn, talk.listener.taker, post, meter
         )
         self._cascade = Cascade(call, agent, talk.context, talk.tools)
+        self._recognition.on_traits = talk.reported
         self.hearing: Hearing = self._recognition
         self.greets = False
         self._know(agent)

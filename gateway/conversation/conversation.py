@@ -36,6 +36,7 @@ from gateway.conversation.listener import Heard, Listener
 from gateway.conversation.live_settings import LiveSettings
 from gateway.conversation.meter import VoiceMeter
 from gateway.conversation.preparation import BotTurn
+from gateway.conversation.profiling import Profiling
 from gateway.conversation.reply import Outcome
 from gateway.conversation.running_tools import RunningTools
 from gateway.conversation.steering import Steering
@@ -119,6 +120,7 @@ class Conversation:
         self._steering = Steering(talk, self._filled(config.greeting))
         post = self._events.put_nowait
         self._takeover = Takeover(talk, own.config, self._first_words, self._trouble, post)
+        self._profiling = Profiling(talk) if config.profile else None
         self._settings = LiveSettings(talk, own, self._now, post, self._takeover.follow)
 
     def _make_talk(self) -> Talk:
@@ -134,11 +136,12 @@ class Conversation:
         floor = Floor(
             call, context, agent.voice, listener.taker, config, post, self._bot_turn_over, turns
         )
-        facts = CallContext.of(call.line.facts, agent.name)
+        facts = CallContext.of(call.line.facts, agent.name, call.voice.known)
         tools = RunningTools(call, agent.tools, facts, context, lambda: post(ToolFinished()))
         is_costly = agent.speech is not None or agent.llm.counts_tokens
         keypad = Keypad(config.keys, is_costly=is_costly)
         talk = Talk(call, agent, context, listener, floor, keypad, tools)
+        talk.instructions = instructions
         talk.use(self._make_dialogue(talk))
         return talk
 
@@ -197,6 +200,8 @@ class Conversation:
             self._steering.close()
             self._agent.voice.close()
             await self._settings.close()
+            if self._profiling is not None:
+                self._profiling.close()
         if isinstance(ending, Ending):
             return ending
         leave_events(self._events, self._call.inbox)
@@ -354,6 +359,8 @@ class Conversation:
             await self._talk.dialogue.may_be_over(event)
 
     async def _turn_ended(self, event: TurnEnded) -> None:
+        if self._profiling is not None:
+            self._profiling.turn_ended(event)
         if self._talk.ending is not None:
             await self._talk.dialogue.turn_ended(event)
             return

@@ -195,9 +195,11 @@ class DuplexDialogue:
             case CallerStarted() | CallerEnded():
                 self._watch.sign(self._talk.call.audio.now)
                 self._post(Due(partial(self._caller_event, event, self._link.session)))
-            case CallerText():
+            case CallerText(traits=traits):
                 self._watch.sign(self._talk.call.audio.now)
                 self._caller.text(event)
+                if traits:
+                    self._talk.reported(traits)
             case EngineNotice(text=text):
                 log.info("speech_engine_notice", text=text)
                 self._talk.call.note(events.EngineNoted(text=text))

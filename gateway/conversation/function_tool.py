@@ -9,6 +9,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -41,13 +42,17 @@ class CallContext:
     """SIP headers of the INVITE, lower-case names: the caller writes them."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Of the request that placed the call."""
+    voice: Mapping[str, str] = field(default_factory=dict)
+    """What is known of the caller's voice by now, where the agent has `profile`."""
 
     @classmethod
-    def of(cls, facts: CallFacts, agent: str) -> CallContext:
-        """Say it of a call that an agent has taken."""
+    def of(
+        cls, facts: CallFacts, agent: str, voice: Mapping[str, str] = MappingProxyType({})
+    ) -> CallContext:
+        """Say it of a call that an agent has taken; `voice` grows with the call."""
         return cls(
             facts.call_id, facts.caller, facts.called, agent, facts.trunk, facts.headers,
-            facts.variables,
+            facts.variables, voice,
         )  # fmt: skip
 
 

@@ -136,12 +136,12 @@ class LiveSettings:
         agent = replace(agent, speech=speech)
         agent = replace(agent, config=adapted(agent))
         talk.agent = agent
-        talk.context.instructions = filled_text(
-            agent.config.instructions, talk.call.line.facts, self._now, agent.config.language
-        )
+        text = agent.config.instructions
+        text = filled_text(text, talk.call.line.facts, self._now, agent.config.language)
         self._change_turns(before.config, agent.config, changes)
         talk.floor.follow(agent.config)
         talk.dialogue.follow(agent)
+        talk.instruct(text)
         self._on_change(self._agent.config)
 
     def _change_turns(

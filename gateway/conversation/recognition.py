@@ -15,7 +15,7 @@ from gateway.conversation.recognized import Found, Recognized, Recognizing
 from gateway.conversation.recognizer_session import RecognizerSession, of_line
 from gateway.errors import ProviderError
 from gateway.languages import language
-from gateway.providers.contracts import Expect, SpeechToText, Transcript
+from gateway.providers.contracts import Expect, SpeechToText, Trait, Transcript
 from gateway.turn.barge_in_words import asides_of
 from gateway.turn.events import (
     BargeInSuspected,
@@ -59,6 +59,8 @@ class Recognition:
         self._expect = Expect()
         self._turn: Recognized | None = None
         """The turn in progress; where the recognizer listens all the time, all turns."""
+        self.on_traits: Callable[[tuple[Trait, ...]], None] = lambda _: None
+        """Takes what the recognizer reports of the caller's voice."""
         self.is_whole = False
         """True when the latest transcript also holds the words from before `reopen`."""
 
@@ -201,6 +203,8 @@ class Recognition:
         self._call.control.heard_language(
             transcript.language, transcript.text, is_final=transcript.requested
         )
+        if transcript.traits:
+            self.on_traits(transcript.traits)
         now = self._call.audio.now
         aside = self._asides.get(transcript.choice or "")
         self._taker.transcript(

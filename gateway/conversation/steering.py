@@ -75,7 +75,7 @@ class Steering:
                 talk.listener.drop_turn("replaced")
             case Instructed(instructions=text, added=added):
                 texts = filter(None, (text or self._own, added))
-                talk.context.instructions = "\n\n".join(texts)
+                talk.instruct("\n\n".join(texts))
                 await talk.floor.preparation.drop()
             case MessagesAdded(messages=messages):
                 await self._edit(lambda: self._add(messages))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,7 +19,7 @@ from gateway.conversation.listener import Listener
 from gateway.conversation.reply import Reply, Source
 from gateway.conversation.running_tools import RunningTools
 from gateway.conversation.voice import pieces_of
-from gateway.providers.contracts import Expect
+from gateway.providers.contracts import Expect, Trait
 
 EndedBy = Literal["bot_hung_up", "transferred", "silence", "failed"]
 
@@ -58,6 +58,12 @@ class Talk:
     """What was asked of the caller."""
     ending: Ending | AgentChange | None = None
     """Set once it is over but for the bot's last words, and the caller's if an agent follows."""
+    instructions: str = ""
+    """As configured, filled in, without the aside."""
+    aside: str = ""
+    """One line behind them, about the caller."""
+    on_traits: Callable[[tuple[Trait, ...]], None] = lambda _: None
+    """Takes what engines report of the caller's voice."""
     muted_for: set[str] = field(default_factory=set)
     """Why no one is listened to."""
 
@@ -65,6 +71,19 @@ class Talk:
         """Understand and answer by this from now on."""
         self.dialogue = dialogue
         self.listener.hearing = dialogue.hearing
+
+    def instruct(self, text: str | None = None, aside: str | None = None) -> None:
+        """Give the language model, or the engine, other instructions; None = as they were."""
+        self.instructions = self.instructions if text is None else text
+        self.aside = self.aside if aside is None else aside
+        whole = "\n\n".join(filter(None, (self.instructions, self.aside)))
+        if whole != self.context.instructions:
+            self.context.instructions = whole
+            self.dialogue.follow(self.agent)
+
+    def reported(self, traits: tuple[Trait, ...]) -> None:
+        """Take what an engine reports of the caller's voice."""
+        self.on_traits(traits)
 
     def expect(self, expect: Expect) -> None:
         """Set what the caller was asked for."""

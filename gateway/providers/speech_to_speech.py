@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from gateway.audio.format import NARROWBAND, AudioFormat
-from gateway.providers.contracts import Message, ToolCall, ToolSpec
+from gateway.providers.contracts import Message, ToolCall, ToolSpec, Trait
 
 TurnOwner = Literal["engine", "gateway", "none"]
 """Who decides when the caller's turn is over: the engine by its own detection, the gateway (which
@@ -72,6 +72,8 @@ class CallerText:
     turn_id: str = ""
     """The engine's id of the turn; empty where it has none (then: the latest turn)."""
     is_final: bool = False
+    traits: tuple[Trait, ...] = ()
+    """What the engine reports of the caller's voice beside the words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,38 @@ class SpeculationRecord(Entry):
     """Of the dropped ones; estimated where the model did not say."""
 
 
+class TraitRecord(Entry):
+    """What a vendor took the caller's voice to be."""
+
+    kind: Text
+    """`emotion`, `age`, `accent`, `language`, `pitch` or `style`."""
+    value: Text
+    confidence: float | None = None
+
+
+class VoiceProfileRecord(Entry):
+    """The caller's voice, where the agent has `profile = true` (docs/voice-profile.md)."""
+
+    turns: int = 0
+    """Number of caller turns that were measured."""
+    speech_s: float = 0.0
+    level_dbfs: float | None = None
+    """Of the speech only."""
+    words_per_minute: float | None = None
+    """By the recognizer's words, pauses included."""
+    syllables_per_s: float | None = None
+    """By the sound, pauses left out."""
+    pause_share: float | None = None
+    pitch_hz: float | None = None
+    """Median; 10 % are below `pitch_low_hz`, 10 % above `pitch_high_hz`."""
+    pitch_low_hz: float | None = None
+    pitch_high_hz: float | None = None
+    confidence: float = 0.0
+    """0..1: how much clear speech there was."""
+    traits: tuple[TraitRecord, ...] = ()
+    """Reported by a recognizer or engine, not measured."""
+
+
 class EngineRecord(Entry):
     """What a speech-to-speech engine did in a call, and what it costs."""
 
@@ -355,6 +387,7 @@ class CallRecord(CallSummary):
     transcript: tuple[TranscriptLine, ...] = ()
     engines: tuple[EngineRecord, ...] = ()
     """Speech-to-speech engines of the call, in the order in which they came."""
+    voice_profile: VoiceProfileRecord | None = None
     usage: tuple[UsageRecord, ...] = ()
     """Recognizers, language models and voices of the call, in the order of their first use."""
     late_tools: tuple[ToolUse, ...] = ()

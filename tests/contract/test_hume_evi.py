@@ -17,7 +17,7 @@ from gateway.errors import (
     ProviderUnavailable,
     QuotaExceeded,
 )
-from gateway.providers.contracts import ToolResult, UserMessage
+from gateway.providers.contracts import ToolResult, Trait, UserMessage
 from gateway.providers.s2s.hume_evi import pcm_of
 from gateway.providers.speech_to_speech import (
     CallerEnded,
@@ -143,6 +143,8 @@ def test_the_callers_words_are_the_first_sign_of_an_interruption():
         await call.peer.caller_says("And", is_final=False)
         await call.until(lambda: len(call.of(CallerStarted)) == 2)
         assert call.of(CallerText)[-1].turn_id != call.of(CallerText)[0].turn_id
+        (final,) = [text for text in call.of(CallerText) if text.is_final]
+        assert final.traits == (Trait("emotion", "Joy", 0.62),)
 
     SUBJECT.call(use)
 

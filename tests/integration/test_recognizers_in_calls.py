@@ -94,9 +94,19 @@ def test_an_agent_hears_with_it_and_answers(
     async def scenario() -> None:
         double = VENDORS[vendor]([ASKS, "", "", ""])
         async with double.running():
-            record, found, bundle = await led(double, tmp_path, by, provider=vendor)
+            more = {"profile": True}  # of the caller's voice
+            reports = {"voice_profile": True} if vendor == "inworld" else {}
+            record, found, bundle = await led(
+                double, tmp_path, by, more, provider=vendor, **reports
+            )
         assert double.problems == []
         turn = record["turns"][1]
+        profile = record["voice_profile"]
+        assert profile["turns"] >= 1
+        assert 60 < profile["pitch_low_hz"] < profile["pitch_hz"] < profile["pitch_high_hz"] < 400
+        assert 2 < profile["syllables_per_s"] < 8
+        traits = [(trait["kind"], trait["value"]) for trait in profile["traits"]]
+        assert traits == ([("emotion", "calm"), ("age", "young")] if reports else [])
         assert turn["caller_text"] == ASKS
         assert turn["bot_text_heard"]
         assert found["turn_ended"][0]["evidence"] in evidence

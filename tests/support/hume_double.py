@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 from hume.empathic_voice.chat.types import PublishEvent
-from hume.empathic_voice.types import SubscribeEvent
+from hume.empathic_voice.types import EmotionScores, SubscribeEvent
 from pydantic import TypeAdapter
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
@@ -197,8 +197,13 @@ def wav(pcm: bytes, rate_hz: int = 48_000) -> bytes:
     return file.getvalue()
 
 
+SCORES = {str(each.alias): 0.02 for each in EmotionScores.model_fields.values()} | {"Joy": 0.62}
+MODELS = {"prosody": {"scores": SCORES}}
+"""What it takes the caller's voice to express."""
+
+
 def _user(text: str, *, interim: bool = False, from_text: bool = False) -> Frame:
     return {
-        "type": "user_message", "from_text": from_text, "interim": interim, "models": {},
+        "type": "user_message", "from_text": from_text, "interim": interim, "models": MODELS,
         "message": {"role": "user", "content": text}, "time": {"begin": 300, "end": 1300},
     }  # fmt: skip

@@ -15,18 +15,26 @@ from tests.support.vendor_types import Frame, assert_one_of
 SENT: dict[str, set[str]] = {
     "speechStarted": {"startTimeMs", "confidence"},
     "speechStopped": {"silenceDurationMs"},
-    "transcription": {"transcript", "isFinal", "wordTimestamps"},
+    "transcription": {"transcript", "isFinal", "wordTimestamps", "voiceProfile"},
     "usage": {"transcribedAudioMs", "modelId"},
 }
+PROFILE = {
+    "age": [{"label": "young", "confidence": 0.91}],
+    "emotion": [{"label": "calm", "confidence": 0.8}, {"label": "sad", "confidence": 0.1}],
+    "vocalStyle": [],
+    "accent": "unknown",
+}
+"""As docs.inworld.ai/stt/voice-profiles shows it, with what a client must survive."""
 KNOWN_CONFIG = {
     "modelId", "audioEncoding", "sampleRateHertz", "numberOfChannels", "language",
-    "endOfTurnConfidenceThreshold",
+    "endOfTurnConfidenceThreshold", "voiceProfileConfig",
 }  # fmt: skip
 
 
 class InworldSttPeer(RecognizerPeer):
     is_manual = True
     is_configured = False
+    has_profile = False
 
     async def read(self, frame: str | bytes) -> None:
         event = json.loads(frame)
@@ -56,6 +64,8 @@ class InworldSttPeer(RecognizerPeer):
         if self.is_manual:
             self.ear.end_frames = None
         self.is_configured = True
+        profile = config.get("voiceProfileConfig", {})
+        self.has_profile = profile.get("enableVoiceProfile", False)
 
     async def tell(self, what: str) -> None:
         if what == "start":
@@ -68,7 +78,10 @@ class InworldSttPeer(RecognizerPeer):
             await self._final(self.ear.finish())
 
     async def _final(self, text: str) -> None:
-        await self._say("transcription", transcript=text, isFinal=True, wordTimestamps=[])
+        profile = {"voiceProfile": PROFILE} if self.has_profile else {}
+        await self._say(
+            "transcription", transcript=text, isFinal=True, wordTimestamps=[], **profile
+        )
         usage = {"transcribedAudioMs": round(1000 * self.ear.at_s), "modelId": "inworld-stt-1"}
         await self._say("usage", **usage)
 

@@ -66,6 +66,8 @@ from gateway.call.events.of_conversation import (
     ToolFinished,
     TurnFinished,
     TurnWaits,
+    VoiceMeasured,
+    VoiceReported,
 )
 from gateway.call.events.of_turn_taking import (
     Expects,
@@ -140,6 +142,8 @@ __all__ = [
     "TurnTakingStarted",
     "TurnWaits",
     "UnknownEvent",
+    "VoiceMeasured",
+    "VoiceReported",
     "fields_of",
     "parsed",
 ]
@@ -154,7 +158,7 @@ OwnEvent = (
     | Say | BotSays | BotStarted | ReplyFinished
     | Interrupted | TurnWaits | TurnFinished | HistoryShortened | LlmLimitReached | EngineFailed
     | EngineConnected | EngineLost | EngineHears | EngineHungUp | EngineReply | EngineNoted
-    | RecognizerLost
+    | RecognizerLost | VoiceMeasured | VoiceReported
     | ToolCalled | ToolDropped | ToolContinues | ToolFinished
     | TurnTakingStarted | TurnTakingEnded | TurnInput | Expects
     | PartialTranscript | FinalTranscript

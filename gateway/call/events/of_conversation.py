@@ -49,6 +49,32 @@ class LanguageChanges:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceMeasured:
+    """The caller's voice in one turn, where the agent has `profile` (docs/voice-profile.md)."""
+
+    kind: ClassVar[str] = "voice_measured"
+    speech_s: float
+    level_dbfs: float | None = None
+    words_per_minute: float | None = None
+    syllables_per_s: float | None = None
+    pauses: int = 0
+    pause_share: float | None = None
+    pitch_hz: float | None = None
+    pitch_low_hz: float | None = None
+    pitch_high_hz: float | None = None
+    voiced_s: float = 0.0
+    confidence: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceReported:
+    """What a recognizer or engine reports of the caller's voice, by kind."""
+
+    kind: ClassVar[str] = "voice_reported"
+    traits: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class HearingStarted:
     """The caller's audio reaches the agent from here on."""
 

@@ -305,6 +305,9 @@ class AgentConfig(Table):
     and `tts` speaks what the configuration and the operator want said."""
     tools: tuple[str, ...] = ()
     """Function tools: `package.module:function` or `path/to/file.py:function`."""
+    profile: bool = False
+    """Measure the caller's voice (rate, level, pauses, pitch) and take what engines report of it:
+    one line in the instructions, data for tools, in the record (docs/voice-profile.md)."""
     record: bool = True
     """False = neither sound nor texts of its calls are kept."""
     builtin_tools: tuple[BuiltinTool, ...] = ("hang_up",)

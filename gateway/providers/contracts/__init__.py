@@ -29,6 +29,8 @@ from gateway.providers.contracts.speech_to_text import (
     SpeechToText,
     SttSession,
     SttStream,
+    Trait,
+    TraitKind,
     Transcript,
     TurnMark,
 )
@@ -62,6 +64,8 @@ __all__ = [
     "ToolCall",
     "ToolResult",
     "ToolSpec",
+    "Trait",
+    "TraitKind",
     "Transcript",
     "TtsSession",
     "TurnMark",

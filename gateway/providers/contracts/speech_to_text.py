@@ -10,6 +10,19 @@ from typing import Literal, Protocol
 from gateway.audio.format import AudioFormat
 from gateway.providers.contracts.expectation import Expect
 
+TraitKind = Literal["emotion", "age", "accent", "language", "pitch", "style"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """What a vendor takes the caller's voice to be: its guess, not ours."""
+
+    kind: TraitKind
+    value: str
+    """The vendor's own word, such as `calm` or `adult`."""
+    confidence: float | None = None
+    """0..1 as the vendor reports it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
@@ -31,6 +44,8 @@ class Transcript:
     is_streamed: bool = False
     """True when the recognizer hears all the time: one that was not asked for is as good as one
     that was, as far as it goes, and a reply may be prepared to it."""
+    traits: tuple[Trait, ...] = ()
+    """What the recognizer reports of the caller's voice beside the words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from gateway.audio.format import AudioFormat
 from gateway.errors import ProviderError
-from gateway.providers.contracts import Expect, Transcript, TurnMark
+from gateway.providers.contracts import Expect, Trait, Transcript, TurnMark
 
 MarkKind = Literal["start", "eager_end", "resumed", "end"]
 _NOTHING_S = 0.6
@@ -46,6 +46,8 @@ class Words:
     """Probability that the turn is over, where the vendor estimates it."""
     language: str = ""
     """That is spoken, where the vendor detects it."""
+    traits: tuple[Trait, ...] = ()
+    """What it takes the voice to be."""
 
 
 Found = TypeVar("Found", Transcript, Transcript | TurnMark)
@@ -157,7 +159,7 @@ class RecognizerStream(Generic[Found]):
         self._language = words.language or self._language
         if self._is_answer(words, end):
             self._answer(text, words, end)
-        elif text and text != self._shown:
+        elif text and (text != self._shown or words.traits):
             self._found.append(
                 Transcript(
                     text,
@@ -165,6 +167,7 @@ class RecognizerStream(Generic[Found]):
                     end_of_turn=words.confidence,
                     language=self._language,
                     is_streamed=True,
+                    traits=words.traits,
                 )
             )
         self._shown = text
@@ -251,9 +254,15 @@ class RecognizerStream(Generic[Found]):
         covers, _ = self._asked.popleft()
         while words.end_s is not None and self._asked and self._asked[0][0] <= end:
             covers, _ = self._asked.popleft()
-        self._settle(text, covers, words.confidence)
+        self._settle(text, covers, words.confidence, words.traits)
 
-    def _settle(self, text: str, covers: int, confidence: float | None = None) -> None:
+    def _settle(
+        self,
+        text: str,
+        covers: int,
+        confidence: float | None = None,
+        traits: tuple[Trait, ...] = (),
+    ) -> None:
         self._found.append(
             Transcript(
                 text,
@@ -263,6 +272,7 @@ class RecognizerStream(Generic[Found]):
                 end_of_turn=confidence,
                 language=self._language,
                 is_streamed=True,
+                traits=traits,
             )
         )
 

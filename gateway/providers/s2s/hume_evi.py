@@ -23,7 +23,7 @@ from gateway.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from gateway.providers.contracts import ToolCall, ToolResult
+from gateway.providers.contracts import ToolCall, ToolResult, Trait
 from gateway.providers.kit.advice import Advice, missing_key
 from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.fields import Fields
@@ -284,7 +284,8 @@ class _Session(SocketSession):
         self._notes.clear()
         yield from self._end(interrupted=True)
         yield CallerEnded(time.whole("end"))
-        yield CallerText(text, turn_id, is_final=True)
+        traits = tuple(emotions(event.inner("models")))
+        yield CallerText(text, turn_id, is_final=True, traits=traits)
         yield self.usage()
 
     def _called(self, event: Fields) -> Iterator[SpeechEvent]:
@@ -305,6 +306,18 @@ class _Session(SocketSession):
             self._ids = set()
             yield from self._reply.end(interrupted=interrupted)
             yield self.usage()
+
+
+def emotions(models: Fields) -> Iterator[Trait]:
+    """Yield the strongest expression of a user message (`models.prosody.scores`, 0..1 each)."""
+    prosody = models.inner_or_none("prosody")
+    scores = prosody.value("scores") if prosody is not None else None
+    if not isinstance(scores, dict):
+        return
+    known = {name: value for name, value in scores.items() if isinstance(value, int | float)}
+    if known:
+        name = max(known, key=known.__getitem__)
+        yield Trait("emotion", name, float(known[name]))
 
 
 def pcm_of(piece: bytes) -> bytes:

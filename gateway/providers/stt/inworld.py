@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr
 
 from gateway.audio.format import NARROWBAND, WIDEBAND, AudioFormat
 from gateway.errors import ProviderError, ProviderRejected, ProviderUnavailable
-from gateway.providers.contracts import ProviderSettings, SpeechToText
+from gateway.providers.contracts import ProviderSettings, SpeechToText, Trait, TraitKind
 from gateway.providers.kit.advice import Advice, missing_key
 from gateway.providers.kit.endpoint import Endpoint
 from gateway.providers.kit.fields import Fields
@@ -29,6 +29,10 @@ SUMMARY = "Inworld's streaming recognizer; turn detection."
 _REJECTED = frozenset({3, 5, 7, 9, 12, 16})
 """Status codes of gRPC that another try does not change: argument, name, permission and so on."""
 _EXHAUSTED = 8
+_TRAITS: dict[str, TraitKind] = {
+    "emotion": "emotion", "age": "age", "accent": "accent", "pitch": "pitch",
+    "vocalStyle": "style",
+}  # fmt: skip
 
 
 class Settings(ProviderSettings):
@@ -44,6 +48,8 @@ class Settings(ProviderSettings):
     """Such as `de-DE`."""
     end_of_turn_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
     """How sure it must be that a turn is over, with `turn.by`."""
+    voice_profile: bool = False
+    """Have it guess age, accent, emotion, pitch and style of the voice (`profile` of the agent)."""
     connect_timeout_s: Annotated[float, Field(gt=0)] = 4.0
     tls_ca_file: Path | None = None
 
@@ -78,6 +84,8 @@ class _Vendor:
         }
         if settings.language:
             config["language"] = settings.language
+        if settings.voice_profile:
+            config["voiceProfileConfig"] = {"enableVoiceProfile": True, "topN": 1}
         if listens:
             config["endOfTurnConfidenceThreshold"] = settings.end_of_turn_confidence
         return _Inworld(endpoint, config, listens=listens)
@@ -112,7 +120,8 @@ class _Inworld(Dialect):
             mark: MarkKind | None = "end" if is_final and self._listens else None
             is_flushed = is_final and not self._listens
             text = said.optional_text("transcript")  # of a final one it may be missing
-            yield Words(text, is_settled=is_final, is_flushed=is_flushed, mark=mark)
+            traits = tuple(_traits(said.inner_or_none("voiceProfile")))
+            yield Words(text, is_settled=is_final, is_flushed=is_flushed, mark=mark, traits=traits)
 
     def _error(self, problem: Fields) -> ProviderError:
         code, words = problem.value("code"), problem.optional_text("message")[:300]
@@ -122,6 +131,20 @@ class _Inworld(Dialect):
         named = "quota exceeded" if code == _EXHAUSTED else ""
         limit = kind_of_limit(words) or kind_of_limit(named)
         return self.endpoint.error(limit or kind, f"error {code}: {words}")
+
+
+def _traits(profile: Fields | None) -> Iterator[Trait]:
+    """Read the likeliest label of each category (docs.inworld.ai/stt/voice-profiles)."""
+    if profile is None:
+        return
+    for key, kind in _TRAITS.items():
+        found = profile.value(key)
+        best = found[0] if isinstance(found, list) and found else None
+        if not isinstance(best, dict) or not isinstance(best.get("label"), str):
+            continue
+        confidence = best.get("confidence")
+        known = float(confidence) if isinstance(confidence, int | float) else None
+        yield Trait(kind, best["label"], known)
 
 
 def create(settings: Settings) -> SpeechToText:
