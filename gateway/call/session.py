@@ -81,6 +81,7 @@ class CallSession:
         """The record once the line is closed."""
         self._live: LiveCall | None = None
         self._tones: tones.ToneDetector | None = None
+        self._on_ringing: Callable[[LiveCall], None] = lambda _: None
         self.wanted_end: End | None = None
         """Why this call is about to be ended from outside."""
 
@@ -113,7 +114,11 @@ class CallSession:
         await self._line.hang_up(end)
 
     async def run(
-        self, flow: Flow, rule: str, on_closed: Callable[[], None] = lambda: None
+        self,
+        flow: Flow,
+        rule: str,
+        on_closed: Callable[[], None] = lambda: None,
+        on_ringing: Callable[[LiveCall], None] = lambda _: None,
     ) -> CallRecord:
         """Run the call to its end and return its finished record.
 
@@ -122,8 +127,10 @@ class CallSession:
             rule: name of the dialplan's rule that took it.
             on_closed: called when the line is over.  Tools that have begun may run on until their
                 own limits; the record waits for them, with the times of the line.
+            on_ringing: called before a placed call is answered.
         """
         self._record = self._record.model_copy(update={"route": rule})
+        self._on_ringing = on_ringing
         try:
             async with asyncio.TaskGroup() as tools:
                 await self._run_line(flow, tools)
@@ -154,6 +161,7 @@ class CallSession:
                     group.create_task(self._watch()),
                 ]
                 if self._line.facts.direction == "out":
+                    self._on_ringing(self._live)
                     await self._line.wait_answered(self._limits.ring_timeout_s)
                 end = await flow(self._live)
                 for task in tasks:

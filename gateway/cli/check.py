@@ -20,7 +20,7 @@ from gateway.providers import registry
 from gateway.records.redaction import load_redactor
 from gateway.setup.engines import tables_of
 from gateway.setup.loader import load_config, load_dialplan
-from gateway.setup.speech_checks import advice, speech_cautions
+from gateway.setup.speech_checks import advice, name_cautions, speech_cautions
 from gateway.setup.texts import text_cautions
 
 BUILT_IN = "built-in configuration"
@@ -69,7 +69,7 @@ def _cautions(config: GatewayConfig, path: Path | None) -> Iterator[Problem]:
 def _engine_cautions(config: GatewayConfig) -> Iterator[Fault]:
     for name, agent in config.agents.items():
         told = [advice(kind, table, "cautions") for kind, table in tables_of(agent)]
-        told += [speech_cautions(agent), text_cautions(agent)]
+        told += [speech_cautions(agent), text_cautions(agent), name_cautions(agent)]
         for loc, text in chain.from_iterable(told):
             yield ("agents", name, *loc), text
 

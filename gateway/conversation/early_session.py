@@ -34,6 +34,11 @@ class EarlyEngine:
         self._session: EngineSession[SpeechSession] | None = EngineSession(
             lambda _: engine.connect(opening), opening.call_id, call.group
         )
+        self._limit: asyncio.TimerHandle | None = None
+
+    def expire(self, after_s: float) -> None:
+        """End the session after this time unless it was taken: it costs money while it rings."""
+        self._limit = asyncio.get_running_loop().call_later(after_s, self.drop)
 
     async def ready(self, within_s: float) -> None:
         """Wait for the session; a failure is reported to the one that connects."""
@@ -55,6 +60,7 @@ class EarlyEngine:
         The time of day in the instructions may have gone on.
         """
         early, self._session = self._session, None
+        self._no_limit()
         if early is None:
             return self._engine.connect(opening)
         if replace(opening, instructions=self._opening.instructions) != self._opening:
@@ -65,8 +71,13 @@ class EarlyEngine:
     def drop(self) -> None:
         """End the session unless it was taken.  Idempotent."""
         early, self._session = self._session, None
+        self._no_limit()
         if early is not None:
             early.drop()
+
+    def _no_limit(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
 
     async def close(self) -> None:
         """Do nothing: the engine is the agent's."""

@@ -25,6 +25,7 @@ from gateway.dialplan.router import Route, follow
 from gateway.dialplan.steps import (
     StepScope,
     collect,
+    connect_while_ringing,
     prepare,
     say,
     say_requests,
@@ -45,6 +46,11 @@ class Runner:
         self._plan = plan
         self._scope = scope
         self._is_answered = False
+
+    def ring(self, route: Route) -> None:
+        """Get ready while the other side's telephone rings."""
+        if first := _first_talk(route.steps):
+            connect_while_ringing(first, self._scope)
 
     async def run(self, route: Route, *, is_answered: bool) -> End:
         """Run a route and what it jumps to.

@@ -100,6 +100,17 @@ async def prepare(step: Talk, scope: StepScope) -> None:
         await scope.early.ready(wait_s)
 
 
+def connect_while_ringing(step: Talk, scope: StepScope) -> None:
+    """Connect with the engine of the agent that will speak, if it wants that, before the answer."""
+    agent = scope.agent(step.agent)
+    table = agent.config.s2s
+    if table is None or not table.connect_while_ringing_s:
+        return
+    scope.early = early_engine(agent, scope.call)
+    if scope.early is not None:
+        scope.early.expire(table.connect_while_ringing_s)
+
+
 async def talk(step: Talk, scope: StepScope) -> Ending:
     """Let an agent talk, and those that it is followed by, until one is done."""
     control = scope.call.control

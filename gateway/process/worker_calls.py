@@ -172,10 +172,12 @@ class WorkerCalls:
         )
         self._sessions[line.facts.call_id] = session
         parts.control.publish(m.CallStarted(call=record.summary()))
+        own = _RouteFlow(service, where)
         ended = await session.run(
-            flow or partial(_follow, service, where),
+            flow or own.run,
             where.rule,
             on_closed=partial(self._release, line),
+            on_ringing=own.ring,
         )
         if not await parts.records.settled(_RECORD_SETTLES_S):
             log.warning("disk_too_slow", call_id=ended.call_id, waited_s=_RECORD_SETTLES_S)
@@ -213,11 +215,27 @@ def _echo_control(media: MediaConfig) -> EchoControl | None:
     return EchoControl(media.echo_tail_ms, media.max_echo_delay_ms)
 
 
-async def _follow(service: Service, where: Route, call: LiveCall) -> End:
-    """Follow a route of the dialplan to the call's end."""
-    plan = service.plan
-    runner = Runner(plan, StepScope(call, service.agents.by_name, plan.default_agent))
-    return await runner.run(where, is_answered=call.line.facts.direction == "out")
+class _RouteFlow:
+    """Follows a route of the dialplan to the call's end."""
+
+    def __init__(self, service: Service, where: Route) -> None:
+        self._service = service
+        self._where = where
+        self._runner: Runner | None = None
+
+    def ring(self, call: LiveCall) -> None:
+        """Get ready while a placed call rings."""
+        self._runner = self._made(call)
+        self._runner.ring(self._where)
+
+    async def run(self, call: LiveCall) -> End:
+        """Follow it."""
+        runner = self._runner or self._made(call)
+        return await runner.run(self._where, is_answered=call.line.facts.direction == "out")
+
+    def _made(self, call: LiveCall) -> Runner:
+        plan = self._service.plan
+        return Runner(plan, StepScope(call, self._service.agents.by_name, plan.default_agent))
 
 
 def record_of(facts: CallFacts, now: datetime) -> CallRecord:

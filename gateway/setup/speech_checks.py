@@ -54,7 +54,7 @@ def _may_be_warm(engine: SpeechToSpeech) -> bool:
 
 
 def _address_fault(url: str) -> str:
-    """Report audio and keys that would travel unprotected; names are looked up by doctor only."""
+    """Report audio and keys that would travel unprotected; names are looked up in calls only."""
     parts = urlsplit(url)
     if parts.scheme != "ws" or not parts.hostname:
         return ""
@@ -65,6 +65,35 @@ def _address_fault(url: str) -> str:
     if rules.is_near(address):
         return ""
     return f"ws:// to {address} would send keys and audio unprotected: write wss://"
+
+
+_PRIVATE_NAMES = ("local", "localdomain", "localhost", "internal", "lan", "home", "test", "arpa")
+"""Last labels of names that stand for addresses of private networks."""
+
+
+def name_cautions(agent: AgentConfig) -> Iterator[Fault]:
+    """Yield ws:// addresses by names that look public: a call looks them up, and refuses them."""
+    tables: dict[registry.Kind, EngineTable | None]
+    tables = {"stt": agent.stt, "tts": agent.tts, "s2s": agent.s2s}
+    for kind, table in tables.items():
+        url = getattr(registry.settings_of(kind, table), "base_url", "") if table else ""
+        if fault := _name_caution(url if isinstance(url, str) else ""):
+            yield (kind, "base_url"), fault
+
+
+def _name_caution(url: str) -> str:
+    parts = urlsplit(url)
+    name = (parts.hostname or "").rstrip(".")
+    if parts.scheme != "ws" or "." not in name or name.rpartition(".")[2] in _PRIVATE_NAMES:
+        return ""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return (
+            f"ws:// to {name} is refused in a call unless the name stands for addresses of this"
+            " host or a private network only: write wss://"
+        )
+    return ""
 
 
 def advice(kind: registry.Kind, table: EngineTable, hook: str) -> Iterator[Fault]:

@@ -204,6 +204,7 @@ class SipEndpoint:
         port = self._lines.take_port()
         line = SipLine(facts, port, self._loop, self._outgoing, self._guard(None))
         line.keys.method = self._dtmf(trunk)
+        line.expected_codec = self._config.codecs[0]  # the first of our offer
         try:
             self._placing.begin(line, dialled)
         except pj.Error as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,36 @@ import pytest
 from gateway.errors import CallRejected
 from gateway.probe import voices
 from gateway.probe.caller import CallPolicy, wait_for_invite
-from tests.support.live_gateway import LiveGateway, live_gateway
+from tests.support.live_gateway import LiveGateway, eventually, live_gateway
 from tests.support.outside import Telephone, answered_by, calling, telephone
+from tests.support.plug_in import plug_in
 
+ROOT = Path(__file__).parents[2]
 GREETING = "Hello, this is the dentist. Your appointment is on Tuesday at nine. Will you come?"
+ENGINE = '''
+"""An engine of a test: a tone for every letter."""
+
+from pathlib import Path
+
+from gateway.providers.contracts import ProviderSettings
+from tests.support.scripted_engine import ScriptedEngine
+
+SUMMARY = "scripted"
+
+
+class Settings(ProviderSettings):
+    log: Path
+
+
+def probe() -> str:
+    return ""
+
+
+def create(settings: Settings) -> ScriptedEngine:
+    engine = ScriptedEngine()
+    engine.log = lambda line: settings.log.open("a").write(line + "\\n") and None
+    return engine
+'''
 LONG = "We are open from Monday to Friday, from eight in the morning until six in the evening."
 
 
@@ -33,12 +60,25 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
         "dialplan": {"directory": "plan"},
     }
     folder = tmp_path_factory.mktemp("placed")
+    log = folder / "engine.log"
+    log.touch()
+    environ = plug_in(folder / "plug-in", "s2s", "scripted_speech", ENGINE)
+    environ["PYTHONPATH"] += f":{ROOT}"
+    config["agents"]["engine"] = {
+        "greeting": GREETING,
+        "listen_first_ms": 0,
+        "s2s": {
+            "provider": "scripted_speech", "log": str(log), "greeting": "engine",
+            "connect_while_ringing_s": 20.0,
+        },
+    }  # fmt: skip
     (folder / "plan").mkdir()
     (folder / "plan" / "plan.toml").write_text(
         '[contexts.default]\n[[contexts.default.extensions]]\nname = "hours"\n'
         'called = "200"\nsteps = [{ talk = "hours" }]\n'
     )
-    with live_gateway(folder, config) as running:
+    with live_gateway(folder, config, environ) as running:
+        running.engine_log = log  # type: ignore[attr-defined]
         yield running
 
 
@@ -104,6 +144,29 @@ def test_a_call_that_rings_takes_neither_keys_nor_a_transfer(gateway: LiveGatewa
                 await ringing
 
     asyncio.run(scenario())
+
+
+def test_an_engine_is_connected_with_while_the_telephone_rings(gateway: LiveGateway) -> None:
+    log: Path = gateway.engine_log  # type: ignore[attr-defined]
+
+    async def scenario() -> dict[str, Any]:
+        async with telephone(policy=CallPolicy(answer_delay_s=3)) as phone:
+            to = {"to": f"sip:anna@127.0.0.1:{phone.sip.address[1]}", "agent": "engine"}
+            answering = asyncio.ensure_future(
+                answered_by(phone, gateway.ask_beside("POST", "/v1/calls", to))
+            )
+            await eventually(lambda: "connected" in log.read_text(), 10, "a session")
+            assert not answering.done()
+            answer, sip_call_id = await answering
+            assert answer.status_code == 201
+            await phone.bot_is_done()
+            await phone.call.hang_up()
+        return await gateway.finished(sip_call_id)
+
+    record = asyncio.run(scenario())
+    assert record["turns"][0]["bot_text_heard"] == GREETING
+    assert record["engines"][0]["sessions"] == 1
+    assert log.read_text().count("connected") == 1
 
 
 def test_no_word_is_lost_while_keys_are_sent(gateway: LiveGateway) -> None:

@@ -99,6 +99,7 @@ class ScriptedEngine:
             raise self.refusals.pop(0)
         self.open += 1
         async with asyncio.TaskGroup() as group:
+            self.log("connected")
             session = ScriptedSession(self, opening, group)
             self.sessions.append(session)
             try:

@@ -239,6 +239,10 @@ class SpeechTable(EngineTable):
     connect_before_answer_ms: Annotated[int, Field(ge=0, le=10_000)] = 1500
     """Where the engine speaks first, a call is answered once there is a session, or after this
     time; 0 = at once."""
+    connect_while_ringing_s: Annotated[float, Field(ge=0, le=120)] = 0.0
+    """Calls that the gateway places: the session is opened with the INVITE, and ended where the
+    call is not answered within this time; 0 = opened with the answer.  An unanswered call costs a
+    session."""
     warm_sessions: Annotated[int, Field(ge=0, le=100)] = 0
     """Connections that each worker keeps open for the next calls, where idle ones cost nothing."""
     prices: SpeechPrices = SpeechPrices()

@@ -99,6 +99,10 @@ def test_a_stand_in_that_cannot_work(capsys: pytest.CaptureFixture[str]) -> None
 
 WARNED = [
     (OPENAI | {"warm_sessions": 2}, LLM, []),
+    (OPENAI | {"base_url": "ws://voice.example.com/v1"}, LLM,
+     ["s2s.base_url: ws:// to voice.example.com is refused in a call unless"]),
+    (OPENAI | {"base_url": "ws://voice.lan/v1"}, LLM, []),
+    (OPENAI | {"base_url": "ws://proxy:8000/v1"}, LLM, []),
     (OPENAI | {"voice": "marine"}, LLM,
      ['s2s.voice: "marine" is not among the documented voices (did you mean "marin"?)']),
     (GEMINI | {"voice": "puck"}, LLM, ['s2s.voice: "puck" is not among the documented voices ']),

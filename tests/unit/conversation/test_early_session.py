@@ -149,3 +149,32 @@ def test_the_answer_waits_only_where_the_engine_speaks_first(
 ) -> None:
     agent = agent_of(ScriptedEngine(), greeting=greeting, s2s={"provider": "x", **table})
     assert answer_waits_s(agent) == waits_s
+
+
+def test_a_session_for_a_call_that_rings_too_long_is_ended_and_opened_with_the_answer() -> None:
+    engine = ScriptedEngine()
+
+    async def test(call: LiveCall) -> None:
+        early = EarlyEngine(engine, OPENING, call)
+        early.expire(5.0)
+        await asyncio.sleep(4)
+        assert engine.open == 1
+        await asyncio.sleep(2)
+        assert engine.open == 0
+        async with early.connect(OPENING):
+            assert (engine.open, len(engine.sessions)) == (1, 2)
+
+    in_call(test)
+
+
+def test_a_session_that_was_taken_in_time_does_not_expire() -> None:
+    engine = ScriptedEngine()
+
+    async def test(call: LiveCall) -> None:
+        early = EarlyEngine(engine, OPENING, call)
+        early.expire(5.0)
+        async with early.connect(OPENING):
+            await asyncio.sleep(8)
+            assert (engine.open, len(engine.sessions)) == (1, 1)
+
+    in_call(test)
