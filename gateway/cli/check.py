@@ -9,6 +9,8 @@ from itertools import chain
 from pathlib import Path
 
 from gateway.config.checks import Fault, cautions
+from gateway.config.engine_table import EngineTable
+from gateway.config.locate import KeyPath
 from gateway.config.models import AgentConfig, GatewayConfig
 from gateway.config.renamed import accept_old_names, old_names
 from gateway.config.toml_file import dotted, read_toml
@@ -86,22 +88,35 @@ def agent_problems(config: GatewayConfig, path: Path | None) -> Iterator[Problem
             yield from error.problems
 
 
+def _tables_with_places(
+    agent: AgentConfig,
+) -> Iterator[tuple[KeyPath, registry.Kind, EngineTable]]:
+    """Yield the agent's engines, and those that it has of its own in another language."""
+    for kind, table in tables_of(agent):
+        yield (), kind, table
+    for tag, other in agent.in_languages.items():
+        own = agent.languages.get(tag)
+        for kind, table in tables_of(other):
+            if getattr(own, kind, None) is not None:
+                yield ("languages", tag), kind, table
+
+
 def _agent_faults(agent: AgentConfig) -> Iterator[Fault]:
     for index, reference in enumerate(agent.tools):
         try:
             load_tool(reference, Path.cwd())
         except ToolError as error:
             yield ("tools", index), error.problem
-    for kind, table in tables_of(agent):
+    for below, kind, table in _tables_with_places(agent):
         module, settings = registry.load(kind, table.provider), registry.settings_of(kind, table)
         if hint := module.probe():
-            yield (kind, "provider"), hint
+            yield (*below, kind, "provider"), hint
         missing = False
         for key, field in type(settings).model_fields.items():
             value = getattr(settings, key)
             if isinstance(value, Path) and not value.exists():
                 missing = True
                 text = missing_model(value) or f"no such file or folder: {value}"
-                yield (kind, field.alias or key), text
+                yield (*below, kind, field.alias or key), text
         if not missing and (check := getattr(module, "check", None)):
             check(settings)

