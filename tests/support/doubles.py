@@ -57,6 +57,7 @@ DOUBLES = [
     Doubled("stt", "deepgram", "deepgram_listen_double:DeepgramListenDouble"),
     Doubled("stt", "deepgram", "deepgram_listen_double:DeepgramListenDouble", {"model": "nova-3"}),
     Doubled("stt", "elevenlabs", "scribe_double:ScribeDouble"),
+    Doubled("stt", "google", "google_stt_double:GoogleSttDouble"),
     Doubled("stt", "inworld", "inworld_stt_double:InworldSttDouble"),
     Doubled("stt", "kyutai", "kyutai_stt_double:KyutaiSttDouble"),
     Doubled("stt", "openai", "transcription_double:TranscriptionDouble"),
