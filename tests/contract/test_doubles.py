@@ -29,8 +29,10 @@ def test_every_provider_behind_a_network_has_a_double():
             )
 
 
-ON_SOCKETS = [each for each in DOUBLES if each.name != "google"]
-"""gRPC has a clock and threads of its own, which the fast loop does not know."""
+LATER = {"google", "gemini", "openai_responses", "hume"}
+"""gRPC has a clock of its own, which the fast loop does not know; the others were not tried yet."""
+ON_SOCKETS = [each for each in DOUBLES if each.name not in LATER and each.kind != "s2s"]
+"""Engines have their own tests of calls with faults (`test_engine_faults_in_calls.py`)."""
 
 
 @pytest.mark.parametrize("doubled", ON_SOCKETS, ids=str)
