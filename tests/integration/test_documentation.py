@@ -107,7 +107,7 @@ def test_a_printed_configuration_is_accepted(block, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(gateway.providers.tts, "__path__", plugged_in)
     (tmp_path / "speech_server.py").write_text(SPEECH_SERVER)
     for name in re.findall(r"\$\{(\w+)\}", block.text):
-        monkeypatch.setenv(name, "x")
+        monkeypatch.setenv(name, "x" * 32)
     table = tomllib.loads(block.text)
     if "project" in table:
         assert "gateway.tts" in table["project"]["entry-points"]  # a plug-in's pyproject.toml
@@ -193,10 +193,11 @@ def sections(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-def test_the_index_answers_thirty_questions():
+def test_the_index_answers_its_questions():
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     questions = re.findall(r"^(\d+)\. (.+)$", index, re.MULTILINE)
-    assert [int(number) for number, _ in questions] == list(range(1, 31))
+    assert [int(number) for number, _ in questions] == list(range(1, len(questions) + 1))
+    assert len(questions) >= 30
     assert all("](" in question for _, question in questions)
 
 
