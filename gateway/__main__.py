@@ -132,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_load(commands)
     _add_doctor(commands)
     _add_records(commands)
+    _add_report(commands)
     _add_edge(commands)
     _add_replay(commands)
     _add_route_test(commands)
@@ -222,6 +223,20 @@ def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     path = _command(acts, "path", "print the folder of models, or of one")
     path.add_argument("name", nargs="?", default="", metavar="NAME", help="default: of all")
     path.set_defaults(command=_models_path)
+
+
+def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    report = _command(commands, "report", "compare the variants of a split by their calls")
+    report.add_argument(
+        "--days", type=float, default=30.0, help="calls of the last days (default: 30)"
+    )
+    report.add_argument("--agent", default="", help="calls of one agent only")
+    report.add_argument("--router", default="", help="sides of one router only (default: of all)")
+    report.add_argument(
+        "--format", default="text", choices=("text", "csv", "json"), help="default: text"
+    )
+    _add_config(report)
+    report.set_defaults(command=_report)
 
 
 def _add_edge(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -364,6 +379,12 @@ def _reindex(args: argparse.Namespace) -> int:
 
 def _fetch(args: argparse.Namespace) -> int:
     return _hand_over("gateway.cli.records", _config(args), args.call_id, args.to)
+
+
+def _report(args: argparse.Namespace) -> int:
+    module = importlib.import_module("gateway.cli.report")
+    wanted = module.Wanted(args.days, args.agent, args.router, args.format)
+    return _hand_over("gateway.cli.report", _config(args), wanted)
 
 
 def _replay(args: argparse.Namespace) -> int:

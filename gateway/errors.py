@@ -106,6 +106,8 @@ class ProviderError(GatewayError):
     """An engine (recognizer, language model, synthesizer) failed."""
 
     retryable = False
+    retry_after_s = 0.0
+    """How long the vendor wants to be left alone, where it says so."""
 
     def __init__(self, provider: str, problem: str) -> None:
         self.provider = provider

@@ -22,6 +22,7 @@ from gateway.call.steering import CallObserver, ClientAsks, Terms
 from gateway.config.models import Eagerness
 from gateway.records.model import (
     EngineRecord,
+    RouteRecord,
     SpeculationRecord,
     ToolUse,
     TurnRecord,
@@ -119,6 +120,8 @@ class LiveCall:
     """Speech-to-speech engines by their names."""
     usage: dict[tuple[str, str], UsageRecord] = field(default_factory=dict)
     """What recognizers, language models and voices were used for, by kind and provider."""
+    routes: dict[str, RouteRecord] = field(default_factory=dict)
+    """What routers have chosen, by their names."""
     tool_uses: list[ToolUse] = field(default_factory=list)
     """What came of tools, in the record of no turn yet."""
     voice: CallerVoice = field(default_factory=CallerVoice)
@@ -126,7 +129,7 @@ class LiveCall:
     _unrecorded: set[str] = field(default_factory=set)
     """Why nothing of what is said is recorded."""
     spent: Spent = field(default_factory=Spent)
-    """At language models."""
+    """At engines that have prices or count tokens."""
     terms: Terms = field(default_factory=Terms)
     """What a client of the call has set."""
     observers: list[CallObserver] = field(default_factory=list)
@@ -183,6 +186,17 @@ class LiveCall:
         if cost is not None:
             update["cost"] = round((before.cost or 0.0) + cost, 9)
         self.usage[kind, provider] = before.model_copy(update=update)
+
+    @property
+    def variant(self) -> str:
+        """The sides of splits that the call is on, such as `talk=a,voices=b`; empty = none."""
+        found = (f"{name}={route.variant}" for name, route in self.routes.items() if route.variant)
+        return ",".join(found)
+
+    def choose_route(self, route: RouteRecord) -> None:
+        """Note what a router has chosen; from now on metrics have the call's variant."""
+        self.routes.setdefault(route.router, route)
+        self.metrics = self.metrics.of_variant(self.variant)
 
     @property
     def has_open_tools(self) -> bool:

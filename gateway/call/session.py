@@ -26,7 +26,7 @@ from gateway.call.live_call import LiveCall
 from gateway.config.models import SipConfig
 from gateway.errors import SipError, leaves
 from gateway.records.bundle import CallBundle
-from gateway.records.model import CallRecord, EchoRecord, RtpStatistics
+from gateway.records.model import CallRecord, EchoRecord, RtpStatistics, SpentRecord
 from gateway.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -106,6 +106,12 @@ class CallSession:
             known["engines"] = tuple(self._live.engines.values())
             known["voice_profile"] = self._live.voice.record()
             known["usage"] = tuple(self._live.usage.values())
+            known["routes"] = tuple(self._live.routes.values())
+            known["variant"] = self._live.variant
+            spent = self._live.spent
+            known["spent"] = SpentRecord(
+                requests=spent.requests, tokens=spent.tokens, cost=round(spent.cost, 6)
+            )
         return self._record.model_copy(update=known)
 
     async def hang_up(self, end: End) -> None:

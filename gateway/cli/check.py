@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 
 from gateway.config.checks import Fault, cautions
@@ -55,6 +54,7 @@ def run(config_path: Path | None) -> int:
         counted(len(config.agents), "agent"),
         counted(len(config.trunks), "trunk"),
         counted(rules, "extension"),
+        *([counted(len(config.routers), "router")] if config.routers else []),
     ]
     what = "" if config_path else f" ({BUILT_IN}: there is no gateway.toml here)"
     sys.stdout.write(f"OK: {', '.join(counts)}{what}\n")
@@ -63,27 +63,38 @@ def run(config_path: Path | None) -> int:
 
 def _cautions(config: GatewayConfig, path: Path | None) -> Iterator[Problem]:
     file = accept_old_names(read_toml(path, str(path), os.environ)) if path else None
-    found = (*cautions(config), *_engine_cautions(config))
+    found = dict.fromkeys((*cautions(config), *_engine_cautions(config)))
     for loc, text in (*(old_names(file) if file else ()), *found):
         yield file.problem(loc, text) if file else Problem(BUILT_IN, 0, dotted(loc), text)
 
 
 def _engine_cautions(config: GatewayConfig) -> Iterator[Fault]:
     for name, agent in config.agents.items():
-        told = [advice(kind, table, "cautions") for kind, table in tables_of(agent)]
-        told += [speech_cautions(agent), text_cautions(agent), name_cautions(agent)]
-        for loc, text in chain.from_iterable(told):
+        for kind, table in tables_of(agent):
+            told = (*advice(kind, table, "cautions"), *name_cautions(kind, table))
+            for loc, text in told:
+                yield _where(name, table, loc), text
+        for loc, text in (*speech_cautions(agent), *text_cautions(agent)):
             yield ("agents", name, *loc), text
+
+
+def _where(agent: str, table: EngineTable, loc: KeyPath, below: KeyPath = ()) -> KeyPath:
+    """Return the place of a key of an engine's table: of the agent, or in `[engines]`."""
+    return ("engines", table.name, *loc[1:]) if table.name else ("agents", agent, *below, *loc)
 
 
 def agent_problems(config: GatewayConfig, path: Path | None) -> Iterator[Problem]:
     """Yield what is wrong with the agents' tools, engines and scripts."""
     file = read_toml(path, str(path), os.environ) if path else None
+    reported: set[Fault] = set()
     for name, agent in config.agents.items():
         try:
-            for below, text in _agent_faults(agent):
-                loc = ("agents", name, *below)
-                yield (file.problem(loc, text) if file else Problem(BUILT_IN, 0, dotted(loc), text))
+            for loc, text in _agent_faults(name, agent):
+                if (loc, text) not in reported:  # agents share engines with names
+                    reported.add((loc, text))
+                    yield (
+                        file.problem(loc, text) if file else Problem(BUILT_IN, 0, dotted(loc), text)
+                    )
         except ConfigError as error:  # the agent's script
             yield from error.problems
 
@@ -101,22 +112,22 @@ def _tables_with_places(
                 yield ("languages", tag), kind, table
 
 
-def _agent_faults(agent: AgentConfig) -> Iterator[Fault]:
+def _agent_faults(name: str, agent: AgentConfig) -> Iterator[Fault]:
     for index, reference in enumerate(agent.tools):
         try:
             load_tool(reference, Path.cwd())
         except ToolError as error:
-            yield ("tools", index), error.problem
+            yield ("agents", name, "tools", index), error.problem
     for below, kind, table in _tables_with_places(agent):
         module, settings = registry.load(kind, table.provider), registry.settings_of(kind, table)
         if hint := module.probe():
-            yield (*below, kind, "provider"), hint
+            yield _where(name, table, (kind, "provider"), below), hint
         missing = False
         for key, field in type(settings).model_fields.items():
             value = getattr(settings, key)
             if isinstance(value, Path) and not value.exists():
                 missing = True
-                text = missing_model(value) or f"no such file or folder: {value}"
-                yield (*below, kind, field.alias or key), text
+                at = _where(name, table, (kind, field.alias or key), below)
+                yield at, missing_model(value) or f"no such file or folder: {value}"
         if not missing and (check := getattr(module, "check", None)):
             check(settings)

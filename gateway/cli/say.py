@@ -14,7 +14,8 @@ from gateway.audio.loudness import active_dbfs
 from gateway.config.models import AgentConfig, GatewayConfig, LogConfig
 from gateway.conversation.voice import Voice, pieces_of
 from gateway.errors import CommandError, ProviderError, leaves
-from gateway.providers import registry
+from gateway.providers.contracts import TextToSpeech
+from gateway.routed.build import made_engine
 from gateway.setup.loader import load_config
 from gateway.telemetry.logging import configure_logging
 
@@ -54,7 +55,7 @@ def run(path: Path | None, text: str, agent: str, out: Path, *, is_wide: bool) -
     form = WIDEBAND if is_wide else NARROWBAND
     said = asyncio.run(_said(found, text, form))
     if said.error is not None or not said.pcm:
-        problem = said.error or f"{found.tts.provider}: gave no sound for this text"
+        problem = said.error or f"{found.tts.label}: gave no sound for this text"
         sys.stderr.write(f"gateway: {problem}\n")
         return 1
     try:
@@ -64,7 +65,7 @@ def run(path: Path | None, text: str, agent: str, out: Path, *, is_wide: bool) -
     level = active_dbfs(said.pcm, form.sample_rate_hz)
     words = "reported by the voice" if said.has_words else "estimated from their length"
     sys.stdout.write(
-        f"agent      {name}, voice {found.tts.provider}\n"
+        f"agent      {name}, voice {found.tts.label}\n"
         f"read as    {' | '.join(said.read)}\n"
         f"first      {said.first_ms:.0f} ms to the first sound\n"
         f"speech     {form.seconds(said.pcm):.2f} s at {level:.1f} dBFS\n"
@@ -83,10 +84,11 @@ def _agent(config: GatewayConfig, name: str) -> tuple[str, AgentConfig]:
 
 
 async def _said(agent: AgentConfig, text: str, form: AudioFormat) -> Said:
-    synthesizer = registry.create("tts", agent.tts)
+    made: list[TextToSpeech] = []
+    synthesizer: TextToSpeech = made_engine("tts", agent.tts, made)
     said = Said()
     try:
-        await synthesizer.warm_up()
+        await _warm_up(made)
         async with asyncio.TaskGroup() as group:
             voice = Voice(synthesizer, agent.language).for_line(form).of_call("say", group)
             try:
@@ -96,8 +98,21 @@ async def _said(agent: AgentConfig, text: str, form: AudioFormat) -> Said:
     except* ProviderError as errors:
         said.error = next(e for e in leaves(errors) if isinstance(e, ProviderError))
     finally:
-        await synthesizer.close()
+        for engine in made:
+            await engine.close()
     return said
+
+
+async def _warm_up(made: list[TextToSpeech]) -> None:
+    """Load the voices; behind a router one that works is enough."""
+    failures: list[ProviderError] = []
+    for engine in made:
+        try:
+            await engine.warm_up()
+        except ProviderError as error:
+            failures.append(error)
+    if len(failures) == len(made):
+        raise failures[0]
 
 
 async def _render(voice: Voice, text: str, said: Said, form: AudioFormat) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from gateway.audio.voice_chunk import VoiceDetector
+from gateway.call.live_call import LiveCall
 from gateway.config.models import AgentConfig
 from gateway.conversation.silence_budget import filler_texts
 from gateway.conversation.tools import ToolBox
@@ -16,6 +17,8 @@ from gateway.languages import language
 from gateway.languages.questions import Questions
 from gateway.providers.contracts import LanguageModel, SpeechToText
 from gateway.providers.speech_to_speech import SpeechToSpeech
+
+E = TypeVar("E")
 
 
 class Adjust(Protocol):
@@ -73,6 +76,27 @@ def fixed_texts(config: AgentConfig) -> list[str]:
     texts = (config.fallback, config.give_up, config.transfer_failed)
     silence = (*config.silence.reprompts, config.silence.goodbye)
     return [text for text in (*texts, *silence, *filler_texts(config.filler)) if text]
+
+
+def of_call(agent: Agent, call: LiveCall) -> Agent:
+    """Return the agent with the engines that serve one call, where they are chosen for it.
+
+    Such an engine has `of_call(call, config)`, which returns the engine for the call.
+    """
+    config = agent.config
+    return replace(
+        agent,
+        recognizer=_chosen(agent.recognizer, call, config),
+        llm=_chosen(agent.llm, call, config),
+        voice=agent.voice.chosen(lambda engine: _chosen(engine, call, config)),
+        speech=None if agent.speech is None else _chosen(agent.speech, call, config),
+        languages={tag: of_call(other, call) for tag, other in agent.languages.items()},
+    )
+
+
+def _chosen(engine: E, call: LiveCall, config: AgentConfig) -> E:
+    choose: Callable[[LiveCall, AgentConfig], E] | None = getattr(engine, "of_call", None)
+    return engine if choose is None else choose(call, config)
 
 
 def adapted(agent: Agent) -> AgentConfig:

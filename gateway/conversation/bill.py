@@ -11,11 +11,14 @@ from gateway.conversation.spending import Spending, SpendingLimit
 from gateway.conversation.tokens import BYTES_PER_TOKEN, tokens_asked, tokens_of_call
 from gateway.providers.contracts import (
     AskedAgain,
+    Billed,
+    Paid,
     ReplyEvent,
     ReplyRequest,
     TextDelta,
     ToolCall,
     Usage,
+    Wasted,
 )
 
 log = structlog.get_logger(__name__)
@@ -61,6 +64,8 @@ class Bill:
         self._cached = self._cached_paid = (0, 0)
         """Of the input: read from the vendor's cache, and written to it."""
         self._is_over = False
+        self._billed: Billed | None = None
+        """Whose prices count; None = those of the agent's `llm_limits`."""
         self._ask()
 
     def see(self, event: ReplyEvent) -> None:
@@ -75,6 +80,14 @@ class Bill:
             self._ask()
         elif isinstance(event, Usage):
             self.settle(event)
+        elif isinstance(event, Billed):
+            self._billed = event
+            if event.is_free:
+                self._count(-self._input, -self._output)
+        elif isinstance(event, Wasted):
+            self._waste(event)
+        elif self._billed is not None and self._billed.is_free:
+            return
         elif isinstance(event, TextDelta):
             before = -(-self._bytes // BYTES_PER_TOKEN)
             self._bytes += len(event.text.encode("utf-8", "replace"))
@@ -121,11 +134,37 @@ class Bill:
         self._paid = (self._input, self._output)
         held, kept = (now - old for now, old in zip(self._cached, self._cached_paid, strict=True))
         self._cached_paid = self._cached
-        cost = self._spending.used(read, written, cached=(held, kept), is_correction=is_correction)
-        known = cost if self._spending.has_prices else None
-        counts = {"input_tokens": read, "output_tokens": written, "cached_tokens": held}
+        self._charge(read, written, self._billed, (held, kept), is_correction=is_correction)
+
+    def _waste(self, wasted: Wasted) -> None:
+        """Count a request that was made beside this one and given up."""
+        read, written = wasted.input_tokens, wasted.output_tokens
+        self._spending.asks()
+        self._call.metrics.llm_requests.inc()
+        self._call.used("llm", self._provider, None, requests=1)
+        self._outcome.tokens += read + written
+        self._charge(read, written, wasted.billed)
+        self._call.metrics.llm_tokens_wasted.inc(read + written)
+
+    def _charge(
+        self,
+        read: int,
+        written: int,
+        billed: Billed | None,
+        cached: tuple[int, int] = (0, 0),
+        *,
+        is_correction: bool = False,
+    ) -> None:
+        cost = self._spending.used(
+            read, written, billed, cached=cached, is_correction=is_correction
+        )
+        if billed is not None:
+            billed.paid(Paid(read, written, cost))
+        has_prices = self._spending.has_prices if billed is None else billed.has_prices
+        known = cost if has_prices else None
+        counts = {"input_tokens": read, "output_tokens": written, "cached_tokens": cached[0]}
         self._call.used("llm", self._provider, known, **counts)
-        self._call.metrics.llm_cached_tokens.inc(max(0, held))
+        self._call.metrics.llm_cached_tokens.inc(max(0, cached[0]))
         metrics = self._call.metrics
         metrics.llm_tokens.labels("input").inc(max(0, read))
         metrics.llm_tokens.labels("output").inc(max(0, written))

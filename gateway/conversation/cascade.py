@@ -27,7 +27,7 @@ from gateway.conversation.spending import Spending
 from gateway.errors import ContextExceeded, ProviderError, ProviderTimeout
 from gateway.providers.call_ids import free_call_id
 from gateway.providers.contracts import (
-    AskedAgain,
+    Accounting,
     Expect,
     Memo,
     ReplyEvent,
@@ -174,7 +174,7 @@ class Cascade:
         llm = self._agent.llm
         bill = None
         if llm.counts_tokens:
-            provider = config.llm.provider
+            provider = config.llm.label
             bill = Bill(
                 self._agent.name, self._call, self._spending, reply.outcome, request, provider
             )
@@ -192,7 +192,7 @@ class Cascade:
                             continue
                         if bill is not None:
                             bill.see(event)
-                        if isinstance(event, AskedAgain):
+                        if isinstance(event, Accounting):
                             continue
                         limit.reschedule(None)
                         if reply.figures.first_token_s is None:

@@ -67,6 +67,7 @@ class TurnFigures:
     earlier_tools: list[ToolUse] = field(default_factory=list)
     """Of replies before it, whose outcome came since, or which were dropped."""
     agent: str = ""
+    variant: str = ""
     error: str | None = None
     input_delay_ms: float = 0.0
     """How long ago what is heard was sent, when the caller's turn was over."""
@@ -77,7 +78,7 @@ class TurnFigures:
     def at(cls, call: LiveCall, turn: TurnEnded | None = None) -> TurnFigures:
         """Begin now."""
         began_s = asyncio.get_running_loop().time()
-        return cls(0, began_s, call.audio.now, turn, agent=call.agent_name)
+        return cls(0, began_s, call.audio.now, turn, agent=call.agent_name, variant=call.variant)
 
     def answers(self, turn: TurnEnded | None, call: LiveCall) -> None:
         """Take the turn that it answers, just over, and what is known of it only now."""
@@ -106,6 +107,7 @@ class TurnFigures:
         return TurnRecord(
             index=self.index,
             agent=self.agent,
+            variant=self.variant,
             started_s=_seconds(started),
             bot_started_s=self._bot_started_s(),
             caller_text=self.caller_text,

@@ -41,7 +41,7 @@ class RecognizerMeter:
     def of(cls, call: LiveCall, config: AgentConfig) -> Self:
         """Count for an agent's recognizer."""
         table = config.stt
-        return cls(table.provider, table.prices, call, Spending.of(call, config.llm_limits))
+        return cls(table.label, table.prices, call, Spending.of(call, config.llm_limits))
 
     def heard(self, seconds: float) -> None:
         """Count some sound; called 50 times a second."""
@@ -86,7 +86,7 @@ class VoiceMeter:
     def of(cls, call: LiveCall, config: AgentConfig) -> Self:
         """Count for an agent's voice."""
         table = config.tts
-        return cls(table.provider, table.prices, call, Spending.of(call, config.llm_limits))
+        return cls(table.label, table.prices, call, Spending.of(call, config.llm_limits))
 
     @contextmanager
     def saying(

@@ -355,7 +355,7 @@ class SpeechLink:
             self._task, self._next = following, None
         self._session, self._is_connecting = session, False
         self._counted = session
-        self._usage.begins()
+        self._usage.begins(session)
         self._known_calls = {m.call_id for m in opening.messages if isinstance(m, ToolResult)}
         self._converter = Converter(self._call.audio.format, session.input_format)
         self._call.note(

@@ -12,7 +12,7 @@ from gateway.call.live_call import LiveCall
 from gateway.config.models import SpeechPrices, SpeechTable
 from gateway.conversation.spending import Spending, SpendingLimit
 from gateway.conversation.talk import Talk
-from gateway.providers.speech_to_speech import EngineUsage
+from gateway.providers.speech_to_speech import EngineUsage, SpeechSession
 from gateway.records.model import EngineRecord
 
 log = structlog.get_logger(__name__)
@@ -54,11 +54,18 @@ class SpeechUsage:
         config, call = talk.agent.config, talk.call
         table = config.s2s or SpeechTable(provider=name)
         spending = Spending.of(call, config.llm_limits)
-        return cls(table.provider, talk.agent.name, call, spending, table.prices)
+        return cls(table.label, talk.agent.name, call, spending, table.prices)
 
-    def begins(self) -> None:
-        """A session was accepted: its totals begin with nothing."""
+    def begins(self, session: SpeechSession) -> None:
+        """A session was accepted: its totals begin with nothing.
+
+        One that is `billed_as` another engine has that one's name and prices.
+        """
         self._known = EngineUsage()
+        billed: tuple[str, SpeechPrices | None] | None = getattr(session, "billed_as", None)
+        if billed is not None:
+            self.provider, self._prices = billed[0], billed[1] or SpeechPrices()
+            self._has_prices = any(self._prices.model_dump().values())
         self._change(sessions=1)
         self._call.metrics.engine_sessions.labels(self.provider).inc()
 

@@ -9,6 +9,7 @@ from gateway.call.live_call import LiveCall, Spent
 from gateway.config.models import LlmLimits
 from gateway.conversation.day_ledger import ALL, DayLedger
 from gateway.errors import ProviderRejected
+from gateway.providers.contracts import Billed
 
 
 class SpendingLimit(ProviderRejected):
@@ -75,19 +76,21 @@ class Spending:
         self,
         input_tokens: int,
         output_tokens: int,
+        billed: Billed | None = None,
         *,
         cached: tuple[int, int] = (0, 0),
         is_correction: bool = False,
     ) -> float:
-        """Count its tokens, or correct what was counted; returns what they cost.
+        """Count tokens, or correct what was counted; return what they cost.
 
         Args:
             input_tokens: all of them.
             output_tokens: likewise.
+            billed: whose prices count; None = those of the limits.
             cached: of the input, how many the vendor's cache held and how many were written to it.
             is_correction: of what was counted before.
         """
-        limit = self._limits
+        limit = billed or self._limits
         cost = input_tokens * limit.input_cost_per_million
         cost += output_tokens * limit.output_cost_per_million
         prices = (limit.cached_input_cost_per_million, limit.cache_write_cost_per_million)

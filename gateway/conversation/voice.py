@@ -6,10 +6,12 @@ Every text on its way to a caller passes here, and is read as a person would rea
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from copy import copy
 from functools import partial
+
+import structlog
 
 from gateway.audio.format import NARROWBAND, WIDEBAND, AudioFormat
 from gateway.audio.framer import Framer
@@ -17,10 +19,13 @@ from gateway.audio.speech_cache import SpeechCache
 from gateway.conversation.meter import VoiceMeter
 from gateway.conversation.sentences import SentenceSplitter
 from gateway.conversation.voice_session import VoiceSession
+from gateway.errors import ProviderError
 from gateway.providers.contracts import Delivery, Spoken, TextToSpeech
 from gateway.providers.kit.reach import is_remote
 from gateway.providers.kit.speech import speech
 from gateway.spoken import speakable
+
+log = structlog.get_logger(__name__)
 
 
 class Voice:
@@ -46,6 +51,8 @@ class Voice:
         self._cache = SpeechCache(delivery.cache_bytes)
         self._rendered: dict[str, tuple[Spoken, ...]] = {}
         """Frames with their words, by what is read aloud."""
+        self._of_engines: dict[str, dict[str, tuple[Spoken, ...]]] = {}
+        """The same for each voice that a call may get, by its name."""
         self._session: VoiceSession | None = None
         own_hz, has_hz = line_format.sample_rate_hz, synthesizer.output_format.sample_rate_hz
         self._own: Voice | None = None
@@ -61,6 +68,28 @@ class Voice:
         """Return this voice in the band of a line, as far as the synthesizer has it."""
         is_wide = line_format.sample_rate_hz >= WIDEBAND.sample_rate_hz
         return self._wide if is_wide and self._wide is not None else self
+
+    def chosen(self, choose: Callable[[TextToSpeech], TextToSpeech]) -> Voice:
+        """Return this voice with the synthesizer that is chosen for a call.
+
+        A synthesizer that is one of several has a `voice_name`: what was rendered ahead is heard in
+        the same voice.
+        """
+        synthesizer = choose(self._synthesizer)
+        return self if synthesizer is self._synthesizer else self.with_synthesizer(synthesizer)
+
+    def with_synthesizer(self, synthesizer: TextToSpeech) -> Voice:
+        """Return this voice with another synthesizer, and what was rendered ahead by that."""
+        voice = copy(self)
+        name: str = getattr(synthesizer, "voice_name", "")
+        wide = None if self._wide is None else self._wide.with_synthesizer(synthesizer)
+        vars(voice).update(
+            _synthesizer=synthesizer,
+            _language=getattr(synthesizer, "language", "") or self._language,
+            _rendered=self._of_engines.setdefault(name, {}),
+            _wide=wide,
+        )
+        return voice
 
     def of_call(
         self, call_id: str, group: asyncio.TaskGroup, meter: VoiceMeter | None = None
@@ -128,12 +157,20 @@ class Voice:
         """What a caller hears of a text, in words; empty when nothing of it has a sound."""
         return speakable(text, self._language)
 
-    async def render_ahead(self, texts: Iterable[str]) -> None:
+    async def render_ahead(self, texts: Sequence[str]) -> None:
         """Render texts that will surely be said, so that they start at once and cannot fail.
 
         Raises:
             ProviderError: the synthesizer failed.
         """
+        voices: Sequence[TextToSpeech] = getattr(self._synthesizer, "voices", ())
+        if voices:  # each call gets one of them
+            for synthesizer in voices:
+                try:
+                    await self.with_synthesizer(synthesizer).render_ahead(texts)
+                except ProviderError as error:  # then they are spoken when they are needed
+                    log.warning("render_ahead_failed", problem=str(error))
+            return
         for text in texts:
             for said in self._readings(text):
                 if said not in self._rendered:

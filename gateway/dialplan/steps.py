@@ -19,7 +19,7 @@ from gateway.call.language_watch import LanguageWatch
 from gateway.call.line import Digit
 from gateway.call.live_call import LiveCall, SayRequest
 from gateway.config.dialplans import Collect, Say, Talk, Transfer
-from gateway.conversation.agent import Agent
+from gateway.conversation.agent import Agent, of_call
 from gateway.conversation.conversation import Conversation
 from gateway.conversation.early_session import EarlyEngine, answer_waits_s, early_engine
 from gateway.conversation.figures import TurnFigures
@@ -54,10 +54,14 @@ class StepScope:
     """Of the agent that talks first, where its engine hears and speaks."""
     voices: dict[str, Voice] = field(default_factory=dict)
     """By agent: those that speak in this call, each with its session."""
+    _of_call: dict[str, Agent] = field(default_factory=dict)
 
     def agent(self, name: str) -> Agent:
-        """Return the named agent, or the default one."""
-        return self.agents[name or self.default_agent]
+        """Return the named agent, or the default one, with the engines of this call."""
+        name = name or self.default_agent
+        if name not in self._of_call:
+            self._of_call[name] = of_call(self.agents[name], self.call)
+        return self._of_call[name]
 
     def voice(self, name: str, language: str = "") -> Voice:
         """Return the voice of an agent in a language, which keeps its session for the call."""

@@ -112,14 +112,13 @@ def distinct_engines(config: GatewayConfig) -> Iterator[Engine]:
     for kind in get_args(Kind):
         seen: list[tuple[EngineTable, str, list[str]]] = []
         for name, agent in config.agents.items():
-            table = getattr(agent, kind)
-            if table is None:
-                continue
-            known = next((entry for entry in seen if entry[0] == table), None)
-            if known:
-                known[2].append(name)
-            else:
-                seen.append((table, agent.language, [name]))
+            used: EngineTable | None = getattr(agent, kind)
+            for table in used.leaves() if used is not None else ():
+                known = next((entry for entry in seen if entry[0] == table), None)
+                if known:
+                    known[2].append(name)
+                else:
+                    seen.append((table, agent.language, [name]))
         for table, language, names in seen:
             yield Engine(kind, table, tuple(names), language)
 

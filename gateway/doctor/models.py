@@ -64,7 +64,8 @@ def _engines(config: GatewayConfig) -> Iterator[tuple[registry.Kind, str]]:
     kinds: tuple[registry.Kind, ...] = ("stt", "tts", "s2s")  # language models install nothing
     for kind in kinds:
         tables = [getattr(agent, kind) for agent in config.agents.values()]
-        named = (table.provider for table in tables if table is not None)
+        used = (table for table in tables if table is not None)
+        named = (leaf.provider for table in used for leaf in table.leaves())
         for provider in dict.fromkeys(named):
             yield kind, provider
 

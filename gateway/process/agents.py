@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import structlog
 
@@ -30,6 +32,7 @@ from gateway.providers.contracts import (
 )
 from gateway.providers.kit.reach import is_remote
 from gateway.providers.speech_to_speech import SpeechToSpeech
+from gateway.routed.build import routed
 from gateway.setup.checked_config import Setup
 
 log = structlog.get_logger(__name__)
@@ -176,19 +179,11 @@ class Agents:
         return replace(self._with_engines(name, config, toolbox), languages=languages)
 
     def _with_engines(self, name: str, config: AgentConfig, toolbox: ToolBox) -> Agent:
-        recognizer = self._engine(
-            self._recognizers, "stt", config.stt, lambda: registry.create("stt", config.stt)
-        )
-        model = self._engine(
-            self._models, "llm", config.llm, lambda: registry.create("llm", config.llm)
-        )
-        synthesizer = self._engine(
-            self._synthesizers, "tts", config.tts, lambda: registry.create("tts", config.tts)
-        )
+        recognizer = self._engine(self._recognizers, "stt", config.stt)
+        model = self._engine(self._models, "llm", config.llm)
+        synthesizer = self._engine(self._synthesizers, "tts", config.tts)
         voice = self._pool.voice(key_of("tts", config.tts), synthesizer, config.language)
-        detection = self._engine(
-            self._detections, "vad", config.vad, lambda: registry.create("vad", config.vad)
-        )
+        detection = self._engine(self._detections, "vad", config.vad)
         speech = self._speech_engine(config.s2s)
         return Agent(
             name, config, recognizer, model, voice, toolbox, detection.open, speech,
@@ -200,16 +195,20 @@ class Agents:
             return None
         key = key_of("s2s", table)
         self._warm[key] = max(table.warm_sessions, self._warm.get(key, 0))
-        return self._engine(self._speech, "s2s", table, lambda: registry.create("s2s", table))
+        return self._engine(self._speech, "s2s", table)
 
-    def _engine(
-        self, mine: dict[str, E], kind: str, table: EngineTable, make: Callable[[], E]
-    ) -> E:
+    def _engine(self, mine: dict[str, E], kind: registry.Kind, table: EngineTable) -> E:
         """Return the engine of a settings table; it is taken from the pool once."""
         key = key_of(kind, table)
         if key not in mine:
-            mine[key] = self._pool.take(key, make)
+            mine[key] = self._pool.take(key, lambda: self._made(mine, kind, table))
         return mine[key]
+
+    def _made(self, mine: dict[str, E], kind: registry.Kind, table: EngineTable) -> E:
+        """Make an engine; those behind a router are engines of the pool as well."""
+        if table.plan is not None and kind != "vad":
+            return cast("E", routed(kind, table.plan, partial(self._engine, mine)))
+        return cast("E", registry.create(kind, table))
 
 
 def _keep_warm(engine: SpeechToSpeech, count: int) -> None:

@@ -63,6 +63,9 @@ class EnginePool:
 
 def key_of(kind: str, table: EngineTable) -> str:
     """Name an engine by its settings; a file in them that has changed makes another engine."""
+    if table.plan is not None:
+        members = [f"{name} {key_of(kind, each)}" for name, each in table.plan.members.items()]
+        return f"{kind} router {table.plan.name} {table.plan.router!r} {members!r}"
     settings = sorted((key, _identity(value)) for key, value in table.rest().items())
     return f"{kind} {table.provider} {settings!r}"
 

@@ -190,7 +190,7 @@ class WorkerCalls:
             "call_ended", reason=record.end_reason, sip_status=record.sip_status,
             duration_s=record.duration_s, turns=len(record.turns), codec=record.codec,
         )  # fmt: skip
-        metrics = self._parts.metrics
+        metrics = self._parts.metrics.of_variant(record.variant)
         metrics.calls.labels(record.direction, record.end_reason).inc()
         metrics.call_duration.observe(record.duration_s or 0.0)
         self._parts.control.publish(m.CallEnded(call=record.summary()))

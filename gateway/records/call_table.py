@@ -76,6 +76,13 @@ def search(db: Connection, query: CallQuery) -> list[CallSummary]:
     return [CallSummary.model_validate(call) for (call,) in rows]
 
 
+def records(db: Connection, query: CallQuery) -> list[CallRecord]:
+    """List calls with their turns, newest first."""
+    wanted = select(CALLS.c.call).where(*_conditions(query))
+    rows = db.execute(wanted.order_by(CALLS.c.call_id.desc()).limit(query.limit))
+    return [CallRecord.model_validate(call) for (call,) in rows]
+
+
 def find(db: Connection, call_id: str) -> Found | None:
     """Return one call."""
     columns = (CALLS.c.call, CALLS.c.host, CALLS.c.has_audio, CALLS.c.is_stored)

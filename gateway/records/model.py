@@ -216,12 +216,62 @@ class UsageRecord(Entry):
     """By the configured prices; None where none is set."""
 
 
+class RoutedEngineRecord(Entry):
+    """What one engine behind a router did in a call, and what it costs."""
+
+    engine: Text
+    requests: int = 0
+    failures: int = 0
+    """Requests that it did not serve; those that another engine answered sooner not counted."""
+    overtaken: int = 0
+    """Requests that another engine answered sooner."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    wasted_tokens: int = 0
+    """The part of both that was asked of it beside the engine that answered; partly estimated."""
+    characters: int = 0
+    """Of the texts that it spoke."""
+    audio_s: float = 0.0
+    """Length of the sound that it has got as a recognizer, or made as a voice."""
+    cost: float | None = None
+    """By `engines.NAME.prices`; None where none is set, and for speech-to-speech engines, whose
+    costs stand in `engines` of the call."""
+
+
+class RouteRecord(Entry):
+    """What a router chose in a call."""
+
+    router: Text
+    kind: Text = ""
+    """`stt`, `llm`, `tts` or `s2s`."""
+    variant: Text = ""
+    """Side of its split that the call was on."""
+    rule: Text = ""
+    """What went before the split at last: `when[N]` or `cap`."""
+    switches: int = 0
+    """How often another engine went on after a failure."""
+    engines: tuple[RoutedEngineRecord, ...] = ()
+    """In the order in which they were first asked."""
+
+
+class SpentRecord(Entry):
+    """What the engines of a call cost, whatever they are."""
+
+    requests: int = 0
+    """To language models and speech-to-speech engines; `tokens` likewise, partly estimated."""
+    tokens: int = 0
+    cost: float = 0.0
+    """At the configured prices."""
+
+
 class TurnRecord(Entry):
     """One caller turn and the bot's reply; the greeting is a turn without caller text."""
 
     index: int
     agent: Text = ""
     """The agent that led the call then; a call may change it."""
+    variant: Text = ""
+    """Sides of the splits that the call was on, such as `talk=a`."""
     started_s: float | None = None
     """Audio time at which the turn began."""
     bot_started_s: float | None = None
@@ -353,6 +403,8 @@ class CallSummary(Entry):
     agent: Text = ""
     route: Text = ""
     """The dialplan rule that took the call."""
+    variant: Text = ""
+    """Sides of the splits of its routers, such as `talk=a`; empty = it met none."""
     started_at: AwareDatetime
     answered_at: AwareDatetime | None = None
     ended_at: AwareDatetime | None = None
@@ -390,6 +442,9 @@ class CallRecord(CallSummary):
     voice_profile: VoiceProfileRecord | None = None
     usage: tuple[UsageRecord, ...] = ()
     """Recognizers, language models and voices of the call, in the order of their first use."""
+    routes: tuple[RouteRecord, ...] = ()
+    """Routers that have chosen engines for the call."""
+    spent: SpentRecord = SpentRecord()
     late_tools: tuple[ToolUse, ...] = ()
     """Tools whose outcome is part of no turn: it came when the last turn was over."""
     audio_s: float | None = None

@@ -21,8 +21,11 @@ _MAX_ROUNDS = 50
 
 
 def stt_of(config: GatewayConfig, agent: str) -> EngineTable:
-    """Return the recognizer of an agent; of one that is not configured the default."""
-    return config.agents.get(agent, AgentConfig()).stt
+    """Return the recognizer of an agent; of one that is not configured the default.
+
+    Behind a router it is the first one.
+    """
+    return next(config.agents.get(agent, AgentConfig()).stt.leaves())
 
 
 async def recognize(

@@ -11,11 +11,12 @@ from pydantic import SecretStr, ValidationError
 from gateway.config.engine_table import EngineTable
 from gateway.config.faults import did_you_mean, faults_of
 from gateway.config.locate import KeyPath
-from gateway.config.models import AgentConfig
+from gateway.config.models import AgentConfig, RoutedKind
 from gateway.config.models.table import merged
 from gateway.config.toml_file import dotted
 from gateway.errors import CommandError, ProviderUnavailable
 from gateway.providers import registry
+from gateway.setup.engine_settings import WrongSettingsError
 from gateway.setup.engines import checked_engines
 
 CHANGEABLE = (
@@ -60,10 +61,25 @@ def adjusted(agent: AgentConfig, wanted: Mapping[str, Any], folder: Path) -> Age
         config = AgentConfig.model_validate(merged(known, wanted))
     except ValidationError as error:
         raise _refusal(list(faults_of(error, AgentConfig))) from error
-    checked = checked_engines(config, folder, faults)
+    checked = checked_engines(config, folder, faults, _Kept(agent))
     if faults:
         raise _refusal(faults)
     return checked
+
+
+class _Kept:
+    """Satisfies `Names`: a table that names a router stays as it is."""
+
+    def __init__(self, agent: AgentConfig) -> None:
+        self._agent = agent
+
+    def table(self, kind: RoutedKind, table: EngineTable) -> EngineTable | None:
+        """Return the table that the call began with."""
+        known: EngineTable | None = getattr(self._agent, kind)
+        if known is None or known.plan is None or known.use != table.use:
+            text = "routers and engines with names are decided when the call begins"
+            raise WrongSettingsError([((), f"cannot be changed in a call: {text}")])
+        return known
 
 
 def _refusal(faults: list[tuple[KeyPath, str]]) -> CommandError:
@@ -100,6 +116,10 @@ def _protected(
     kind: registry.Kind, known: EngineTable, table: Mapping[str, Any]
 ) -> Iterator[tuple[KeyPath, str]]:
     """Yield keys that say where an engine is, what it is asked with, or how the gateway uses it."""
+    if known.plan is not None and "provider" not in table:
+        text = f'cannot be changed in a call: "{known.use}" chooses the engine'
+        yield (kind,), f"{text}; name a provider to use that from now on"
+        return
     name = str(table.get("provider", known.provider))
     try:
         fields = registry.load(kind, name).Settings.model_fields

@@ -21,6 +21,7 @@ from gateway.config.plan_checks import Source, assemble
 from gateway.config.renamed import accept_old_names
 from gateway.config.toml_file import TomlFile, read_toml
 from gateway.errors import ConfigError, Problem
+from gateway.setup.routes import Routes
 from gateway.setup.variants import checked_agent
 
 M = TypeVar("M", bound=BaseModel)
@@ -188,19 +189,24 @@ def _finished(
     """Resolve paths and check what ties values together."""
     config = config.model_copy(update={"edge": _edge_paths(config.edge, folder)})
     faults = list(check(config))
+    routes = Routes(config, folder)
     agents = {}
     for name, agent in config.agents.items():
         below: list[Fault] = []
         tools = tuple(_tool_path(tool, folder) for tool in agent.tools)
-        agents[name] = checked_agent(agent, folder, below).model_copy(update={"tools": tools})
+        checked = checked_agent(agent, folder, below, routes)
+        agents[name] = checked.model_copy(update={"tools": tools})
         below += _missing_tools(tools)
         faults += [(("agents", name, *loc), text) for loc, text in below]
+    routes.check_rest()
+    faults += routes.faults
     records, dialplan = config.records, config.dialplan
     directory = folder / records.directory.expanduser()
     redact = _tool_path(records.redact, folder)
     faults += [(("records", "redact"), text) for _, text in _missing_tools((redact,))]
     update: dict[str, object] = {
         "agents": agents,
+        "engines": routes.engines,
         "records": records.model_copy(update={"directory": directory, "redact": redact}),
     }
     if dialplan.directory is not None:

@@ -27,18 +27,36 @@ _BY_SILENCE = ("doubtful_ms", "eagerness")
 
 def speech_faults(agent: AgentConfig, table: EngineTable) -> Iterator[Fault]:
     """Yield what makes a checked `s2s` table impossible; key paths are below the agent."""
-    engine = registry.create("s2s", table)
+    owners: dict[str, str] = {}
+    for leaf in table.leaves():
+        engine = registry.create("s2s", leaf)
+        owners.setdefault(engine.turns, leaf.name)
+        yield from _leaf_faults(agent, leaf, engine)
+    if len(owners) > 1:
+        ends = {"engine": "ends turns itself", "gateway": "leaves turns to the gateway",
+                "none": "knows no turns"}  # fmt: skip
+        who = ", ".join(f'"{name}" {ends[owner]}' for owner, name in owners.items())
+        yield ("s2s",), f"its engines differ in what ends the caller's turns: {who}"
+
+
+def _leaf_faults(agent: AgentConfig, leaf: EngineTable, engine: SpeechToSpeech) -> Iterator[Fault]:
     if not engine.takes_tools and (agent.tools or agent.builtin_tools or agent.transfer_targets):
-        text = "cannot call functions: set tools = [] and builtin_tools = []"
+        text = f"{_named(leaf)}cannot call functions: set tools = [] and builtin_tools = []"
         yield ("s2s", "provider"), text
     wants_greeting = agent.s2s is not None and agent.s2s.greeting == "engine" and agent.greeting
     if wants_greeting and not getattr(engine, "takes_greeting", True):
-        text = f'{table.provider} cannot say given words with these settings: write "voice"'
+        text = f'{leaf.provider} cannot say given words with these settings: write "voice"'
         yield ("s2s", "greeting"), text
     if agent.s2s is not None and agent.s2s.warm_sessions and not _may_be_warm(engine):
-        text = f"must be 0: with {table.provider} an idle session costs money, or a place"
+        text = f"must be 0: with {leaf.provider} an idle session costs money, or a place"
         yield ("s2s", "warm_sessions"), text
-    yield from engine_faults("s2s", table)
+    if not leaf.name:
+        yield from engine_faults("s2s", leaf)
+
+
+def _named(leaf: EngineTable) -> str:
+    """Return the beginning of a sentence about an engine behind a router."""
+    return f'"{leaf.name}" ' if leaf.name else ""
 
 
 def engine_faults(kind: registry.Kind, table: EngineTable) -> Iterator[Fault]:
@@ -71,14 +89,11 @@ _PRIVATE_NAMES = ("local", "localdomain", "localhost", "internal", "lan", "home"
 """Last labels of names that stand for addresses of private networks."""
 
 
-def name_cautions(agent: AgentConfig) -> Iterator[Fault]:
+def name_cautions(kind: registry.Kind, table: EngineTable) -> Iterator[Fault]:
     """Yield ws:// addresses by names that look public: a call looks them up, and refuses them."""
-    tables: dict[registry.Kind, EngineTable | None]
-    tables = {"stt": agent.stt, "tts": agent.tts, "s2s": agent.s2s}
-    for kind, table in tables.items():
-        url = getattr(registry.settings_of(kind, table), "base_url", "") if table else ""
-        if fault := _name_caution(url if isinstance(url, str) else ""):
-            yield (kind, "base_url"), fault
+    url = getattr(registry.settings_of(kind, table), "base_url", "")
+    if fault := _name_caution(url if isinstance(url, str) else ""):
+        yield (kind, "base_url"), fault
 
 
 def _name_caution(url: str) -> str:
@@ -109,7 +124,7 @@ def speech_cautions(agent: AgentConfig) -> Iterator[Fault]:
     table = agent.s2s
     if table is None:
         return
-    yield from _turn_cautions(agent, registry.create("s2s", table))
+    yield from _turn_cautions(agent, registry.create("s2s", next(table.leaves())))
     default: EngineTable = AgentConfig.model_fields["llm"].default
     is_example = agent.llm.provider == default.provider and not agent.llm.rest()
     if table.on_failure == "cascade" and is_example:

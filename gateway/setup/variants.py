@@ -12,7 +12,7 @@ from gateway.config.checks import Fault
 from gateway.config.models import AgentConfig
 from gateway.config.models.agent import InLanguage
 from gateway.languages import closest, language_name
-from gateway.setup.engines import checked_engines
+from gateway.setup.engines import Names, checked_engines
 from gateway.setup.texts import in_its_language
 
 T = TypeVar("T", bound=BaseModel)
@@ -21,22 +21,26 @@ _TEXTS = ("fallback", "give_up", "transfer_failed")
 _TABLES = {"silence": ("reprompts", "goodbye"), "filler": ("first", "later")}
 
 
-def checked_agent(agent: AgentConfig, folder: Path, faults: list[Fault]) -> AgentConfig:
+def checked_agent(
+    agent: AgentConfig, folder: Path, faults: list[Fault], routes: Names
+) -> AgentConfig:
     """Fill in and validate what depends on languages and engines.
 
     Args:
         agent: as read.
         folder: relative paths start here.
         faults: what is wrong is appended, with key paths below the agent.
+        routes: the engines and routers that a table may name.
     """
-    checked = checked_engines(in_its_language(agent), folder, faults)
+    checked = checked_engines(in_its_language(agent), folder, faults, routes)
     if not agent.languages:
         faults.extend(_without_languages(agent))
         return checked
     found = {}
     for tag, own in _with_its_own(agent).items():
         below: list[Fault] = []
-        found[tag] = checked_engines(in_its_language(_variant(agent, tag, own)), folder, below)
+        variant = in_its_language(_variant(agent, tag, own))
+        found[tag] = checked_engines(variant, folder, below, routes)
         if tag != agent.language or tag in agent.languages:
             faults.extend(_of_language(tag, own, below))
     return checked.with_languages(found)

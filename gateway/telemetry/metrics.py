@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from copy import copy
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,6 +16,7 @@ from prometheus_client import (
 from prometheus_client.exposition import generate_latest
 
 from gateway.telemetry.fast_histogram import FastHistogram
+from gateway.telemetry.per_variant import LABEL, CallCounter, CallHistogram, without_empty
 from gateway.telemetry.process import read_usage
 
 _LATENCY_S = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65,
@@ -46,18 +48,30 @@ class Metrics:
 
     def __init__(self) -> None:
         self._idle_bytes = 0
+        self._of_variants: dict[str, Metrics] = {"": self}
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry(auto_describe=True)
         self._calls()
         self._turns()
         self._media()
         self._engines()
+        self._routers()
         self._workers()
         self._process()
 
     def text(self) -> str:
         """Return the Prometheus text format (0.0.4)."""
-        return generate_latest(self.registry).decode()
+        return without_empty(generate_latest(self.registry).decode())
+
+    def of_variant(self, variant: str) -> Metrics:
+        """Return these metrics as the calls of a variant count in them; empty = of no split."""
+        if variant not in self._of_variants:
+            view = copy(self)
+            for name, metric in vars(self).items():
+                if isinstance(metric, CallCounter | CallHistogram):
+                    setattr(view, name, metric.of(variant))
+            self._of_variants[variant] = view
+        return self._of_variants[variant]
 
     def observe_process(self) -> None:
         """Refresh the gauges of this process.  Loop thread only; under a millisecond."""
@@ -88,7 +102,7 @@ class Metrics:
         self._held_breaths.labels(evidence).inc()
 
     def _calls(self) -> None:
-        self.calls = self._counter(
+        self.calls = self._call_counter(
             "calls", "Calls that ended, by direction and reason.", "direction", "end_reason"
         )
         self.refused = self._counter("refused", "Incoming calls refused, by rule.", "rule")
@@ -100,7 +114,7 @@ class Metrics:
         self.refused.labels("sip.max_calls")  # else the first one is no increase
         self.call_slots = self._gauge("call_slots", "Calls that can be in progress together.")
         self.call_slots_used = self._gauge("call_slots_used", "Calls in progress.")
-        self.call_duration = self._histogram(
+        self.call_duration = self._call_histogram(
             "call_duration_seconds", "From start to end of a call, in seconds.", _CALL_S
         )
         self.trunk_registered = self._gauge(
@@ -154,7 +168,7 @@ class Metrics:
             ),
         )
         histograms = {
-            name: self._histogram(f"{name}_seconds", help_text, _LATENCY_S)
+            name: self._call_histogram(f"{name}_seconds", help_text, _LATENCY_S)
             for name, help_text in latency
         }
         self.response_gap = histograms["response_gap"]
@@ -167,34 +181,34 @@ class Metrics:
         self.playout_start = histograms["playout_start"]
         self.engine_first_audio = histograms["engine_first_audio"]
         self.engine_to_wire = histograms["engine_to_wire"]
-        self.barge_in_stop = self._histogram(
+        self.barge_in_stop = self._call_histogram(
             "barge_in_stop_seconds",
             "First caller speech to last bot speech sent, in seconds.",
             _STOP_S,
         )
-        self.barge_in = self._counter(
+        self.barge_in = self._call_counter(
             "barge_in", "Bot turns that the caller interrupted, by cause.", "cause"
         )
-        self.turns = self._counter("turns", "Turns that ended, by outcome.", "outcome")
-        self.false_starts = self._counter(
+        self.turns = self._call_counter("turns", "Turns that ended, by outcome.", "outcome")
+        self.false_starts = self._call_counter(
             "false_starts", "Replies taken back because the caller went on."
         )
-        self._false_interruptions = self._counter(
+        self._false_interruptions = self._call_counter(
             "false_interruptions",
             "Pauses of the bot for sounds that were no interruption, by evidence.",
             "evidence",
         )
-        self._held_breaths = self._counter(
+        self._held_breaths = self._call_counter(
             "held_breaths", "Former name of gateway_false_interruptions_total.", "evidence"
         )
-        self.speculation = self._counter(
+        self.speculation = self._call_counter(
             "speculation", "Replies prepared before the turn was over, by outcome.", "outcome"
         )
-        self.llm_tokens_wasted = self._counter(
+        self.llm_tokens_wasted = self._call_counter(
             "llm_tokens_wasted", "Tokens of prepared replies that were dropped (partly estimated)."
         )
-        self.fillers = self._counter("fillers", "Short phrases said to bridge a wait.")
-        self.watchdog = self._counter(
+        self.fillers = self._call_counter("fillers", "Short phrases said to bridge a wait.")
+        self.watchdog = self._call_counter(
             "watchdog",
             "Silences that no setting explains (faults of the gateway), by finding.",
             "finding",
@@ -225,59 +239,82 @@ class Metrics:
         )
 
     def _engines(self) -> None:
-        self.provider_errors = self._counter(
+        self.provider_errors = self._call_counter(
             "provider_errors", "Failures of engines, by provider and kind.", "provider", "kind"
         )
-        self.tool_calls = self._counter(
+        self.tool_calls = self._call_counter(
             "tool_calls", "Function tools run, by outcome.", "tool", "outcome"
         )
-        self.llm_requests = self._counter("llm_requests", "Requests to language models.")
-        self.llm_cached_tokens = self._counter(
+        self.llm_requests = self._call_counter("llm_requests", "Requests to language models.")
+        self.llm_cached_tokens = self._call_counter(
             "llm_cached_tokens", "Input tokens of language models that the vendors' caches held."
         )
-        self.llm_cost = self._counter(
+        self.llm_cost = self._call_counter(
             "llm_cost",
             "Cost of the tokens of language models, at the configured prices (partly estimated).",
         )
-        self.stt_audio_seconds = self._counter(
+        self.stt_audio_seconds = self._call_counter(
             "stt_audio_seconds", "Seconds of sound sent to recognizers.", "provider"
         )
-        self.stt_cost = self._counter(
+        self.stt_cost = self._call_counter(
             "stt_cost", "Cost of recognizers, at the configured prices.", "provider"
         )
-        self.tts_characters = self._counter(
+        self.tts_characters = self._call_counter(
             "tts_characters", "Characters given to voices in calls.", "provider"
         )
-        self.tts_audio_seconds = self._counter(
+        self.tts_audio_seconds = self._call_counter(
             "tts_audio_seconds", "Seconds of sound that voices have sent in calls.", "provider"
         )
-        self.tts_cost = self._counter(
+        self.tts_cost = self._call_counter(
             "tts_cost", "Cost of voices in calls, at the configured prices.", "provider"
         )
-        self.llm_limits = self._counter(
+        self.llm_limits = self._call_counter(
             "llm_limits",
             "Requests to language models not sent, by the limit that was reached.",
             "limit",
         )
-        self.engine_sessions = self._counter(
+        self.engine_sessions = self._call_counter(
             "engine_sessions", "Sessions that speech-to-speech engines accepted.", "provider"
         )
-        self.engine_tokens = self._counter(
+        self.engine_tokens = self._call_counter(
             "engine_tokens",
             "Tokens of speech-to-speech engines: input_text, input_audio, cached_text,"
             " cached_audio, output_text or output_audio.",
             "kind",
         )
-        self.engine_session_seconds = self._counter(
+        self.engine_session_seconds = self._call_counter(
             "engine_session_seconds", "Seconds of sessions, as speech-to-speech engines count them."
         )
-        self.engine_cost = self._counter(
+        self.engine_cost = self._call_counter(
             "engine_cost", "Cost of speech-to-speech engines, at the configured prices."
         )
-        self.llm_tokens = self._counter(
+        self.llm_tokens = self._call_counter(
             "llm_tokens",
             "Tokens of language models: input or output (partly estimated).",
             "direction",
+        )
+
+    def _routers(self) -> None:
+        names = ("router", "engine")
+        self.route_requests = self._call_counter(
+            "route_requests",
+            "Requests of routers to engines, by outcome: served, failed, overtaken.",
+            *names, "outcome",
+        )  # fmt: skip
+        self.route_tokens = self._call_counter(
+            "route_tokens", "Tokens of engines behind routers (partly estimated).", *names
+        )
+        self.route_cost = self._call_counter(
+            "route_cost", "Cost of engines behind routers, at the configured prices.", *names
+        )
+        self.route_switches = self._call_counter(
+            "route_switches", "Times that a router went on without an engine that failed.", *names
+        )
+        self.breaker_opened = self._counter(
+            "breaker_opened", "Times that an engine began to be left alone.", *names
+        )
+        self.breaker_open = self._gauge(
+            "breaker_open", "1 while an engine is left alone by a router, else 0.", *names
         )
 
     def _workers(self) -> None:
@@ -326,11 +363,22 @@ class Metrics:
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"gateway_{name}_total", help_text, labels, registry=self.registry)
 
+    def _call_counter(self, name: str, help_text: str, *labels: str) -> CallCounter:
+        return CallCounter(self._counter(name, help_text, *labels, LABEL))
+
     def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
         return Gauge(f"gateway_{name}", help_text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, help_text: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(f"gateway_{name}", help_text, buckets=buckets, registry=self.registry)
+    def _histogram(
+        self, name: str, help_text: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        full_name = f"gateway_{name}"
+        return Histogram(full_name, help_text, labels, buckets=buckets, registry=self.registry)
+
+    def _call_histogram(
+        self, name: str, help_text: str, buckets: tuple[float, ...]
+    ) -> CallHistogram:
+        return CallHistogram(self._histogram(name, help_text, buckets, LABEL))
 
 
 def merge_texts(texts: Mapping[str, str], label: str = "process") -> str:

@@ -51,13 +51,15 @@ ALLOWED = {
         "audio", "languages", "telemetry", MODELS, CONTRACTS, RECORD, "records.bundle",
         "turn.events", EVENTS,
     },
+    "report": {RECORD},
     "recognizer": {"audio", "threads"},
     "script": {CONTRACTS, "config.locate"},
     "providers": {
         "audio", "languages", "threads", CONTRACTS, "providers.call_ids", "script", "recognizer",
         "config.engine_table",
     },
-    "setup": {"config", "languages", "models", "providers"},
+    "routing": {MODELS},
+    "setup": {"config", "languages", "models", "providers", "routing.hours"},
     "sip": {
         "audio.format", "threads", "telemetry", MODELS, "call.line", "call.media", "call.inlet",
         "call.transport", RECORD, "config.destinations", "locked_json", "sip_uri",
@@ -68,6 +70,11 @@ ALLOWED = {
         "providers.kit.speech",
         "providers.kit.reach",
         "providers.speech_to_speech",
+    },
+    "routed": {
+        "call", "config.engine_table", "conversation.call_variables", "conversation.day_ledger",
+        "conversation.recognizer_session", "conversation.spending", "conversation.tokens",
+        "conversation.voice_session", "audio", CONTRACTS, MODELS, RECORD, "providers", "routing",
     },
     "dialplan": {
         "call", "conversation", "audio", "telemetry", "config.dialplans", "placeholders",
@@ -89,8 +96,8 @@ ALLOWED = {
     "probe": {"audio", "providers"},
     "process": {
         "audio", "call", "child_processes", "config", "conversation", "dialplan", "edge", "http",
-        "providers", "realtime", "recognizer", "records", "setup", "sip", "telemetry", "threads",
-        "webhooks",
+        "providers", "realtime", "recognizer", "records", "routed", "setup", "sip", "telemetry",
+        "threads", "webhooks",
     },
     "replay": {"audio", "call", "config", "conversation", "providers", "records", "turn"},
     "demo": {"call", "process", "records", "turn"},
@@ -102,7 +109,7 @@ ALLOWED = {
     "cli": {
         "audio", "call", "config", "conversation", "demo", "dialplan", "doctor", "edge", "load",
         "models",
-        "providers", "records", "replay", "script", "setup", "sip", "telemetry",
+        "providers", "records", "replay", "report", "routed", "script", "setup", "sip", "telemetry",
     },
 }  # fmt: skip
 """Package or module of ours -> which others it may import, besides `FOUNDATION`."""

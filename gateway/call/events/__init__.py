@@ -44,6 +44,7 @@ from gateway.call.events.of_conversation import (
     AgentStarted,
     BotSays,
     BotStarted,
+    EngineBack,
     EngineConnected,
     EngineFailed,
     EngineHears,
@@ -51,6 +52,8 @@ from gateway.call.events.of_conversation import (
     EngineLost,
     EngineNoted,
     EngineReply,
+    EngineRests,
+    EngineSwitched,
     HearingStarted,
     HistoryShortened,
     Interrupted,
@@ -95,6 +98,7 @@ __all__ = [
     "CallStarted",
     "DigitsNotSent",
     "DigitsSent",
+    "EngineBack",
     "EngineConnected",
     "EngineFailed",
     "EngineHears",
@@ -102,6 +106,8 @@ __all__ = [
     "EngineLost",
     "EngineNoted",
     "EngineReply",
+    "EngineRests",
+    "EngineSwitched",
     "Event",
     "Expects",
     "FinalTranscript",
@@ -158,7 +164,7 @@ OwnEvent = (
     | Say | BotSays | BotStarted | ReplyFinished
     | Interrupted | TurnWaits | TurnFinished | HistoryShortened | LlmLimitReached | EngineFailed
     | EngineConnected | EngineLost | EngineHears | EngineHungUp | EngineReply | EngineNoted
-    | RecognizerLost | VoiceMeasured | VoiceReported
+    | RecognizerLost | VoiceMeasured | VoiceReported | EngineSwitched | EngineRests | EngineBack
     | ToolCalled | ToolDropped | ToolContinues | ToolFinished
     | TurnTakingStarted | TurnTakingEnded | TurnInput | Expects
     | PartialTranscript | FinalTranscript

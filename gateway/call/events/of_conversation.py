@@ -206,6 +206,41 @@ class RecognizerLost:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineSwitched:
+    """An engine behind a router failed, and another one goes on."""
+
+    kind: ClassVar[str] = "engine_switched"
+    router: str
+    engine: str
+    """That has failed."""
+    to: str
+    problem: str = ""
+    cause: str = ""
+    """As in `engine_failed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRests:
+    """An engine behind a router has failed too often: it is not asked for a while, by any call."""
+
+    kind: ClassVar[str] = "engine_rests"
+    router: str
+    engine: str
+    problem: str = ""
+    cause: str = ""
+    """As in `engine_failed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineBack:
+    """An engine that was left alone has served a request again."""
+
+    kind: ClassVar[str] = "engine_back"
+    router: str
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
 class EngineHungUp:
     """A speech-to-speech engine has ended the conversation: the call ends behind its last words."""
 

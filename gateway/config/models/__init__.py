@@ -33,6 +33,15 @@ from gateway.config.models.operation import (
     RecordsConfig,
     WorkersConfig,
 )
+from gateway.config.models.routing import (
+    BreakerConfig,
+    CapConfig,
+    EnginePrices,
+    NamedEngine,
+    RoutedKind,
+    RouterConfig,
+    RuleConfig,
+)
 from gateway.config.models.sip import (
     DtmfMethod,
     OutgoingConfig,
@@ -49,11 +58,14 @@ __all__ = [
     "WEBHOOK_TYPES",
     "AgentConfig",
     "BargeInConfig",
+    "BreakerConfig",
     "BuiltinTool",
+    "CapConfig",
     "DialplanConfig",
     "DtmfMethod",
     "Eagerness",
     "EdgeConfig",
+    "EnginePrices",
     "FillerConfig",
     "GatewayConfig",
     "HttpConfig",
@@ -61,11 +73,15 @@ __all__ = [
     "LlmLimits",
     "LogConfig",
     "MediaConfig",
+    "NamedEngine",
     "OutgoingConfig",
     "RealtimeConfig",
     "RecognizerPrices",
     "RecognizerTable",
     "RecordsConfig",
+    "RoutedKind",
+    "RouterConfig",
+    "RuleConfig",
     "SilenceConfig",
     "SipConfig",
     "SpeculationConfig",
@@ -106,6 +122,10 @@ class GatewayConfig(Table):
     webhooks: tuple[WebhookConfig, ...] = ()
     trunks: tuple[TrunkConfig, ...] = ()
     agents: dict[str, AgentConfig] = {"front-desk": AgentConfig()}
+    engines: dict[str, NamedEngine] = {}
+    """Engines with names, for `agents.NAME.llm = "NAME"` and for routers."""
+    routers: dict[str, RouterConfig] = {}
+    """Named as engines are: each chooses among some."""
     default_agent: str = ""
     """Agent of calls that no dialplan rule takes; empty = the only one, or the first."""
     dialplan: DialplanConfig = DialplanConfig()

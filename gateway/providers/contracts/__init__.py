@@ -6,11 +6,14 @@ model and `create(settings)`; being cancelled is its only stop.
 
 from gateway.providers.contracts.expectation import Expect, ExpectKind
 from gateway.providers.contracts.language_model import (
+    Accounting,
     AskedAgain,
     AssistantMessage,
+    Billed,
     LanguageModel,
     Memo,
     Message,
+    Paid,
     ReplyEvent,
     ReplyRequest,
     Retracted,
@@ -22,6 +25,7 @@ from gateway.providers.contracts.language_model import (
     Typed,
     Usage,
     UserMessage,
+    Wasted,
 )
 from gateway.providers.contracts.module import Helper, HelperProcess, ProviderInfo, ProviderSettings
 from gateway.providers.contracts.speech_to_text import (
@@ -38,8 +42,10 @@ from gateway.providers.contracts.text_to_speech import Delivery, Spoken, TextToS
 from gateway.providers.contracts.voice_detection import VoiceDetection
 
 __all__ = [
+    "Accounting",
     "AskedAgain",
     "AssistantMessage",
+    "Billed",
     "Delivery",
     "Expect",
     "ExpectKind",
@@ -49,6 +55,7 @@ __all__ = [
     "ListeningStream",
     "Memo",
     "Message",
+    "Paid",
     "ProviderInfo",
     "ProviderSettings",
     "ReplyEvent",
@@ -73,4 +80,5 @@ __all__ = [
     "Usage",
     "UserMessage",
     "VoiceDetection",
+    "Wasted",
 ]

@@ -134,9 +134,62 @@ class AskedAgain:
 
     was_taken: bool = False
     """The server had begun to answer it, so that its input is paid for."""
+    has_failed: bool = True
+    """False when the server did not take an option, which is left out now."""
 
 
-ReplyEvent = TextDelta | Thinking | Retracted | ToolCall | Expect | Memo | Usage | AskedAgain
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What a request has cost; negative where an estimate is put right."""
+
+    input_tokens: int
+    output_tokens: int
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """From here on the events are those of an engine that has prices of its own."""
+
+    input_cost_per_million: float
+    output_cost_per_million: float
+    is_free: bool
+    """It counts no tokens."""
+    paid: Callable[[Paid], None] = field(compare=False)
+    """Called with what its requests have cost."""
+    cached_input_cost_per_million: float = 0.0
+    """0 = as much as other input; `cache_write_cost_per_million` likewise."""
+    cache_write_cost_per_million: float = 0.0
+
+    @property
+    def has_prices(self) -> bool:
+        """True where one is set."""
+        return bool(self.input_cost_per_million or self.output_cost_per_million)
+
+
+@dataclass(frozen=True, slots=True)
+class Wasted:
+    """A request that was made beside this one was given up; its tokens are paid for."""
+
+    billed: Billed
+    input_tokens: int
+    output_tokens: int
+
+
+ReplyEvent = (
+    TextDelta
+    | Thinking
+    | Retracted
+    | ToolCall
+    | Expect
+    | Memo
+    | Usage
+    | AskedAgain
+    | Billed
+    | Wasted
+)
+Accounting = AskedAgain | Billed | Wasted
+"""Events about what a reply costs: nothing of them is for the caller or the history."""
 
 
 class LanguageModel(Protocol):

@@ -188,7 +188,7 @@ class HttpModel:
                 if delay_s is None:
                     raise
                 log.info("language_model_asked_again", problem=str(error), tries=tries)
-                again = AskedAgain(was_taken=patience.is_taken)
+                again = AskedAgain(was_taken=patience.is_taken, has_failed=delay_s > 0)
             else:
                 return
             await asyncio.sleep(delay_s)

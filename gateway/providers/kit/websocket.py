@@ -286,7 +286,7 @@ class _RefusedError(Exception):
     ) -> None:
         self.error = error
         self.cause = cause
-        self.retry_after_s = retry_after_s
+        self.retry_after_s = error.retry_after_s = retry_after_s
         super().__init__()
 
 

@@ -10,10 +10,13 @@ from pydantic import BaseModel
 from gateway.config.models import (
     AgentConfig,
     BargeInConfig,
+    BreakerConfig,
+    CapConfig,
     FillerConfig,
     GatewayConfig,
     RecognizerPrices,
     RecognizerTable,
+    RouterConfig,
     SilenceConfig,
     SpeculationConfig,
     SpeechPrices,
@@ -28,6 +31,7 @@ from gateway.config.models import (
 ROOT = Path(__file__).parents[3]
 EXAMPLE = tomllib.loads((ROOT / "gateway.example.toml").read_text(encoding="utf-8"))
 RECEPTION = EXAMPLE["agents"]["reception"]
+ROUTER = EXAMPLE["routers"]["answers"]
 
 
 ENGINE = tomllib.loads(
@@ -53,11 +57,11 @@ def missing(model: type[BaseModel], table: dict[str, object]) -> set[str]:
         (TrunkConfig, EXAMPLE["trunks"][0]),
         (WebhookConfig, EXAMPLE["webhooks"][0]),
         (AgentConfig, EXAMPLE["agents"]["front-desk"] | RECEPTION | ENGINE),
-        (SpeechTable, ENGINE["s2s"]),
+        (SpeechTable, ENGINE["s2s"] | {"use": ""}),
         (SpeechPrices, ENGINE["s2s"]["prices"]),
-        (RecognizerTable, RECEPTION["stt"]),
+        (RecognizerTable, RECEPTION["stt"] | {"use": ""}),
         (RecognizerPrices, RECEPTION["stt"]["prices"]),
-        (VoiceTable, RECEPTION["tts"]),
+        (VoiceTable, RECEPTION["tts"] | {"use": ""}),
         (VoicePrices, RECEPTION["tts"]["prices"]),
     ],
 )  # fmt: skip
@@ -73,11 +77,19 @@ def test_every_setting_is_shown(model, table):
         (SilenceConfig, RECEPTION["silence"]),
         (FillerConfig, RECEPTION["filler"]),
         (SpeculationConfig, RECEPTION["speculation"]),
+        (BreakerConfig, ROUTER["breaker"]),
+        (CapConfig, ROUTER["cap"]),
     ],
 )
 def test_an_agents_tables_are_whole_and_show_the_defaults(model, table):
     assert not missing(model, table)
     assert model(**table) == model()
+
+
+def test_a_router_is_whole_and_shows_the_defaults():
+    assert not missing(RouterConfig, ROUTER)
+    shown = RouterConfig.model_validate(ROUTER)
+    assert shown == RouterConfig(kind="llm", try_=("fast", "smart"))
 
 
 def test_the_engine_that_is_commented_out_shows_the_defaults():

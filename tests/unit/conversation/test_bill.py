@@ -54,7 +54,7 @@ class Desk:
         """Requests, input and output, as the metrics tell them."""
         metrics = self.metrics
         tokens = [metrics.llm_tokens.labels(way)._value.get() for way in ("input", "output")]
-        return (metrics.llm_requests._value.get(), *tokens)
+        return (metrics.llm_requests.labels()._value.get(), *tokens)
 
 
 def request(instructions="x" * 400, messages=(), tools=()):
@@ -159,7 +159,7 @@ def test_what_a_cache_held_has_its_own_price(prices, cost, is_late):
         bill.settle(usage)  # told twice
     assert desk.spent.cost == pytest.approx(cost / 1e6)
     assert desk.spent.tokens == 100
-    assert desk.metrics.llm_cached_tokens._value.get() == 60
+    assert desk.metrics.llm_cached_tokens.labels()._value.get() == 60
 
 
 def test_a_further_try_has_a_cache_of_its_own():

@@ -56,7 +56,7 @@ def test_a_slow_model_is_bridged():
     assert turn.bot_text_heard == turn.bot_text_generated == "Fine."
     assert turn.response_gap_ms == pytest.approx(1500, abs=60)
     assert turn.answer_gap_ms == pytest.approx((answer[0] - 3.5) * 1000, abs=41)
-    assert scene.call.metrics.fillers._value.get() == 3
+    assert scene.call.metrics.fillers.labels()._value.get() == 3
 
 
 def test_a_slow_tool_is_bridged():
@@ -165,7 +165,7 @@ def test_fillers_that_could_not_be_rendered_are_not_said():
     assert turn.fillers == ()
     assert turn.answer_gap_ms is None
     assert turn.response_gap_ms > 9000
-    assert scene.call.metrics.fillers._value.get() == 0
+    assert scene.call.metrics.fillers.labels()._value.get() == 0
 
 
 def test_a_filler_can_be_interrupted_and_is_not_remembered():

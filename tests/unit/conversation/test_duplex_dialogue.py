@@ -396,9 +396,9 @@ def test_usage_is_in_the_record_of_the_call_with_its_cost():
     assert engine.cost == pytest.approx(cost, abs=1e-6)
     assert scene.call.spent.cost == pytest.approx(cost)
     metrics = scene.call.metrics
-    assert metrics.engine_cost._value.get() == pytest.approx(cost)
+    assert metrics.engine_cost.labels()._value.get() == pytest.approx(cost)
     assert metrics.engine_tokens.labels("cached_audio")._value.get() == cached_audio
-    assert metrics.engine_session_seconds._value.get() == 30
+    assert metrics.engine_session_seconds.labels()._value.get() == 30
 
 
 def test_without_prices_there_is_no_cost():

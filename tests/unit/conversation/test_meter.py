@@ -26,7 +26,9 @@ def used(scene: Scene, kind: str):
 
 
 def metric(scene: Scene, name: str, provider: str) -> float:
-    value = scene.call.metrics.registry.get_sample_value(name, {"provider": provider})
+    value = scene.call.metrics.registry.get_sample_value(
+        name, {"provider": provider, "variant": ""}
+    )
     assert value is not None
     return value
 

@@ -41,7 +41,7 @@ def test_a_caller_who_goes_on_soon_continues_the_turn(at_s):
     assert not second.reopened
     assert second.caller_text == BOTH
     assert scene.line.audible()[1][1] <= at_s + 0.2  # the bot stopped
-    assert scene.call.metrics.false_starts._value.get() == 1
+    assert scene.call.metrics.false_starts.labels()._value.get() == 1
     assert scene.data("interrupted")[0]["reopened"]
 
 

@@ -63,7 +63,7 @@ def test_a_reply_to_half_a_turn_leaves_no_trace_but_its_cost():
     scene = Scene(llm, PAUSING).play(two_breaths)
     assert counts(scene) == (2, 1, 1)
     assert scene.call.speculation.wasted_tokens > 0
-    assert scene.call.metrics.llm_tokens_wasted._value.get() > 0
+    assert scene.call.metrics.llm_tokens_wasted.labels()._value.get() > 0
     assert scene.call.metrics.speculation.labels("dropped")._value.get() == 1
     assert [request.memo for request in scene.llm.requests] == [None, None]
     assert scene.history == (

@@ -193,7 +193,7 @@ def test_beyond_a_limit_it_gives_up_and_the_call_ends():
     assert "requests_per_call" in scene.ending.text
     assert scene.data("llm_limit") == [{"limit": "requests_per_call"}]
     metrics = scene.call.metrics
-    assert metrics.llm_requests._value.get() == 2
+    assert metrics.llm_requests.labels()._value.get() == 2
     assert metrics.llm_limits.labels("requests_per_call")._value.get() == 1
     assert scene.call.spent.tokens == 110
 

@@ -7,20 +7,22 @@ from typing import Any
 
 import pytest
 
-from gateway.config.models import AgentConfig
+from gateway.config.models import AgentConfig, GatewayConfig
 from gateway.config.models.pace import paced
 from gateway.errors import CommandError
 from gateway.setup.adjusted import adjusted
 from gateway.setup.engines import checked_engines
+from gateway.setup.routes import Routes
 
 OPENAI = {"provider": "openai", "model": "m", "api_key": "secret", "temperature": 0.7}
+NO_NAMES = Routes(GatewayConfig(), Path())
 REALTIME = {"provider": "openai_realtime", "api_key": "secret", "speed": 1.0}
 
 
 def agent(**settings: Any) -> AgentConfig:
     faults: list[Any] = []
     config = AgentConfig(llm=OPENAI, tts={"provider": "flite", "rate": 1.2}, **settings)
-    checked = checked_engines(config, Path("/etc/gateway"), faults)
+    checked = checked_engines(config, Path("/etc/gateway"), faults, NO_NAMES)
     assert faults == []
     return checked
 
@@ -95,5 +97,21 @@ def test_a_tool_for_the_rate_needs_an_engine_that_has_one():
     faults: list[Any] = []
     moshi = {"provider": "moshi", "base_url": "ws://127.0.0.1:1", "on_failure": "apologize"}
     config = AgentConfig(builtin_tools=("speaking_rate",), s2s=moshi)
-    checked_engines(config, Path(), faults)
+    checked_engines(config, Path(), faults, NO_NAMES)
     assert any("has no setting of its rate" in text for _, text in faults)
+
+
+def test_what_a_router_chooses_stays_and_a_provider_replaces_it():
+    names = GatewayConfig.model_validate(
+        {"engines": {"own": {**OPENAI, "kind": "llm"}}, "routers": {"r": {"try": ["own"]}}}
+    )
+    faults: list[Any] = []
+    config = AgentConfig.model_validate({"llm": "r", "tts": {"provider": "flite"}})
+    before = checked_engines(config, Path(), faults, Routes(names, Path()))
+    assert faults == []
+    assert adjusted(before, {"instructions": "x"}, Path()).llm == before.llm
+    for wanted in ({"temperature": 1}, "other", {"use": "own"}):
+        with pytest.raises(CommandError, match="cannot be changed in a call"):
+            adjusted(before, {"llm": wanted}, Path())
+    after = adjusted(before, {"llm": {"provider": "script"}}, Path())
+    assert (after.llm.provider, after.llm.plan) == ("script", None)

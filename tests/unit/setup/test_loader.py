@@ -28,6 +28,7 @@ def loaded(folder: Path, text: str, environ: dict[str, str] | None = None):
     return load_config(path, environ or {})
 
 
+NO_ENGINE = 'there is no engine or router "moonshine"'
 A_VALUE = 'a value is expected here: text needs quotes ("..."), true and false are lower case'
 BAD = {
     "syntax": ("[sip]\nbind = \n", ["gateway.toml:2: " + A_VALUE]),
@@ -289,7 +290,7 @@ BAD = {
     ),
     "engine without a table": (
         '[agents.a]\nstt = "moonshine"\n',
-        ['gateway.toml:2: agents.a.stt: must be a table: write { provider = "moonshine" }'],
+        [f'gateway.toml:2: agents.a.stt: {NO_ENGINE}: write {{ provider = "moonshine" }}'],
     ),
     "table of another table": (
         AGENT + "[agents.a.barge_in]\ndigits = false\n",

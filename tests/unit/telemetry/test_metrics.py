@@ -45,7 +45,7 @@ def test_a_renamed_metric_keeps_its_former_name_for_one_release() -> None:
 
 def test_values_arrive() -> None:
     metrics = Metrics()
-    metrics.calls.labels(direction="in", end_reason="caller_hung_up").inc()
+    metrics.calls.labels("in", "caller_hung_up").inc()
     metrics.response_gap.observe(0.75)
     metrics.trunk_registered.labels(trunk='a"b\\').set(1)
     found = samples(metrics.text())
@@ -96,7 +96,7 @@ def test_two_sets_are_independent() -> None:
 def test_merging_keeps_every_sample_and_each_head_once(directions: list[str], gap: float) -> None:
     first, second = Metrics(), Metrics()
     for direction in directions:
-        first.calls.labels(direction=direction, end_reason="failed").inc()
+        first.calls.labels(direction, "failed").inc()
     second.response_gap.observe(gap)
     text = merge_texts({"worker-0": first.text(), "supervisor": second.text()})
     merged = samples(text)
