@@ -30,7 +30,7 @@ def write(folder, text, name="gateway.toml"):
 
 def test_check_accepts_the_example(here, capsys):
     assert main(["check", "--config", str(EXAMPLE)]) == 0
-    assert capsys.readouterr().out == "OK: 2 agents, 1 trunk, 6 extensions\n"
+    assert capsys.readouterr().out == "OK: 2 agents, 1 trunk, 6 extensions, 1 router\n"
 
 
 def test_check_warns_of_what_may_not_be_meant(here, capsys):
