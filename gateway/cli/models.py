@@ -10,7 +10,7 @@ from gateway.models import find, folder_of, is_here, known_models, models_folder
 from gateway.models.catalogue import Model, ModelFile
 from gateway.models.fetching import FetchFailed, Progress
 from gateway.models.installing import install
-from gateway.providers.registry import available
+from gateway.providers.registry import names
 
 _BAR = 30
 _MEGABYTE = 1_000_000
@@ -51,7 +51,7 @@ def run_get(name: str, source: Path | None, *, accept: bool, trust_first: bool) 
     for file in new:
         sys.stdout.write(f"recorded SHA-256 of {file}: {record.sha256[file]}\n")
     sys.stdout.write(f"{name} is in {folder_of(name)}\n")
-    if model.provider in {provider.name for provider in available("stt")}:
+    if model.provider in names("stt"):
         sys.stdout.write(f'use: stt = {{ provider = "{model.provider}", model = "{name}" }}\n')
     return 0
 

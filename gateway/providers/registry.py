@@ -58,7 +58,7 @@ def load(kind: Kind, name: str) -> ModuleType:
 
 def available(kind: Kind) -> list[ProviderInfo]:
     """List every provider of a kind, sorted by name, with what is missing for it here."""
-    return [_describe(kind, name) for name in sorted(_names(kind))]
+    return [_describe(kind, name) for name in sorted(names(kind))]
 
 
 @overload
@@ -129,12 +129,13 @@ def _entry_points(kind: Kind) -> dict[str, EntryPoint]:
     return {plug_in.name: plug_in for plug_in in entry_points(group=f"gateway.{kind}")}
 
 
-def _names(kind: Kind) -> set[str]:
+def names(kind: Kind) -> set[str]:
+    """Return the name of every provider of a kind, without importing any."""
     return _file_names(kind) | set(_presets(kind)) | set(_entry_points(kind))
 
 
 def _listing(kind: Kind) -> str:
-    return ", ".join(sorted(_names(kind)))
+    return ", ".join(sorted(names(kind)))
 
 
 def _module(plug_in: EntryPoint) -> ModuleType:
@@ -145,7 +146,7 @@ def _module(plug_in: EntryPoint) -> ModuleType:
 
 
 def _unknown(kind: Kind, name: str) -> str:
-    nearest = get_close_matches(name, _names(kind), n=1)
+    nearest = get_close_matches(name, names(kind), n=1)
     guess = f' (did you mean "{nearest[0]}"?)' if nearest else ""
     return f"no such provider{guess}; known: {_listing(kind)}"
 

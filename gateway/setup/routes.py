@@ -154,11 +154,7 @@ class Routes:
             return frozenset()
         if engine.kind is not None:
             return frozenset((engine.kind,))
-        return frozenset(
-            kind
-            for kind in ALL
-            if any(info.name == engine.provider for info in registry.available(kind))
-        )
+        return frozenset(kind for kind in ALL if engine.provider in registry.names(kind))
 
     def _is_a(self, name: str) -> str:
         kinds = sorted(self._possible(name))

@@ -28,6 +28,7 @@ from gateway.http.server import bind_http, serve
 from gateway.records.model import CallRecord, CallSummary, TurnRecord
 from gateway.records.query import CallQuery, StoredAudio
 from gateway.sip.trunk_status import TrunkStatus
+from gateway.webhooks.status import WebhookStatus
 
 CALL = "20261120-132233-9f03ab7c"
 OTHER = "20261120-132233-00000000"
@@ -99,6 +100,9 @@ class Gateway:
 
     async def trunks(self) -> Sequence[TrunkStatus]:
         return [TrunkStatus(name="carrier", state="failed", sip_status=403, reason="Forbidden")]
+
+    def webhooks(self) -> Sequence[WebhookStatus]:
+        return [WebhookStatus(name="crm", waiting=3, failures=2, problem="HTTP 503")]
 
     async def metrics_text(self) -> str:
         return "gateway_call_slots 4\n"
