@@ -131,7 +131,8 @@ def test_items_are_edited_and_the_model_knows_what_was_played(
             await client.send("response.create", response={"instructions": "Say yes or no."})
             await client.wait("response.done", since=since)
             said = [(m["role"], m["content"]) for m in asked(llm)]
-            assert said[-2:] == [("assistant", heard), ("user", "Is there tea?")]
+            # As with a call: the mark shows the model that it was cut short.
+            assert said[-2:] == [("assistant", f"{heard}…"), ("user", "Is there tea?")]
             assert "What is there?" not in str(said)
             system = llm.completions[-1].body["messages"][0]["content"]
             assert system.startswith("Say yes or no.")
