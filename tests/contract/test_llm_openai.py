@@ -305,7 +305,7 @@ def test_a_server_without_usage_is_asked_without_from_then_on():
     refusal = Answer(status=400, error={"message": "Unknown field: stream_options"})
 
     async def test(server: LlmServer, model: LanguageModel) -> None:
-        assert await read(model) == [AskedAgain(), TextDelta("Fine.")]
+        assert await read(model) == [AskedAgain(has_failed=False), TextDelta("Fine.")]
         assert await read(model) == [TextDelta("Fine.")]
         assert ["stream_options" in seen.body for seen in server.completions] == [
             True,

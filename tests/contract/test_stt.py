@@ -43,7 +43,9 @@ ELSEWHERE = {
     "vosk": "test_vosk.py",  # its model is not installed here: with an engine of its own
     "deepgram": "test_deepgram_listen.py",
     "openai_http": "test_openai_http.py",
-    **dict.fromkeys(("cartesia", "elevenlabs", "inworld", "openai"), "test_recognizers.py"),
+    **dict.fromkeys(
+        ("cartesia", "elevenlabs", "google", "inworld", "kyutai", "openai"), "test_recognizers.py"
+    ),
 }
 """Recognizers that inherit the contract in another file."""
 
