@@ -8,7 +8,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -103,8 +103,12 @@ def fuzz_http(port: int, seconds: float, seed: int) -> Figures:
             if chance.random() < 0.1:
                 _raw(port, request, chance, figures)
                 continue
-            with suppress(httpx.ReadTimeout):
-                _check(client.send(request), described, figures)
+            with suppress(httpx.ReadTimeout), closing(client.send(request, stream=True)) as answer:
+                if answer.headers.get("content-type", "").startswith("text/event-stream"):
+                    figures.answers["stream"] += 1  # it has no end
+                    continue
+                answer.read()
+                _check(answer, described, figures)
     figures.seconds = time.monotonic() - begun
     return figures
 
