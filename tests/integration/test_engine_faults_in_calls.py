@@ -111,8 +111,6 @@ CASES = [
     Case("limit", "lost", "maximum duration", EngineFault.LIMIT, goes_on=AGAIN),
     Case("dropped", "answered", "1006|lost|end", EngineFault.DROP, is_once=True,
          goes_on=("reconnects",)),
-    Case("limit-once", "answered", "maximum duration", EngineFault.LIMIT, is_once=True,
-         goes_on=("reconnects",)),
     Case("unknown-event", "answered", "unknown event", EngineFault.UNKNOWN),
     Case("no-ids", "answered", "", EngineFault.NO_IDS),
     Case("out-of-order", "answered", double=UntidyDouble(script())),
