@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
 
-import httpx
+import httpx2
 import structlog
 
 import gateway
@@ -61,7 +61,7 @@ class Delivery:
     async def run(self) -> None:
         """Deliver until cancelled."""
         async with (
-            httpx.AsyncClient(timeout=self.config.timeout_s, follow_redirects=False) as client,
+            httpx2.AsyncClient(timeout=self.config.timeout_s, follow_redirects=False) as client,
             asyncio.TaskGroup() as group,
         ):
             while True:
@@ -90,7 +90,7 @@ class Delivery:
         )
 
     async def _send(
-        self, client: httpx.AsyncClient, call_id: str, number: int, since_s: float
+        self, client: httpx2.AsyncClient, call_id: str, number: int, since_s: float
     ) -> None:
         body = await self._disk.call(self.outbox.read, call_id, number)
         if body is None:  # the call was deleted meanwhile
@@ -102,7 +102,7 @@ class Delivery:
         self._has_changed()
 
     async def _post(
-        self, client: httpx.AsyncClient, call_id: str, number: int, body: bytes
+        self, client: httpx2.AsyncClient, call_id: str, number: int, body: bytes
     ) -> None:
         config = self.config
         headers = {name: value.get_secret_value() for name, value in config.headers.items()}
@@ -112,7 +112,7 @@ class Delivery:
         try:
             async with client.stream("POST", config.url, content=body, headers=headers) as answer:
                 status, retry_after = answer.status_code, answer.headers.get("retry-after", "")
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             self._failed(call_id, f"{type(error).__name__}: {error}".rstrip(": "))
             return
         if 200 <= status < 300:
