@@ -11,16 +11,13 @@ from gateway.process import worker_main
 from gateway.process.agents import Service
 from gateway.process.realtime_worker import RealtimeWorker
 from gateway.process.worker_calls import Parts
+from gateway.realtime.handoff import door_of
 from gateway.realtime.transport import RealtimeTransport
-
-DOOR_SUFFIX = ".door"
-"""Added to the path of the control socket: where clients are passed through."""
 
 
 def run(socket: Path, assignment: PortAssignment, setup_file: Path) -> int:
     """Run as a process of its own; see `worker_main.run`."""
-    door = socket.with_name(socket.name + DOOR_SUFFIX)
-    serve = partial(_serve, door)
+    serve = partial(_serve, door_of(socket))
     return worker_main.run(socket, assignment, setup_file, serve, f"realtime-{assignment.number}")
 
 

@@ -10,9 +10,8 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from gateway.http.realtime_door import Admitted, Outcome
-from gateway.process.realtime_main import DOOR_SUFFIX
 from gateway.process.worker_process import WorkerProcess
-from gateway.realtime.handoff import Handoff
+from gateway.realtime.handoff import Handoff, door_of
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +71,7 @@ class SessionDoor:
         way = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             way.setblocking(False)  # noqa: FBT003 - its only form
-            way.connect(str(worker.socket) + DOOR_SUFFIX)
+            way.connect(str(door_of(worker.socket)))
         except OSError:
             way.close()
             raise

@@ -10,9 +10,15 @@ import json
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 MOST_BYTES = 128 * 1024
+
+
+def door_of(control: Path) -> Path:
+    """Return where clients are passed to the worker that takes commands at this socket."""
+    return control.with_name(control.name + ".door")
 
 
 @dataclass(frozen=True, slots=True)
