@@ -25,12 +25,14 @@ from gateway.errors import (
     ProviderUnavailable,
     RateLimited,
 )
+from gateway.installing import pip_install
 from gateway.providers.contracts import ProviderSettings
 from gateway.providers.kit import rules
 from gateway.providers.kit.advice import Advice
 from gateway.providers.kit.near import near_address
 from gateway.threads import BlockingEngine
 
+_INSTALL = pip_install('"google-cloud-speech>=2.41,<3" "google-cloud-texttospeech>=2.38,<3"')
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _NO_CREDENTIALS = (
     "no credentials: set credentials_file to the key file of a service account, or api_key, or make"
@@ -90,7 +92,7 @@ def missing() -> str:
         )
     except ModuleNotFoundError:
         found = False
-    return "" if found else "Google's packages are missing: pip install 'voice-gateway[google]'"
+    return "" if found else f"Google's packages are missing: {_INSTALL}"
 
 
 def key_faults(settings: GoogleSettings) -> Iterator[Advice]:

@@ -6,18 +6,17 @@ import importlib.util
 from typing import Any
 
 from gateway.errors import ProviderProtocolError
+from gateway.installing import pip_install
 from gateway.providers.kit.endpoint import Endpoint
 
+_INSTALL = pip_install('"msgpack>=1.1"')
 
-def missing(extra: str) -> str:
-    """Return what hinders its use, empty when nothing does.
 
-    Args:
-        extra: of this package that brings it.
-    """
+def missing() -> str:
+    """Return what hinders its use, empty when nothing does."""
     if importlib.util.find_spec("msgpack") is not None:
         return ""
-    return f"package msgpack is missing: pip install 'voice-gateway[{extra}]'"
+    return f"package msgpack is missing: {_INSTALL}"
 
 
 def packed(message: dict[str, object]) -> bytes:

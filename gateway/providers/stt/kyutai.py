@@ -167,4 +167,4 @@ def languages(settings: Settings) -> tuple[str, ...]:
 
 def probe() -> str:
     """Return what hinders its use, empty when nothing does."""
-    return msgpack.missing("kyutai")
+    return msgpack.missing()

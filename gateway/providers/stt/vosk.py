@@ -21,8 +21,9 @@ SUMMARY = "Vosk, offline streaming recognition with a model folder of your langu
 
 _INSTALL = pip_install("vosk")
 _WHERE = (
-    "get a model from https://alphacephei.com/vosk/models, unpack it and put its path into the "
-    'configuration: stt = { provider = "vosk", model = "/path/to/vosk-model" }'
+    "get a model (`gateway models list` names some; others: https://alphacephei.com/vosk/models, "
+    "unpacked) and put its name or path into the configuration: "
+    'stt = { provider = "vosk", model = "vosk-small-en" }'
 )
 _NAMED = re.compile(r"vosk-(?:model-)?(?:small-)?(en|de|fr|es|it|pt|nl|ru|pl|tr|ca|cs|hi|ja)\b")
 """Names of models whose code is that of ISO 639."""
