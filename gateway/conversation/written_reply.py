@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
+from gateway.call.live_call import LiveCall
+from gateway.conversation.figures import TurnFigures
 from gateway.conversation.growing import Growing
-from gateway.conversation.reply import Outcome, Reply
+from gateway.conversation.reply import Outcome, Reply, Source
 from gateway.conversation.silence_budget import SilenceBudget
+from gateway.conversation.voice import Voice
 from gateway.errors import ProviderError
 from gateway.providers.contracts import Spoken
 
@@ -15,12 +18,20 @@ from gateway.providers.contracts import Spoken
 class WrittenReply(Reply):
     """Thinks as `Reply` does; its pieces go to the observers of the call as they come."""
 
-    _waiting: list[str]
-    _sent: list[str]
+    def __init__(
+        self,
+        call: LiveCall,
+        voice: Voice,
+        source: Source,
+        figures: TurnFigures,
+        on_first_audio: Callable[[], None],
+    ) -> None:
+        super().__init__(call, voice, source, figures, on_first_audio)
+        self._waiting: list[str] = []
+        self._sent: list[str] = []
 
     async def run(self) -> Outcome:
         """Write it; returns when all of it was sent.  A failed engine is in the outcome."""
-        self._waiting, self._sent = [], []
         try:
             async with aclosing(self._source(self)) as pieces:
                 await self._write(pieces)
@@ -67,10 +78,8 @@ class WrittenReply(Reply):
         return tuple(self._waiting)
 
     def _send(self) -> None:
-        waiting: Sequence[str] = getattr(self, "_waiting", [])  # it may not have run yet
-        for text in waiting:
+        for text in self._waiting:
             for observer in self._call.observers:
                 observer.bot_wrote(text)
-            self._sent.append(text)
-        if waiting:
-            self._waiting.clear()
+        self._sent += self._waiting
+        self._waiting.clear()
