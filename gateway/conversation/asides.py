@@ -7,7 +7,6 @@ from contextlib import aclosing
 
 from gateway.call.steering import AnswerRequest
 from gateway.conversation.bill import Bill
-from gateway.conversation.day_ledger import DayLedger
 from gateway.conversation.reply import Outcome
 from gateway.conversation.spending import Spending
 from gateway.conversation.talk import Talk
@@ -66,11 +65,8 @@ class Asides:
             messages=context.messages() if own.messages is None else own.messages,
             tools=call.terms.tools if own.tools is None else own.tools,
         )
-        limits = agent.config.llm_limits
-        spending = Spending(limits, call.spent, call.line.facts, DayLedger.of_machine())
-        bill = None
-        if agent.llm.counts_tokens:
-            bill = Bill(agent.name, call, spending, Outcome(), request)
+        spending = Spending.of(call, agent.config.llm_limits)
+        bill, request = Bill.of(agent, call, spending, Outcome(), request)
         calls: list[ToolCall] = []
         try:
             async with aclosing(agent.llm.reply(request)) as events:  # type: ignore[type-var]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Self
+
 import structlog
 
 from gateway.call import events
 from gateway.call.live_call import LiveCall
+from gateway.conversation.agent import Agent
 from gateway.conversation.reply import Outcome
 from gateway.conversation.spending import Spending, SpendingLimit
 from gateway.conversation.tokens import BYTES_PER_TOKEN, tokens_asked, tokens_of_call
@@ -68,6 +72,24 @@ class Bill:
         """Whose prices count; None = those of the agent's `llm_limits`."""
         self._ask()
 
+    @classmethod
+    def of(
+        cls,
+        agent: Agent,
+        call: LiveCall,
+        spending: Spending,
+        outcome: Outcome,
+        request: ReplyRequest,
+    ) -> tuple[Self | None, ReplyRequest]:
+        """Count a request to an agent's language model; return what is to be sent.
+
+        None = the model costs nothing.  Raises SpendingLimit: it is one too many.
+        """
+        if not agent.llm.counts_tokens:
+            return None, request
+        bill = cls(agent.name, call, spending, outcome, request, agent.config.llm.label)
+        return bill, replace(request, late_usage=bill.settle)
+
     def see(self, event: ReplyEvent) -> None:
         """Accept what the model has sent.  Raises SpendingLimit: it must not be asked again."""
         if isinstance(event, AskedAgain):
@@ -118,10 +140,13 @@ class Bill:
             self._call.note(events.LlmLimitReached(limit=limit))
             self._call.metrics.llm_limits.labels(limit).inc()
             raise SpendingLimit(self._agent, f"llm_limits.{limit} is reached")
+        self._count_request()
+        self._count(self._asked, 0)
+
+    def _count_request(self) -> None:
         self._spending.asks()
         self._call.metrics.llm_requests.inc()
         self._call.used("llm", self._provider, None, requests=1)
-        self._count(self._asked, 0)
 
     def _count(self, read: int, written: int) -> None:
         self._input += read
@@ -139,9 +164,7 @@ class Bill:
     def _waste(self, wasted: Wasted) -> None:
         """Count a request that was made beside this one and given up."""
         read, written = wasted.input_tokens, wasted.output_tokens
-        self._spending.asks()
-        self._call.metrics.llm_requests.inc()
-        self._call.used("llm", self._provider, None, requests=1)
+        self._count_request()
         self._outcome.tokens += read + written
         self._charge(read, written, wasted.billed)
         self._call.metrics.llm_tokens_wasted.inc(read + written)

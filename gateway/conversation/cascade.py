@@ -170,16 +170,10 @@ class Cascade:
     async def _events(self, reply: Reply) -> AsyncGenerator[ReplyEvent, None]:
         config = self._agent.config
         loop = asyncio.get_running_loop()
-        request = self._request(reply)
-        llm = self._agent.llm
-        bill = None
-        if llm.counts_tokens:
-            provider = config.llm.label
-            bill = Bill(
-                self._agent.name, self._call, self._spending, reply.outcome, request, provider
-            )
-            request = replace(request, late_usage=bill.settle)
-        events = cast("AsyncGenerator[ReplyEvent, None]", llm.reply(request))
+        bill, request = Bill.of(
+            self._agent, self._call, self._spending, reply.outcome, self._request(reply)
+        )
+        events = cast("AsyncGenerator[ReplyEvent, None]", self._agent.llm.reply(request))
         async with AsyncExitStack() as stack:
             if bill is not None:
                 stack.callback(bill.close)
